@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The only structs shared between the BPF program and natrad.
+ *
+ * One program instance serves one attachment and one direction. Everything it
+ * needs is one `struct natra_state` in its .bss: the program reads it without a
+ * map look-up, natrad maps the same pages (the .bss map is pinned) and reads or
+ * writes them without a system call. natrad may be replaced while the program
+ * runs, hence `abi` and `size`: a natrad that finds others does not adopt.
+ *
+ * Times are CLOCK_MONOTONIC nanoseconds unless a name says otherwise. "cell
+ * units" are nanoseconds >> unit_shift. Lengths are bytes on the wire, Ethernet
+ * header included, GSO headers counted per segment, as TBF and HTB count them.
+ */
+#ifndef NATRA_ABI_H
+#define NATRA_ABI_H
+
+#include <linux/types.h>
+
+#ifdef __cplusplus
+#define NATRA_STATIC_ASSERT(cond, msg) static_assert(cond, msg)
+#else
+#define NATRA_STATIC_ASSERT(cond, msg) _Static_assert(cond, msg)
+#endif
+
+#define NATRA_ABI 1U
+
+#define NATRA_SKETCH_ROWS 4
+#define NATRA_SKETCH_COLS 1024 /* power of two */
+#define NATRA_FAIR_BUCKETS 256 /* power of two */
+#define NATRA_HEAVY_SLOTS 64   /* power of two */
+#define NATRA_HEAVY_WAYS 4     /* slots that one flow may use */
+#define NATRA_COUNTER_SLOTS 16 /* power of two; one a CPU, shared beyond */
+
+/* natra_config.mode: what is done with a packet of a heavy flow */
+enum natra_mode {
+	NATRA_MODE_OFF = 0,    /* pass everything, count nothing */
+	NATRA_MODE_EDT = 1,    /* skb->tstamp, fq on the device holds it back */
+	NATRA_MODE_HTB = 2,    /* skb->priority, HTB's heavy class holds it back */
+	NATRA_MODE_POLICE = 3, /* dropped once the bucket is empty */
+};
+
+/* natra_config.flags */
+#define NATRA_F_INGRESS_HOOK (1U << 0)  /* attached at a device's ingress: GSO headers are not in wire_len */
+#define NATRA_F_SHARED_COUNTERS (1U << 1) /* more CPUs than counter slots: count with atomics */
+
+/* skb->priority in HTB mode: the classes of the HTB qdisc that natrad installs. */
+#define NATRA_HTB_MAJOR 0x4e41U /* "NA": does not collide with hand-written handles such as 1: */
+#define NATRA_HTB_ROOT_MINOR 0x1U
+#define NATRA_HTB_SMALL_MINOR 0x10U
+#define NATRA_HTB_HEAVY_MINOR 0x20U
+
+/*
+ * Derived from the operator's rate and burst by natrad (daemon/datapath/
+ * parameters.cpp) so that the packet path neither divides nor decides policy.
+ * cost in ns of L bytes = (L * mult) >> shift; mult < 2^44, so L up to 1 MiB
+ * does not overflow 64 bits.
+ */
+struct natra_config {
+	__u64 total_mult;  /* at the rate R */
+	__u64 small_mult;  /* at 0.73 R */
+	__u64 cell_mult;   /* cell units per byte at phi*R */
+	__u32 total_shift;
+	__u32 small_shift;
+	__u32 cell_shift;
+	__u32 unit_shift;  /* ns -> cell units */
+	__u64 burst_ns;    /* credit that the total clock may save while idle */
+	__u64 small_allowance_ns;     /* M: how far small flows may run ahead of their clock */
+	__u64 small_allowance_min_ns; /* the same for packets of at most 256 bytes: 1.5 M */
+	__u64 small_allowance_inv;    /* (15 << 40) / (16 * M): turns the used allowance into a share, see sketch.h */
+	__u64 horizon_tcp_ns;   /* longest delay of a heavy TCP packet; beyond it is dropped */
+	__u64 horizon_other_ns; /* the same for every other protocol */
+	__u64 ce_ns;            /* ECN-capable packets are marked above this delay */
+	__u64 fair_ns;          /* a flow this far ahead of its fair share is marked or dropped first */
+	__u32 tau;              /* cell units: threshold T as a time, T/(phi*R) */
+	__u32 excess_cap;       /* cell units: estimates are cut at tau + this, 100 ms */
+	__u32 guard;            /* cell units: a cell further ahead than this is stale (wrap) */
+	__u32 mode;             /* enum natra_mode */
+	__u32 flags;            /* NATRA_F_* */
+	__u32 pad;
+};
+NATRA_STATIC_ASSERT(sizeof(struct natra_config) == 136, "natra_config is ABI");
+
+/*
+ * What happened, in packets and bytes. fast + paced + dropped is everything
+ * that reached the hook; marked and spilled are parts of the others.
+ */
+struct natra_counters {
+	__u64 fast_packets;    /* small flows, passed at once */
+	__u64 fast_bytes;
+	__u64 paced_packets;   /* heavy flows, passed under the pace of the rate */
+	__u64 paced_bytes;
+	__u64 marked_packets;  /* of the paced: CE set */
+	__u64 marked_bytes;
+	__u64 dropped_packets;
+	__u64 dropped_bytes;
+	__u64 spilled_packets; /* small flows treated as heavy: the small allowance was used up */
+	__u64 spilled_bytes;
+	__u64 pad[6];
+};
+NATRA_STATIC_ASSERT(sizeof(struct natra_counters) == 128, "natra_counters is ABI");
+
+struct natra_flow_key {
+	__u8 saddr[16]; /* IPv4 in the first 4 bytes, rest zero */
+	__u8 daddr[16];
+	__be16 sport; /* 0 without ports and in fragments */
+	__be16 dport;
+	__be16 ethertype;
+	__u8 protocol; /* IP protocol after extension headers; 0 if not IP */
+	__u8 pad;
+};
+NATRA_STATIC_ASSERT(sizeof(struct natra_flow_key) == 40, "natra_flow_key is ABI");
+
+/* A heavy flow. Written by the program without locks: a reader may see a torn entry while its slot changes hands. */
+struct natra_heavy_flow {
+	__u64 hash; /* 0: free */
+	struct natra_flow_key key;
+	__u64 first_ns;
+	__u64 last_ns;
+	__u64 bytes; /* passed while heavy */
+	__u64 dropped_bytes;
+	__u32 packets;
+	__u32 marked_packets;
+	__u32 dropped_packets;
+	__u32 pad;
+	__u64 window_start_ns; /* windows of one second: the current one, */
+	__u64 window_bytes;
+	__u64 previous_window_bytes; /* and the one before it */
+};
+NATRA_STATIC_ASSERT(sizeof(struct natra_heavy_flow) == 120, "natra_heavy_flow is ABI");
+
+#define NATRA_CACHELINE __attribute__((aligned(64)))
+
+struct natra_state {
+	__u32 abi;           /* NATRA_ABI, written by natrad after load */
+	__u32 size;          /* sizeof(struct natra_state) */
+	__u32 active_config; /* index into config: natrad writes the other one, then flips this */
+	__u32 pad0;
+	__u64 seed[2];       /* random, per instance */
+	__u64 heavy_table_misses; /* heavy packets whose flow found no slot */
+	__u64 unparsed_packets;   /* headers that could not be read: classified by what could */
+	struct natra_config config[2];
+
+	NATRA_CACHELINE __u64 total_clock_ns;
+	NATRA_CACHELINE __u64 small_clock_ns;
+	NATRA_CACHELINE __u64 activity[2];   /* 64 bits of heavy flows: this epoch of 67 ms and the previous one */
+	__u64 activity_epoch;
+
+	NATRA_CACHELINE struct natra_counters counters[NATRA_COUNTER_SLOTS];
+	__u64 fair_clock_ns[NATRA_FAIR_BUCKETS];
+	__u32 cell[NATRA_SKETCH_ROWS][NATRA_SKETCH_COLS];
+	struct natra_heavy_flow heavy[NATRA_HEAVY_SLOTS];
+};
+
+#endif /* NATRA_ABI_H */

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a rate to the numbers the BPF program runs on. Pure; the formulas and
+// their reasons are in docs/developers/datapath.md.
+#pragma once
+
+#include <cstdint>
+
+#include "bpf/natra_abi.h"
+
+namespace natra::datapath {
+
+enum class Shaper : std::uint8_t { edt, htb, police };
+enum class Direction : std::uint8_t { ingress, egress };  // to the pod, from the pod
+
+struct ShapeRequest {
+    std::uint64_t rate_bps = 0;    // bit/s, 8 .. 10^15
+    std::uint64_t burst_bits = 0;  // 0: the default of the shaper
+    Shaper shaper = Shaper::police;
+    Direction direction = Direction::ingress;
+    bool ingress_hook = false;     // the program sits at a device's ingress hook
+    bool shared_counters = false;  // more possible CPUs than NATRA_COUNTER_SLOTS
+};
+
+// Never fails: rates outside the range are clamped into it.
+natra_config make_config(const ShapeRequest& request);
+
+}  // namespace natra::datapath
