@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/util/event_loop.hpp"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <systemd/sd-event.h>
+
+#include <exception>
+#include <system_error>
+
+#include "daemon/util/log.hpp"
+
+namespace natra {
+namespace {
+
+void check(int r, const char* what) {
+    if (r < 0) throw std::system_error(-r, std::generic_category(), what);
+}
+
+}  // namespace
+
+EventLoop::EventLoop() : wakeup_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (!wakeup_) throw std::system_error(errno, std::generic_category(), "eventfd");
+    check(sd_event_new(&event_), "sd_event_new");
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    // Blocked here, before other threads start, so that only sd-event's signalfd sees them.
+    check(-pthread_sigmask(SIG_BLOCK, &signals, nullptr), "pthread_sigmask");
+    for (const int signal : {SIGTERM, SIGINT})
+        check(sd_event_add_signal(event_, nullptr, signal, nullptr, nullptr), "sd_event_add_signal");
+    check(sd_event_set_watchdog(event_, 1), "sd_event_set_watchdog");
+    on_readable(wakeup_.get(), "posted task", [this] { run_posted(); });
+}
+
+EventLoop::~EventLoop() { sd_event_unref(event_); }
+
+void EventLoop::run() { check(sd_event_loop(event_), "sd_event_loop"); }
+
+void EventLoop::stop() { sd_event_exit(event_, 0); }
+
+void EventLoop::post(Task task) {
+    {
+        const std::lock_guard lock(mutex_);
+        posted_.push_back(std::move(task));
+    }
+    const std::uint64_t one = 1;
+    // Fails only when the counter is full, and then the loop is awake already.
+    [[maybe_unused]] const auto written = ::write(wakeup_.get(), &one, sizeof one);
+}
+
+void EventLoop::run_posted() {
+    std::uint64_t count = 0;
+    [[maybe_unused]] const auto got = ::read(wakeup_.get(), &count, sizeof count);
+    std::deque<Task> tasks;
+    {
+        const std::lock_guard lock(mutex_);
+        tasks.swap(posted_);
+    }
+    for (const auto& task : tasks) guarded("posted task", task);
+}
+
+void EventLoop::on_readable(int fd, std::string name, Task ready) {
+    auto& handler = keep(std::move(name), std::move(ready));
+    const auto callback = [](sd_event_source*, int, std::uint32_t, void* data) {
+        const auto* self = static_cast<Handler*>(data);
+        guarded(self->name, self->task);
+        return 0;
+    };
+    check(sd_event_add_io(event_, nullptr, fd, EPOLLIN, callback, &handler), "sd_event_add_io");
+}
+
+void EventLoop::every(std::uint64_t period_usec, std::string name, Task tick) {
+    auto& handler = keep(std::move(name), std::move(tick), period_usec);
+    const auto callback = [](sd_event_source* source, std::uint64_t, void* data) {
+        const auto* self = static_cast<Handler*>(data);
+        guarded(self->name, self->task);
+        if (sd_event_source_set_time_relative(source, self->period_usec) >= 0)
+            sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        return 0;
+    };
+    check(sd_event_add_time_relative(event_, nullptr, CLOCK_MONOTONIC, period_usec, 0, callback, &handler),
+          "sd_event_add_time_relative");
+}
+
+EventLoop::Handler& EventLoop::keep(std::string name, Task task, std::uint64_t period_usec) {
+    return handlers_.emplace_back(Handler{this, std::move(name), std::move(task), period_usec});
+}
+
+// An exception must not cross sd-event, which is C.
+void EventLoop::guarded(const std::string& name, const Task& task) noexcept {
+    try {
+        task();
+    } catch (const std::exception& e) {
+        log::error(concat(name, " failed: ", e.what()));
+    } catch (...) {
+        log::error(concat(name, " failed"));
+    }
+}
+
+}  // namespace natra

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The core thread: an sd-event loop that owns all of natrad's state. Other
+// threads hand it closures with post(); everything else is core-thread only.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <mutex>
+#include <string>
+
+#include "daemon/util/error.hpp"
+#include "daemon/util/unique_fd.hpp"
+
+struct sd_event;
+struct sd_event_source;
+
+namespace natra {
+
+class EventLoop {
+public:
+    using Task = std::function<void()>;
+
+    static constexpr std::uint64_t second_usec = 1'000'000;
+
+    EventLoop();  // throws std::system_error
+    ~EventLoop();
+    EventLoop(const EventLoop&) = delete;
+    EventLoop& operator=(const EventLoop&) = delete;
+
+    // Runs until stop(); SIGTERM and SIGINT stop it too. Feeds systemd's watchdog
+    // from this loop, so that it starves when the core thread hangs.
+    void run();
+    void stop();
+
+    // Any thread. The task runs on the core thread; its exceptions are logged.
+    void post(Task task);
+
+    // `ready` is called while fd is readable. The fd must outlive the loop.
+    void on_readable(int fd, std::string name, Task ready);
+    // Calls `tick` every `period_usec`, first after one period.
+    void every(std::uint64_t period_usec, std::string name, Task tick);
+
+    [[nodiscard]] sd_event* raw() const { return event_; }
+
+private:
+    struct Handler {
+        EventLoop* loop;
+        std::string name;
+        Task task;
+        std::uint64_t period_usec = 0;
+    };
+    Handler& keep(std::string name, Task task, std::uint64_t period_usec = 0);
+    void run_posted();
+    static void guarded(const std::string& name, const Task& task) noexcept;
+
+    sd_event* event_ = nullptr;
+    UniqueFd wakeup_;
+    std::mutex mutex_;        // guards posted_
+    std::deque<Task> posted_;
+    std::list<Handler> handlers_;
+};
+
+}  // namespace natra

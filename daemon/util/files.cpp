@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/util/files.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+
+#include "daemon/util/unique_fd.hpp"
+
+namespace natra::files {
+
+namespace fs = std::filesystem;
+using Code = Error::Code;
+
+Result<std::string> read(const std::string& path, std::size_t max_bytes) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) return fail_errno(errno == ENOENT ? Code::not_found : Code::kernel, errno, "open ", path);
+    std::string out;
+    char buffer[4096];
+    for (;;) {
+        const auto n = ::read(fd.get(), buffer, sizeof buffer);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fail_errno(Code::kernel, errno, "read ", path);
+        if (n == 0) return out;
+        out.append(buffer, static_cast<std::size_t>(n));
+        if (out.size() > max_bytes) return fail(Code::invalid_argument, path, ": larger than ", max_bytes, " bytes");
+    }
+}
+
+Result<void> write_atomically(const std::string& path, std::string_view content) {
+    std::string staged = path + ".XXXXXX";
+    // Hidden until complete: list() does not show it.
+    const auto slash = staged.rfind('/');
+    staged.insert(slash == std::string::npos ? 0 : slash + 1, 1, '.');
+    UniqueFd fd(::mkostemp(staged.data(), O_CLOEXEC));
+    if (!fd) return fail_errno(Code::kernel, errno, "create ", staged);
+    const auto abandon = [&](const char* step) {
+        const int error = errno;
+        ::unlink(staged.c_str());
+        return fail_errno(Code::kernel, error, step, " ", staged);
+    };
+    while (!content.empty()) {
+        const auto n = ::write(fd.get(), content.data(), content.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return abandon("write");
+        content.remove_prefix(static_cast<std::size_t>(n));
+    }
+    if (::rename(staged.c_str(), path.c_str()) < 0) return abandon("rename");
+    return {};
+}
+
+Result<void> remove(const std::string& path) {
+    if (::unlink(path.c_str()) < 0 && errno != ENOENT) return fail_errno(Code::kernel, errno, "unlink ", path);
+    return {};
+}
+
+Result<void> make_directory(const std::string& path) {
+    for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+        const auto part = path.substr(0, end);
+        if (::mkdir(part.c_str(), 0700) < 0 && errno != EEXIST)
+            return fail_errno(Code::kernel, errno, "mkdir ", part);
+        if (end == std::string::npos) return {};
+    }
+}
+
+std::vector<std::string> list(const std::string& path) {
+    std::vector<std::string> names;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(path, error)) {
+        auto name = entry.path().filename().string();
+        if (!name.starts_with('.')) names.push_back(std::move(name));
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+}  // namespace natra::files

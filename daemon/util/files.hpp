@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/util/error.hpp"
+
+namespace natra::files {
+
+// The whole file, at most max_bytes; larger is an error. not_found if absent.
+Result<std::string> read(const std::string& path, std::size_t max_bytes);
+// Temporary file in the same folder, then rename: a reader sees the old or the new content. Mode 0600.
+Result<void> write_atomically(const std::string& path, std::string_view content);
+// Absent is success.
+Result<void> remove(const std::string& path);
+// mkdir -p with mode 0700 for what it makes.
+Result<void> make_directory(const std::string& path);
+// Names in a folder without "." entries and hidden files, sorted; empty if the folder is absent.
+std::vector<std::string> list(const std::string& path);
+
+}  // namespace natra::files
