@@ -7,6 +7,9 @@
 # shellcheck disable=SC2034  # used by those who source this
 natra_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 natra_name=${0##*/}
+# Fetched and costly things (kernels, Debian roots): may be deleted at any time.
+# shellcheck disable=SC2034  # used by those who source this
+natra_cache=${NATRA_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/natra}
 
 say() {
     printf '%s: %s\n' "$natra_name" "$*" >&2
