@@ -41,23 +41,29 @@ apt_update() {
     return 1
 }
 
-# apt_targets: one line per configured Debian package list that has been
-# fetched: "REPO-URI RELEASE LABEL SOURCESENTRY".
+# apt_targets: one line per configured package list that has been fetched:
+# "REPO-URI RELEASE SOURCESENTRY ORIGIN/LABEL", the last of which has blanks.
 apt_targets() {
     # shellcheck disable=SC2016  # apt expands these, not the shell
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(LABEL) $(SOURCESENTRY)' \
-        'Created-By: Packages' 'Origin: Debian'
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(SOURCESENTRY) $(ORIGIN)/$(LABEL)' \
+        'Created-By: Packages'
+}
+
+# apt_archive FIELD ORIGIN/LABEL: that field of the first list of an archive.
+apt_archive() {
+    apt_targets | awk -v field="$1" -v archive="$2" '
+        !found && substr($0, length($1 $2 $3) + 4) == archive { print $field; found = 1 }'
 }
 
 # apt_mirror [security]: URI of the configured mirror of Debian, or of its
 # security archive. Fetches the package lists if there are none yet.
 apt_mirror() {
-    local label=Debian uri
-    [ "${1-}" != security ] || label=Debian-Security
-    uri=$(apt_targets | awk -v label="$label" '$3 == label { print $1; exit }')
+    local archive=Debian/Debian uri
+    [ "${1-}" != security ] || archive=Debian/Debian-Security
+    uri=$(apt_archive 1 "$archive")
     if [ -z "$uri" ]; then
         apt_update || return 1
-        uri=$(apt_targets | awk -v label="$label" '$3 == label { print $1; exit }')
+        uri=$(apt_archive 1 "$archive")
     fi
     [ -n "$uri" ] && printf '%s\n' "$uri"
 }
@@ -91,7 +97,7 @@ apt_archive_key() {
     if [ -e "$keyring" ]; then
         printf 'Signed-By: %s\n' "$keyring"
     else
-        entry=$(apt_targets | awk '$3 == "Debian" { print $4; exit }')
+        entry=$(apt_archive 3 Debian/Debian)
         [ -z "$entry" ] || apt_signed_by "$entry"
     fi
 }
@@ -102,7 +108,7 @@ apt_stanza() {
     local suite=$1 archive=${2-} key=${3-} uri entry
     uri=$(apt_mirror "$archive") || return 1
     if [ -z "$key" ]; then
-        entry=$(apt_targets | awk -v uri="$uri" '$1 == uri { print $4; exit }')
+        entry=$(apt_targets | awk -v uri="$uri" '!found && $1 == uri { print $3; found = 1 }')
         key=$(apt_signed_by "$entry")
     fi
     printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n%s\n' "$uri" "$suite" "$key"
