@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// natra-traffic: real traffic of several kinds through a limiter, measured, as JSON.
+#include <csignal>
+#include <iostream>
+
+#include "tests/tools/clients.hpp"
+#include "tests/tools/report.hpp"
+#include "tests/tools/server.hpp"
+
+namespace {
+
+using namespace natra::traffic;
+
+constexpr auto usage = R"(usage: natra-traffic COMMAND [--option value]...
+  server  [--bind ADDRESS] [--port N] [--control PATH] [--seconds N] [--until-eof 0|1]
+  bulk    --server ADDRESS [--port N] [--control PATH] [--direction up|down] [--flows N] [--seconds N]
+          [--congestion-control NAME[,NAME]...]
+          N parallel TCP flows; up: the client sends
+  rr      --server ADDRESS [--port N] [--milliseconds N] [--grace-milliseconds N] [--interval-us N] [--size BYTES]
+          ping-pong on one connection: round-trip times
+  short   --server ADDRESS [--port N] [--direction up|down] [--milliseconds N] [--grace-milliseconds N]
+          [--interval-us N] [--size BYTES] [--parallel N]
+          a new connection for every transfer: completion times
+  udp     --server ADDRESS [--port N] [--control PATH] [--direction up|down] [--rate BITS_PER_SECOND]
+          [--payload BYTES] [--ports random|fixed] [--seconds N]
+          a flood; random: a new source port for every packet
+Every command prints one JSON object. --control is a UNIX socket path of the server: what client and server
+agree on then does not queue behind the traffic.
+)";
+
+int run(std::string_view command, std::span<char* const> arguments) {
+    const auto with = [&](int (*body)(Options&), std::initializer_list<std::string_view> known) {
+        auto options = Options::parse(arguments, known);
+        return options ? body(*options) : report_error(options.error());
+    };
+    if (command == "server") return with(serve, {"--bind", "--port", "--control", "--seconds", "--until-eof"});
+    if (command == "bulk")
+        return with(run_bulk, {"--server", "--port", "--control", "--direction", "--flows", "--seconds",
+                               "--congestion-control"});
+    if (command == "rr")
+        return with(run_rr, {"--server", "--port", "--milliseconds", "--grace-milliseconds", "--interval-us", "--size"});
+    if (command == "short")
+        return with(run_short, {"--server", "--port", "--direction", "--milliseconds", "--grace-milliseconds",
+                                "--interval-us", "--size", "--parallel"});
+    if (command == "udp")
+        return with(run_udp, {"--server", "--port", "--control", "--direction", "--rate", "--payload", "--ports",
+                              "--seconds"});
+    std::cerr << usage;
+    return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN);
+    const std::span<char* const> arguments(argv, static_cast<std::size_t>(argc));
+    if (arguments.size() < 2) {
+        std::cerr << usage;
+        return 2;
+    }
+    try {
+        return run(arguments[1], arguments.subspan(2));
+    } catch (const std::exception& e) {
+        return report_error(natra::fail(natra::Error::Code::internal, e.what()));
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/tools/statistics.hpp"
+#include "tests/tools/wire_meter.hpp"
+
+namespace natra::traffic {
+
+struct FloodPlan {
+    std::uint64_t rate = 0;           // bit/s on the wire, Ethernet, IP and UDP headers included
+    std::size_t payload = 0;          // bytes
+    bool random_source_ports = true;  // a new 5-tuple for every packet; else one flow
+    std::chrono::seconds duration{0};
+};
+
+// Sends a flood and blocks for its duration. {offered_packets, sent_packets, refused_packets, send_error}:
+// refused by the kernel (a full queue or socket buffer). Needs CAP_NET_RAW.
+nlohmann::json flood(const Address& to, const FloodPlan& plan);
+
+// Receives on a UDP port of its own, by a thread of its own.
+class UdpSink {
+public:
+    // Any address of the family.
+    static Result<std::unique_ptr<UdpSink>> open(int family, std::chrono::seconds duration);
+    ~UdpSink();
+    UdpSink(const UdpSink&) = delete;
+    UdpSink& operator=(const UdpSink&) = delete;
+
+    [[nodiscard]] std::uint16_t port() const { return port_; }
+    void start();
+    // Waits for the end. {received_packets, first_second_bytes, later_bytes, timeline_bytes, wire};
+    // bytes are payload.
+    nlohmann::json report();
+
+private:
+    UdpSink(UniqueFd fd, std::uint16_t port, std::chrono::seconds duration)
+        : fd_(std::move(fd)), port_(port), duration_(duration), received_(duration) {}
+    void receive();
+
+    UniqueFd fd_;
+    std::uint16_t port_;
+    std::chrono::seconds duration_;
+    Timeline received_;
+    std::uint64_t packets_ = 0;  // the thread's until it is joined
+    std::atomic<bool> stop_{false};
+    Clock::time_point start_;
+    std::unique_ptr<WireMeter> meter_;
+    std::thread thread_;
+};
+
+}  // namespace natra::traffic
