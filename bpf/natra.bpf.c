@@ -1,18 +1,152 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Placeholder body until the data path lands: passes everything. */
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-#include "natra_abi.h"
+/*
+ * Holds one direction of one pod at its rate without delaying its small flows.
+ * docs/developers/datapath.md has the algorithm and its reasons; natra_abi.h
+ * what natrad shares with this program.
+ */
+#include "base.h"
+#include "clocks.h"
+#include "counters.h"
+#include "fairness.h"
+#include "flow.h"
+#include "heavy_table.h"
+#include "pace.h"
+#include "parse.h"
+#include "sketch.h"
 
 struct natra_state state;
+
+/* Costs are computed in 64 bits for at most this many bytes, see natra_config. */
+#define MAX_LEN ((1U << 20) - 1)
+
+/*
+ * Bytes on the wire. At egress the kernel has put that into wire_len, GSO
+ * headers included. At ingress wire_len lacks the Ethernet header, which
+ * skb->len has in here, and before 6.19 the headers of all segments but one.
+ */
+inline_fn __u32 wire_length(const struct __sk_buff *skb, const struct natra_config *config, const struct packet *p)
+{
+	__u32 len = skb->len;
+	__u32 wire_len = skb->wire_len;
+
+	if (config->flags & NATRA_F_INGRESS_HOOK) {
+		__u32 segments = skb->gso_segs;
+
+		if (segments > 1)
+			len += (segments - 1) * p->header_len;
+	}
+	if (wire_len > len)
+		len = wire_len;
+	return len < MAX_LEN ? len : MAX_LEN;
+}
+
+inline_fn void set_class(struct __sk_buff *skb, const struct natra_config *config, __u32 minor)
+{
+	if (config->mode == NATRA_MODE_HTB)
+		skb->priority = NATRA_HTB_MAJOR << 16 | minor;
+}
+
+/* The paced packet waits for its departure: in fq (EDT) or in HTB's heavy class. */
+inline_fn void set_departure(struct __sk_buff *skb, const struct natra_config *config, __u64 now, __u64 departure)
+{
+	__u64 own;
+
+	if (config->mode != NATRA_MODE_EDT)
+		return;
+	own = skb->tstamp;
+	if (own > now + FOREIGN_TSTAMP_NS)
+		own = 0;
+	skb->tstamp = max_u64(own, max_u64(now, min_u64(departure, now + NATRA_EDT_MAX_NS)));
+}
+
+/*
+ * What the sketch keeps of a heavy packet. Estimates are cut so that a flow
+ * that stops is small again soon; but as long as its packets wait it stays
+ * heavy, or later ones would overtake them. The cost of one small packet is
+ * taken off that: an exchange that was delayed once is small again when the
+ * delayed packet has left.
+ */
+inline_fn __u32 heavy_estimate(const struct natra_config *config, __u64 estimate, __u64 now, __u32 len,
+			       __u64 departure)
+{
+	__u64 ceiling = (__u64)config->tau + config->excess_cap;
+	__u64 waits = min_u64(sub_floor(departure, now), NATRA_EDT_MAX_NS) >> config->unit_shift;
+
+	estimate = min_u64(estimate, ceiling);
+	if (!waits)
+		return estimate;
+	if (len > SMALL_PACKET_BYTES)
+		len = SMALL_PACKET_BYTES;
+	waits += sub_floor(config->tau, cost_of(len, config->cell_mult, config->cell_shift));
+	return max_u64(estimate, waits);
+}
 
 SEC("tc")
 int natra(struct __sk_buff *skb)
 {
-	(void)skb;
-	if (state.abi != NATRA_ABI)
-		return -1;
-	return -1;
+	const struct natra_config *config = &state.config[READ_ONCE(state.active_config) & 1];
+	struct natra_counters *counters;
+	struct natra_heavy_flow *slot;
+	struct packet p;
+	__u64 now, hash, departure = 0, estimate = 0;
+	__u32 len, flows = 0, now_units;
+	int sketched, heavy = 0, result;
+
+	if (config->mode == NATRA_MODE_OFF)
+		return VERDICT_PASS;
+
+	now = bpf_ktime_get_ns();
+	parse(skb, &p);
+	hash = flow_hash(&p.flow);
+	len = wire_length(skb, config, &p);
+	counters = cpu_counters();
+
+	/* ACKs of a bulk transfer the other way are many, but holding them back would throttle that transfer */
+	sketched = !p.pure_ack || len > SMALL_PACKET_BYTES;
+	now_units = sketch_now(config, now);
+	if (sketched) {
+		estimate = sketch_estimate(config, hash, now_units) +
+			   cost_of(len, config->cell_mult, config->cell_shift);
+		heavy = estimate > sketch_threshold(config, now);
+	}
+
+	if (!heavy && small_claim(config, now, len)) {
+		clock_claim(&state.total_clock_ns, sub_floor(now, config->burst_ns), ~0ULL,
+			    cost_of(len, config->total_mult, config->total_shift));
+		if (sketched)
+			sketch_raise(config, hash, now_units, estimate);
+		set_class(skb, config, NATRA_HTB_SMALL_MINOR);
+		count(config, &counters->fast_packets, len);
+		return VERDICT_PASS;
+	}
+
+	if (heavy)
+		flows = heavy_flows_active(hash, now);
+	else
+		count(config, &counters->spilled_packets, len);
+	result = pace(skb, config, &p, hash, now, len, flows, &departure);
+	if (sketched) {
+		if (config->mode == NATRA_MODE_POLICE || result == PACE_DROP)
+			departure = 0;
+		sketch_raise(config, hash, now_units, heavy_estimate(config, estimate, now, len, departure));
+	}
+
+	/* the table is for flows that are heavy themselves, not for those that met a full allowance */
+	slot = heavy_slot(&p.flow, hash, now, heavy);
+	if (result == PACE_DROP) {
+		if (slot)
+			heavy_record_drop(slot, now, len);
+		count(config, &counters->dropped_packets, len);
+		return VERDICT_DROP;
+	}
+	if (slot)
+		heavy_record_pass(slot, now, len, result == PACE_PASS_MARKED);
+	if (result == PACE_PASS_MARKED)
+		count(config, &counters->marked_packets, len);
+	count(config, &counters->paced_packets, len);
+	set_class(skb, config, NATRA_HTB_HEAVY_MINOR);
+	set_departure(skb, config, now, departure);
+	return VERDICT_PASS;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -50,6 +50,9 @@ enum natra_mode {
 #define NATRA_HTB_SMALL_MINOR 0x10U
 #define NATRA_HTB_HEAVY_MINOR 0x20U
 
+/* Departures further ahead are brought forward to this: fq drops beyond its horizon of 10 s. */
+#define NATRA_EDT_MAX_NS 9500000000ULL
+
 /*
  * Derived from the operator's rate and burst by natrad (daemon/datapath/
  * parameters.cpp) so that the packet path neither divides nor decides policy.
@@ -79,7 +82,7 @@ struct natra_config {
 	__u32 flags;            /* NATRA_F_* */
 	__u32 pad;
 };
-NATRA_STATIC_ASSERT(sizeof(struct natra_config) == 136, "natra_config is ABI");
+NATRA_STATIC_ASSERT(sizeof(struct natra_config) == 128, "natra_config is ABI");
 
 /*
  * What happened, in packets and bytes. fast + paced + dropped is everything
@@ -101,11 +104,11 @@ struct natra_counters {
 NATRA_STATIC_ASSERT(sizeof(struct natra_counters) == 128, "natra_counters is ABI");
 
 struct natra_flow_key {
-	__u8 saddr[16]; /* IPv4 in the first 4 bytes, rest zero */
+	__u8 saddr[16]; /* IPv4 in the first 4 bytes, rest zero; MAC addresses likewise where there is no IP header */
 	__u8 daddr[16];
 	__be16 sport; /* 0 without ports and in fragments */
 	__be16 dport;
-	__be16 ethertype;
+	__be16 ethertype; /* behind VLAN tags; 0 for 802.3 length fields */
 	__u8 protocol; /* IP protocol after extension headers; 0 if not IP */
 	__u8 pad;
 };

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What every part of the program needs. Only uapi headers that Linux 5.10 had:
+ * names that came later (TCX_*) or that live in kernel-only headers are spelled
+ * out here.
+ */
+#ifndef NATRA_BASE_H
+#define NATRA_BASE_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "natra_abi.h"
+
+#define inline_fn static __always_inline
+
+/* TCX_NEXT and TC_ACT_UNSPEC are the same number: whoever else sits on the hook still runs. */
+#define VERDICT_PASS (-1)
+#define VERDICT_DROP 2 /* TC_ACT_SHOT, TCX_DROP */
+
+#define NSEC_PER_SEC 1000000000ULL
+
+#define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
+
+inline_fn __u64 max_u64(__u64 a, __u64 b)
+{
+	return a > b ? a : b;
+}
+
+inline_fn __u64 min_u64(__u64 a, __u64 b)
+{
+	return a < b ? a : b;
+}
+
+/* a - b, or 0 where that would be negative */
+inline_fn __u64 sub_floor(__u64 a, __u64 b)
+{
+	return a > b ? a - b : 0;
+}
+
+extern struct natra_state state;
+
+#endif

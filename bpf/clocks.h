@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The two clocks. A clock is the time at which all that was charged to it has
+ * been sent at its rate; ahead of now means a queue, behind it means credit.
+ *
+ * Before Linux 5.12 BPF has no atomics that return a value: there the clocks
+ * are read and written plainly, and two CPUs that meet lose one charge.
+ */
+#ifndef NATRA_CLOCKS_H
+#define NATRA_CLOCKS_H
+
+#include "base.h"
+
+#define CLAIM_ATTEMPTS 4
+#define SMALL_PACKET_BYTES 256
+
+inline_fn __u64 cost_of(__u32 len, __u64 mult, __u32 shift)
+{
+	return len * mult >> shift;
+}
+
+#ifdef NATRA_NO_FETCH_ATOMICS
+inline_fn int clock_swap(__u64 *clock, __u64 expected, __u64 desired)
+{
+	(void)expected;
+	WRITE_ONCE(*clock, desired);
+	return 1;
+}
+
+inline_fn __u64 clock_add(__u64 *clock, __u64 cost)
+{
+	__u64 before = READ_ONCE(*clock);
+
+	WRITE_ONCE(*clock, before + cost);
+	return before;
+}
+#else
+inline_fn int clock_swap(__u64 *clock, __u64 expected, __u64 desired)
+{
+	return __sync_val_compare_and_swap(clock, expected, desired) == expected;
+}
+
+inline_fn __u64 clock_add(__u64 *clock, __u64 cost)
+{
+	return __sync_fetch_and_add(clock, cost);
+}
+#endif
+
+#define CLAIM_REFUSED (~0ULL)
+
+/*
+ * Charges cost to the clock unless it would start after latest. A clock behind
+ * earliest counts as earliest: credit is not saved beyond that. Returns the
+ * start. When other CPUs win every attempt the charge is added blindly, which
+ * overshoots by what they just charged but loses nothing.
+ */
+inline_fn __u64 clock_claim(__u64 *clock, __u64 earliest, __u64 latest, __u64 cost)
+{
+#pragma clang loop unroll(full)
+	for (int i = 0; i < CLAIM_ATTEMPTS; i++) {
+		__u64 seen = READ_ONCE(*clock);
+		__u64 start = max_u64(seen, earliest);
+
+		if (start > latest)
+			return CLAIM_REFUSED;
+		if (clock_swap(clock, seen, start + cost))
+			return start;
+	}
+	return max_u64(clock_add(clock, cost), earliest);
+}
+
+/* How much of the small flows' allowance is in use, in ns. */
+inline_fn __u64 small_used(__u64 now)
+{
+	return sub_floor(READ_ONCE(state.small_clock_ns), now);
+}
+
+/* Whether a packet of a small flow may pass at once; if so it is charged to the small clock. */
+inline_fn int small_claim(const struct natra_config *config, __u64 now, __u32 len)
+{
+	__u64 allowance = len <= SMALL_PACKET_BYTES ? config->small_allowance_min_ns : config->small_allowance_ns;
+	__u64 cost = cost_of(len, config->small_mult, config->small_shift);
+
+	if (cost > allowance)
+		return 0;
+	return clock_claim(&state.small_clock_ns, now, now + allowance - cost, cost) != CLAIM_REFUSED;
+}
+
+#endif

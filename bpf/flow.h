@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A flow's key as the parser builds it, and the seeded hash that all tables index with. */
+#ifndef NATRA_FLOW_H
+#define NATRA_FLOW_H
+
+#include <linux/if_ether.h>
+
+#include "base.h"
+
+#define KEY_WORDS (sizeof(struct natra_flow_key) / sizeof(__u64))
+
+union flow {
+	struct natra_flow_key key;
+	__u64 word[KEY_WORDS]; /* saddr, daddr: two words each; then ports, ethertype, protocol */
+	struct {
+		__u64 addresses[4];
+		__u32 ports;
+	};
+};
+
+/*
+ * Which bits of the hash index what. They do not overlap, so a collision in one
+ * table says nothing about another. The top bit is always set: 0 means "free".
+ */
+#define HASH_SKETCH_BITS 10 /* a row, from bit 0 on: 40 bits */
+#define HASH_FAIR_SHIFT 40
+#define HASH_ACTIVITY_SHIFT 48
+#define HASH_HEAVY_SHIFT 54
+#define HASH_USED (1ULL << 63)
+
+_Static_assert(1 << HASH_SKETCH_BITS == NATRA_SKETCH_COLS, "a sketch row's index");
+_Static_assert(NATRA_SKETCH_ROWS * HASH_SKETCH_BITS <= HASH_FAIR_SHIFT, "hash bits overlap");
+_Static_assert(NATRA_FAIR_BUCKETS <= 1 << (HASH_ACTIVITY_SHIFT - HASH_FAIR_SHIFT), "hash bits overlap");
+_Static_assert(NATRA_HEAVY_SLOTS / NATRA_HEAVY_WAYS <= 1 << (63 - HASH_HEAVY_SHIFT), "hash bits overlap");
+
+inline_fn __u64 hash_mix(__u64 hash, __u64 word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
+	return hash ^ (hash >> 32);
+}
+
+inline_fn __u64 flow_hash(const union flow *flow)
+{
+	__u64 hash = state.seed[0];
+
+	if (flow->key.ethertype == bpf_htons(ETH_P_IP)) {
+		hash = hash_mix(hash, flow->word[0] | flow->word[2] << 32);
+	} else {
+		hash = hash_mix(hash, flow->word[0]);
+		hash = hash_mix(hash, flow->word[1]);
+		hash = hash_mix(hash, flow->word[2]);
+		hash = hash_mix(hash, flow->word[3]);
+	}
+	hash = hash_mix(hash, flow->word[4] ^ state.seed[1]);
+	return hash_mix(hash, state.seed[1]) | HASH_USED;
+}
+
+#endif

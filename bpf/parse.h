@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From a packet to its flow.
+ *
+ * The key is refined as headers are read: MAC addresses and ethertype, then IP
+ * addresses and protocol, then ports. A packet whose next header cannot be read
+ * keeps the coarser key it has by then, so nothing leaves the limiter by being
+ * malformed.
+ */
+#ifndef NATRA_PARSE_H
+#define NATRA_PARSE_H
+
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+
+#include "base.h"
+#include "flow.h"
+
+#define MAX_VLAN_TAGS 2
+#define VLAN_HLEN 4
+#define MAX_EXTENSION_HEADERS 8
+/* Two VLAN tags, the longest IPv4 header and a TCP header: 14 + 8 + 60 + 20. */
+#define PULL_BYTES 128U
+
+#define IPV4_FRAGMENT_MASK 0x3fff /* "more fragments" and the offset */
+#define IPV6_FRAGMENT_MASK 0xfff9
+#define ECN_MASK 3
+#define ECN_CE 3
+
+enum {
+	PROTO_HOP_BY_HOP = 0,
+	PROTO_TCP = 6,
+	PROTO_UDP = 17,
+	PROTO_DCCP = 33,
+	PROTO_ROUTING = 43,
+	PROTO_FRAGMENT = 44,
+	PROTO_AH = 51,
+	PROTO_DEST_OPTIONS = 60,
+	PROTO_SCTP = 132,
+	PROTO_MOBILITY = 135,
+	PROTO_UDPLITE = 136,
+};
+
+enum parse_result {
+	PARSED,
+	OUT_OF_REACH, /* a header lies beyond the linear part of the buffer, or beyond the packet */
+	MALFORMED,
+};
+
+struct packet {
+	union flow flow;
+	__u32 header_len; /* Ethernet to transport header, as far as read: what GSO repeats per segment */
+	__u8 ecn;         /* 0 too where the kernel could not mark: behind a VLAN tag inside the data */
+	__u8 pure_ack;    /* a TCP ACK that carries nothing else */
+};
+
+inline_fn int has_ports(__u8 protocol)
+{
+	return protocol == PROTO_TCP || protocol == PROTO_UDP || protocol == PROTO_SCTP ||
+	       protocol == PROTO_UDPLITE || protocol == PROTO_DCCP;
+}
+
+inline_fn int is_vlan(__be16 ethertype)
+{
+	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD);
+}
+
+/* payload: what the IP header says follows it, transport header included */
+inline_fn void read_tcp(struct packet *p, __u32 offset_byte, __u32 flags, __u32 payload)
+{
+	__u32 header = (offset_byte >> 4) * 4;
+
+	p->header_len += header;
+	/* ACK set; SYN, FIN and RST not */
+	p->pure_ack = (flags & 0x17) == 0x10 && header == payload;
+}
+
+/* Both ports at once: they are adjacent in the key as in every header that has them. */
+inline_fn void read_ports(struct packet *p, __u32 ports)
+{
+	p->flow.ports = ports;
+}
+
+/* Without an IP header the addresses are the MAC addresses. */
+inline_fn void read_macs(struct packet *p, struct ethhdr *eth)
+{
+	__builtin_memcpy(p->flow.key.saddr, eth->h_source, ETH_ALEN);
+	__builtin_memcpy(p->flow.key.daddr, eth->h_dest, ETH_ALEN);
+}
+
+inline_fn int parse_transport(struct packet *p, void *header, void *end, __u8 protocol, __u32 payload)
+{
+	if (protocol == PROTO_TCP) {
+		if (header + 14 > end)
+			return OUT_OF_REACH;
+		read_ports(p, *(__u32 *)header);
+		read_tcp(p, ((__u8 *)header)[12], ((__u8 *)header)[13], payload);
+		return PARSED;
+	}
+	if (!has_ports(protocol))
+		return PARSED;
+	if (header + 4 > end)
+		return OUT_OF_REACH;
+	read_ports(p, *(__u32 *)header);
+	p->header_len += 8;
+	return PARSED;
+}
+
+inline_fn int parse_ipv4(struct packet *p, void *data, void *end, __u32 offset)
+{
+	struct iphdr *ip = data + offset;
+	__u32 header, payload;
+
+	if ((void *)(ip + 1) > end) {
+		read_macs(p, data);
+		return OUT_OF_REACH;
+	}
+	header = ip->ihl * 4;
+	if (ip->version != 4 || header < sizeof(*ip)) {
+		read_macs(p, data);
+		return MALFORMED;
+	}
+	p->flow.word[0] = ip->saddr;
+	p->flow.word[2] = ip->daddr;
+	p->flow.key.protocol = ip->protocol;
+	p->header_len = offset + header;
+	if (offset == ETH_HLEN)
+		p->ecn = ip->tos & ECN_MASK;
+	if (ip->frag_off & bpf_htons(IPV4_FRAGMENT_MASK))
+		return PARSED;
+	payload = bpf_ntohs(ip->tot_len) - header;
+	return parse_transport(p, (void *)ip + header, end, ip->protocol, payload);
+}
+
+inline_fn int is_extension(__u8 protocol)
+{
+	return protocol == PROTO_HOP_BY_HOP || protocol == PROTO_ROUTING || protocol == PROTO_DEST_OPTIONS ||
+	       protocol == PROTO_FRAGMENT || protocol == PROTO_AH || protocol == PROTO_MOBILITY;
+}
+
+/*
+ * Extension headers are rare enough to be copied out by the helper, which reads
+ * the paged part of a packet as well and leaves the verifier no pointer to follow.
+ */
+inline_fn int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *p, __u32 offset, __u8 protocol,
+				    __u32 payload)
+{
+	__u8 head[16];
+
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < MAX_EXTENSION_HEADERS && is_extension(protocol); i++) {
+		__u32 size;
+
+		if (bpf_skb_load_bytes(skb, offset, head, 8))
+			return MALFORMED;
+		if (protocol == PROTO_AH)
+			size = (head[1] + 2U) * 4;
+		else if (protocol == PROTO_FRAGMENT)
+			size = 8;
+		else
+			size = (head[1] + 1U) * 8;
+		if (protocol == PROTO_FRAGMENT && *(__be16 *)&head[2] & bpf_htons(IPV6_FRAGMENT_MASK)) {
+			p->flow.key.protocol = head[0];
+			p->header_len = offset + size;
+			return PARSED;
+		}
+		protocol = head[0];
+		p->flow.key.protocol = protocol;
+		offset += size;
+		payload -= size;
+		p->header_len = offset;
+	}
+	if (is_extension(protocol))
+		return MALFORMED;
+	if (protocol == PROTO_TCP) {
+		if (bpf_skb_load_bytes(skb, offset, head, 14))
+			return MALFORMED;
+		read_tcp(p, head[12], head[13], payload);
+	} else if (has_ports(protocol)) {
+		if (bpf_skb_load_bytes(skb, offset, head, 4))
+			return MALFORMED;
+		p->header_len += 8;
+	} else {
+		return PARSED;
+	}
+	read_ports(p, *(__u32 *)head);
+	return PARSED;
+}
+
+inline_fn int parse_ipv6(struct __sk_buff *skb, struct packet *p, void *data, void *end, __u32 offset)
+{
+	struct ipv6hdr *ip = data + offset;
+	__u64 *address;
+	__u32 payload;
+
+	if ((void *)(ip + 1) > end) {
+		read_macs(p, data);
+		return OUT_OF_REACH;
+	}
+	if (ip->version != 6) {
+		read_macs(p, data);
+		return MALFORMED;
+	}
+	address = (__u64 *)&ip->saddr;
+	p->flow.word[0] = address[0];
+	p->flow.word[1] = address[1];
+	p->flow.word[2] = address[2];
+	p->flow.word[3] = address[3];
+	p->flow.key.protocol = ip->nexthdr;
+	offset += sizeof(*ip);
+	p->header_len = offset;
+	if (offset == ETH_HLEN + sizeof(*ip))
+		p->ecn = ip->flow_lbl[0] >> 4 & ECN_MASK;
+	payload = bpf_ntohs(ip->payload_len);
+	if (is_extension(ip->nexthdr))
+		return parse_ipv6_extensions(skb, p, offset, ip->nexthdr, payload);
+	return parse_transport(p, ip + 1, end, ip->nexthdr, payload);
+}
+
+inline_fn int parse_linear(struct __sk_buff *skb, struct packet *p)
+{
+	void *data = (void *)(long)skb->data;
+	void *end = (void *)(long)skb->data_end;
+	struct ethhdr *eth = data;
+	__u32 offset = ETH_HLEN;
+	__be16 ethertype;
+
+	__builtin_memset(p, 0, sizeof(*p));
+	if ((void *)(eth + 1) > end)
+		return OUT_OF_REACH;
+	ethertype = eth->h_proto;
+#pragma clang loop unroll(full)
+	for (int i = 0; i < MAX_VLAN_TAGS && is_vlan(ethertype); i++) {
+		if (data + offset + VLAN_HLEN > end) {
+			read_macs(p, eth);
+			return OUT_OF_REACH;
+		}
+		ethertype = *(__be16 *)(data + offset + 2);
+		offset += VLAN_HLEN;
+	}
+	/* below 0x600 it is a length, which tells no flows apart */
+	if (bpf_ntohs(ethertype) < ETH_P_802_3_MIN)
+		ethertype = 0;
+	p->flow.key.ethertype = ethertype;
+	p->header_len = offset;
+	if (ethertype == bpf_htons(ETH_P_IP))
+		return parse_ipv4(p, data, end, offset);
+	if (ethertype == bpf_htons(ETH_P_IPV6))
+		return parse_ipv6(skb, p, data, end, offset);
+	read_macs(p, eth);
+	return PARSED;
+}
+
+/* Fills *p as far as the packet can be read. */
+inline_fn void parse(struct __sk_buff *skb, struct packet *p)
+{
+	int result = PARSED;
+
+#pragma clang loop unroll(disable)
+	for (int attempt = 0; attempt < 2; attempt++) {
+		result = parse_linear(skb, p);
+		if (result != OUT_OF_REACH || attempt)
+			break;
+		if (bpf_skb_pull_data(skb, skb->len < PULL_BYTES ? skb->len : PULL_BYTES))
+			break;
+	}
+	if (result != PARSED)
+		__sync_fetch_and_add(&state.unparsed_packets, 1);
+}
+
+#endif
