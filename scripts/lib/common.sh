@@ -11,6 +11,10 @@ natra_name=${0##*/}
 # shellcheck disable=SC2034  # used by those who source this
 natra_cache=${NATRA_CACHE_DIR:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/natra}
 
+# scripts/deps installs the distribution's programs; these are the ones to use,
+# whatever else PATH offers, and some of them are where only root looks.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+
 say() {
     printf '%s: %s\n' "$natra_name" "$*" >&2
 }
