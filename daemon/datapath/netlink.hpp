@@ -15,9 +15,6 @@
 
 #include "daemon/util/error.hpp"
 
-struct mnl_socket;
-struct nlmsghdr;
-
 namespace natra::datapath {
 
 struct Link {
@@ -65,7 +62,10 @@ public:
 
     Result<Link> link_by_name(std::string_view name);  // Code::no_device if absent
     Result<Link> link_by_index(int ifindex);           // Code::no_device if absent
+    // Costs a walk over every device of the namespace: for rare questions.
     Result<std::vector<Qdisc>> qdiscs(int ifindex);
+    // Absent when the device has none but the kernel's built-in noqueue.
+    Result<std::optional<Qdisc>> root_qdisc(int ifindex);
     Result<std::vector<BpfFilter>> filters(int ifindex, std::uint32_t parent);
 
     // Root qdiscs of natra's own. Fails with EEXIST (Error::sys) if a foreign
@@ -84,8 +84,9 @@ public:
                                      std::string_view name);
     Result<void> delete_filter(int ifindex, const BpfFilter& filter);  // absent is success
 
-private:
     struct Socket;
+
+private:
     explicit Netlink(std::unique_ptr<Socket> socket);
     std::unique_ptr<Socket> socket_;
 };

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/datapath/features.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <sched.h>
+#include <sys/utsname.h>
+
+#include <cerrno>
+#include <thread>
+
+#include "bpf/natra_abi.h"
+#include "daemon/datapath/netlink.hpp"
+#include "daemon/util/log.hpp"
+
+namespace natra::datapath {
+namespace {
+
+constexpr int loopback = 1;  // in every fresh namespace
+
+bool has_tcx() {
+    struct bpf_prog_query_opts query {};
+    query.sz = sizeof query;
+    constexpr auto tcx_egress = static_cast<bpf_attach_type>(47);
+    return bpf_prog_query_opts(loopback, tcx_egress, &query) == 0;
+}
+
+void probe_here(Features& out) {
+    if (::unshare(CLONE_NEWNET) < 0) {
+        log::error(fail_errno(Error::Code::kernel, errno, "probe: new network namespace").what);
+        return;
+    }
+    auto netlink = Netlink::open();
+    if (!netlink) {
+        log::error(concat("probe: ", netlink.error().what));
+        return;
+    }
+    out.tcx = has_tcx();
+    out.fq = static_cast<bool>(netlink->add_fq(loopback, {}));
+    if (out.fq) (void)netlink->delete_root(loopback, fq_handle);
+    out.htb = static_cast<bool>(
+        netlink->add_htb(loopback, {.rate_bps = 1'000'000, .burst_ns = 1'000'000, .leaf_limit_bytes = 1 << 20}));
+}
+
+}  // namespace
+
+std::vector<std::string> Features::names() const {
+    std::vector<std::string> out;
+    if (tcx) out.emplace_back("tcx");
+    out.emplace_back("clsact");
+    if (fq) out.emplace_back("edt");
+    if (htb) out.emplace_back("htb");
+    out.emplace_back("police");
+    return out;
+}
+
+Features probe_features() {
+    Features out;
+    utsname name{};
+    if (::uname(&name) == 0) out.kernel = name.release;
+    out.shared_counters = libbpf_num_possible_cpus() > NATRA_COUNTER_SLOTS;
+    // The thread's namespace dies with it.
+    std::thread([&out] { probe_here(out); }).join();
+    return out;
+}
+
+}  // namespace natra::datapath

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the program sits: a tcx link or a clsact filter on one device.
+#pragma once
+
+#include <string>
+
+#include "daemon/datapath/netlink.hpp"
+#include "daemon/datapath/netns.hpp"
+#include "daemon/datapath/record.hpp"
+
+namespace natra::datapath {
+
+// One hook of one device, with the means to reach it.
+struct HookPoint {
+    Netlink& netlink;      // opened in the device's namespace
+    NetnsWorker& worker;   // tcx calls must be made from inside it
+    int netns_fd = -1;     // -1: the host's
+    int ifindex = 0;
+    std::string device;
+    bool device_egress = true;
+    std::string link_pin;  // where a tcx link is pinned
+};
+
+enum class AttachMode : std::uint8_t { automatic, tcx, clsact };
+
+
+// The rule: tcx where others' classifiers sit, since it runs before them; clsact
+// where the hook is ours alone, since attaching tcx waits for an RCU grace period
+// (8-24 ms) while it holds RTNL and clsact takes 0.1 ms.
+// made_clsact tells of a clsact qdisc that this call made; on failure it is gone again.
+struct AttachedHook {
+    HookRecord record;
+    std::string reason;
+};
+// clsact_is_ours: the qdisc found there was made for this attachment's other direction.
+Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode mode, bool kernel_has_tcx,
+                                 bool clsact_is_ours);
+
+// Absent is success. keep_clsact: the other direction still needs the qdisc.
+Result<void> detach_hook(const HookPoint& point, const HookRecord& record, bool keep_clsact);
+
+// Whether prog_id is attached where the record says.
+Result<bool> hook_in_force(const HookPoint& point, const HookRecord& record, std::uint32_t prog_id);
+
+}  // namespace natra::datapath

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/datapath/instance.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+
+#include "daemon/util/log.hpp"
+#include "natra.skel.h"
+#include "natra_legacy.skel.h"
+
+namespace natra::datapath {
+namespace {
+
+using Code = Error::Code;
+
+struct Loaded {
+    UniqueFd prog;
+    UniqueFd map;
+};
+
+template <auto Destroy> struct Deleter {
+    template <class T> void operator()(T* p) const noexcept { Destroy(p); }
+};
+
+// The descriptors outlive the skeleton, whose parsed ELF would cost memory for each instance.
+template <class Skeleton, auto Destroy> Result<Loaded> load_variant() {
+    const std::unique_ptr<Skeleton, Deleter<Destroy>> skeleton(Skeleton::open_and_load());
+    if (!skeleton) return fail_errno(Code::kernel, errno, "load BPF program");
+    Loaded out{UniqueFd(::fcntl(bpf_program__fd(skeleton->progs.natra), F_DUPFD_CLOEXEC, 3)),
+               UniqueFd(::fcntl(bpf_map__fd(skeleton->maps.bss), F_DUPFD_CLOEXEC, 3))};
+    if (!out.prog || !out.map) return fail_errno(Code::internal, errno, "duplicate BPF descriptors");
+    return out;
+}
+
+Result<Loaded> load_program() {
+    // Kernels before 5.12 refuse fetching atomics; what a kernel takes does not change while it runs.
+    static std::atomic<bool> use_legacy{false};
+    if (!use_legacy) {
+        auto loaded = load_variant<natra_bpf, natra_bpf::destroy>();
+        if (loaded) return loaded;
+        auto legacy = load_variant<natra_legacy_bpf, natra_legacy_bpf::destroy>();
+        if (!legacy) return loaded.error();
+        log::info(concat("BPF: this kernel takes the build without fetching atomics (", loaded.error().what, ")"));
+        use_legacy = true;
+        return legacy;
+    }
+    return load_variant<natra_legacy_bpf, natra_legacy_bpf::destroy>();
+}
+
+std::string pin_path(const std::string& directory, const std::string& name, const char* what) {
+    return concat(directory, "/", name, "_", what);
+}
+
+int print_libbpf(libbpf_print_level level, const char* format, va_list args) {
+    if (level == LIBBPF_DEBUG) return 0;
+    char text[512];
+    const int n = std::vsnprintf(text, sizeof text, format, args);
+    if (n <= 0) return n;
+    std::string_view line(text);
+    while (line.ends_with('\n')) line.remove_suffix(1);
+    // Its warnings repeat what the returned error says; the verifier's log is for debugging.
+    log::debug(line);
+    return n;
+}
+
+}  // namespace
+
+void redirect_libbpf_log() { libbpf_set_print(print_libbpf); }
+
+void Instance::Unmap::operator()(natra_state* state) const noexcept { ::munmap(state, sizeof *state); }
+
+Result<Instance> Instance::load() {
+    auto loaded = load_program();
+    if (!loaded) return loaded.error();
+    Instance instance;
+    instance.prog_ = std::move(loaded->prog);
+    instance.map_ = std::move(loaded->map);
+    if (auto r = instance.map_state(); !r) return r.error();
+    if (auto r = instance.read_prog_id(); !r) return r.error();
+    auto& state = *instance.state_;
+    if (::getrandom(state.seed, sizeof state.seed, 0) != sizeof state.seed)
+        return fail_errno(Code::internal, errno, "getrandom");
+    state.size = sizeof(natra_state);
+    state.abi = NATRA_ABI;
+    return instance;
+}
+
+Result<Instance> Instance::adopt(const std::string& directory, const std::string& name) {
+    Instance instance;
+    const auto open = [&](const char* what, UniqueFd& fd) -> Result<void> {
+        const auto path = pin_path(directory, name, what);
+        fd.reset(bpf_obj_get(path.c_str()));
+        if (!fd) return fail_errno(errno == ENOENT ? Code::not_found : Code::kernel, errno, "open ", path);
+        return {};
+    };
+    if (auto r = open("prog", instance.prog_); !r) return r.error();
+    if (auto r = open("state", instance.map_); !r) return r.error();
+    if (auto r = instance.map_state(); !r) return r.error();
+    if (auto r = instance.read_prog_id(); !r) return r.error();
+    const auto& state = *instance.state_;
+    if (state.abi != NATRA_ABI || state.size != sizeof(natra_state))
+        return fail(Code::unsupported, directory, ": state has ABI ", state.abi, " and size ", state.size,
+                    ", this natrad wants ", NATRA_ABI, " and ", sizeof(natra_state));
+    return instance;
+}
+
+Result<void> Instance::map_state() {
+    bpf_map_info info{};
+    __u32 length = sizeof info;
+    if (bpf_map_get_info_by_fd(map_.get(), &info, &length) < 0)
+        return fail_errno(Code::kernel, errno, "read BPF map info");
+    if (info.value_size < sizeof(natra_state))
+        return fail(Code::unsupported, "BPF state of ", info.value_size, " bytes, this natrad wants ",
+                    sizeof(natra_state));
+    void* const pages =
+        ::mmap(nullptr, sizeof(natra_state), PROT_READ | PROT_WRITE, MAP_SHARED, map_.get(), 0);
+    if (pages == MAP_FAILED) return fail_errno(Code::kernel, errno, "map BPF state");
+    state_.reset(static_cast<natra_state*>(pages));
+    return {};
+}
+
+Result<void> Instance::read_prog_id() {
+    bpf_prog_info info{};
+    __u32 length = sizeof info;
+    if (bpf_prog_get_info_by_fd(prog_.get(), &info, &length) < 0)
+        return fail_errno(Code::kernel, errno, "read BPF program info");
+    prog_id_ = info.id;
+    return {};
+}
+
+void Instance::configure(const natra_config& config) {
+    const auto next = (state_->active_config + 1) & 1;
+    // A cell is a time in units that belong to a configuration: in other units it would mean another time.
+    if (state_->config[state_->active_config & 1].unit_shift != config.unit_shift)
+        for (auto& row : state_->cell)
+            for (auto& cell : row) std::atomic_ref(cell).store(0, std::memory_order_relaxed);
+    state_->config[next] = config;
+    std::atomic_ref(state_->active_config).store(next, std::memory_order_release);
+}
+
+const natra_config& Instance::config() const { return state_->config[state_->active_config & 1]; }
+
+natra_counters Instance::counters() const {
+    natra_counters sum{};
+    for (const auto& slot : state_->counters) {
+        const volatile auto& live = slot;
+        sum.fast_packets += live.fast_packets;
+        sum.fast_bytes += live.fast_bytes;
+        sum.paced_packets += live.paced_packets;
+        sum.paced_bytes += live.paced_bytes;
+        sum.marked_packets += live.marked_packets;
+        sum.marked_bytes += live.marked_bytes;
+        sum.dropped_packets += live.dropped_packets;
+        sum.dropped_bytes += live.dropped_bytes;
+        sum.spilled_packets += live.spilled_packets;
+        sum.spilled_bytes += live.spilled_bytes;
+    }
+    return sum;
+}
+
+std::uint64_t Instance::heavy_table_misses() const {
+    return std::atomic_ref(state_->heavy_table_misses).load(std::memory_order_relaxed);
+}
+
+std::uint64_t Instance::unparsed_packets() const {
+    return std::atomic_ref(state_->unparsed_packets).load(std::memory_order_relaxed);
+}
+
+std::vector<natra_heavy_flow> Instance::heavy_flows() const {
+    std::vector<natra_heavy_flow> flows;
+    for (const auto& slot : state_->heavy)
+        if (slot.hash != 0) flows.push_back(slot);
+    return flows;
+}
+
+Result<void> Instance::pin(const std::string& directory, const std::string& name) const {
+    const auto pin_one = [&](int fd, const char* what) -> Result<void> {
+        const auto path = pin_path(directory, name, what);
+        if (bpf_obj_pin(fd, path.c_str()) < 0) return fail_errno(Code::kernel, errno, "pin ", path);
+        return {};
+    };
+    if (auto r = pin_one(prog_.get(), "prog"); !r) return r;
+    return pin_one(map_.get(), "state");
+}
+
+}  // namespace natra::datapath

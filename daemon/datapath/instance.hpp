@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// One loaded copy of the BPF program with its state mapped into this process.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bpf/natra_abi.h"
+#include "daemon/util/error.hpp"
+#include "daemon/util/unique_fd.hpp"
+
+namespace natra::datapath {
+
+// Reads are safe from any thread (the program writes the same pages); configure()
+// is for the one thread that owns the attachment.
+class Instance {
+public:
+    // Loads the program (1-3 ms: the verifier) with a fresh seed, in NATRA_MODE_OFF.
+    static Result<Instance> load();
+    // Takes over what pin() left behind; Code::unsupported if another ABI wrote it.
+    static Result<Instance> adopt(const std::string& directory, const std::string& name);
+
+    Instance(Instance&&) noexcept = default;
+    Instance& operator=(Instance&&) noexcept = default;
+
+    // Puts a configuration in force between two packets: none sees half of it.
+    void configure(const natra_config& config);
+    [[nodiscard]] const natra_config& config() const;
+
+    [[nodiscard]] natra_counters counters() const;  // sum over CPUs, since load
+    [[nodiscard]] std::uint64_t heavy_table_misses() const;
+    [[nodiscard]] std::uint64_t unparsed_packets() const;
+    // Slots in use, in no order.
+    [[nodiscard]] std::vector<natra_heavy_flow> heavy_flows() const;
+
+    [[nodiscard]] int prog_fd() const { return prog_.get(); }
+    [[nodiscard]] std::uint32_t prog_id() const { return prog_id_; }
+
+    // As <directory>/<name>_prog and <directory>/<name>_state.
+    [[nodiscard]] Result<void> pin(const std::string& directory, const std::string& name) const;
+
+private:
+    struct Unmap {
+        void operator()(natra_state* state) const noexcept;
+    };
+    Instance() = default;
+    Result<void> map_state();
+    Result<void> read_prog_id();
+
+    UniqueFd prog_;
+    UniqueFd map_;
+    std::unique_ptr<natra_state, Unmap> state_;
+    std::uint32_t prog_id_ = 0;
+};
+
+// Sends libbpf's own messages to our log. Call once at start.
+void redirect_libbpf_log();
+
+}  // namespace natra::datapath

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/datapath/instance_pool.hpp"
+
+#include <pthread.h>
+
+#include <chrono>
+
+#include "daemon/util/log.hpp"
+
+namespace natra::datapath {
+
+InstancePool::InstancePool(std::size_t size) : size_(size), thread_([this] { refill(); }) {}
+
+InstancePool::~InstancePool() {
+    {
+        const std::lock_guard lock(mutex_);
+        stop_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+}
+
+Result<Instance> InstancePool::take() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!ready_.empty()) {
+            auto instance = std::move(ready_.front());
+            ready_.pop_front();
+            wake_.notify_one();
+            return instance;
+        }
+    }
+    return Instance::load();
+}
+
+std::size_t InstancePool::ready() const {
+    const std::lock_guard lock(mutex_);
+    return ready_.size();
+}
+
+std::optional<Error> InstancePool::last_error() const {
+    const std::lock_guard lock(mutex_);
+    return error_;
+}
+
+void InstancePool::refill() {
+    pthread_setname_np(pthread_self(), "natra-pool");
+    std::unique_lock lock(mutex_);
+    while (!stop_) {
+        if (ready_.size() >= size_) {
+            wake_.wait(lock, [this] { return stop_ || ready_.size() < size_; });
+            continue;
+        }
+        lock.unlock();
+        auto instance = Instance::load();
+        lock.lock();
+        if (instance) {
+            error_.reset();
+            ready_.push_back(*std::move(instance));
+            continue;
+        }
+        if (!error_) log::error(concat("instance pool: ", instance.error().what));
+        error_ = std::move(instance).error();
+        // The cause (memory, a capability) may pass; do not spin on it.
+        wake_.wait_for(lock, std::chrono::seconds(5), [this] { return stop_; });
+    }
+}
+
+}  // namespace natra::datapath

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/datapath/netns.hpp"
+
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <system_error>
+
+#include "daemon/util/log.hpp"
+
+namespace natra::datapath {
+
+using Code = Error::Code;
+
+Result<NetnsId> netns_id(int fd) {
+    if (::ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+        return fail(Code::invalid_argument, "netns: the descriptor is not a network namespace");
+    struct stat info {};
+    if (::fstat(fd, &info) < 0) return fail_errno(Code::kernel, errno, "stat network namespace");
+    return NetnsId{.dev = info.st_dev, .ino = info.st_ino};
+}
+
+Result<UniqueFd> open_netns(const std::string& path) {
+    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) return fail_errno(Code::no_device, errno, "failed to open netns \"", path, "\"");
+    if (auto id = netns_id(fd.get()); !id) return fail(Code::no_device, "\"", path, "\" is not a network namespace");
+    return fd;
+}
+
+NetnsWorker::NetnsWorker() : home_(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
+    if (!home_) throw std::system_error(errno, std::generic_category(), "open own network namespace");
+}
+
+NetnsWorker::Visit::Visit(int netns_fd, int home_fd) : home_fd_(home_fd), away_(netns_fd >= 0) {
+    if (away_ && ::setns(netns_fd, CLONE_NEWNET) < 0)
+        throw std::system_error(errno, std::generic_category(), "enter network namespace");
+}
+
+NetnsWorker::Visit::~Visit() {
+    if (!away_ || ::setns(home_fd_, CLONE_NEWNET) == 0) return;
+    log::error("cannot return to the host's network namespace");
+    std::abort();
+}
+
+}  // namespace natra::datapath

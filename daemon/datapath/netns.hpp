@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <string>
+
+#include "daemon/util/error.hpp"
+#include "daemon/util/unique_fd.hpp"
+#include "daemon/util/worker.hpp"
+
+namespace natra::datapath {
+
+// Identifies a network namespace while it lives.
+struct NetnsId {
+    std::uint64_t dev = 0;
+    std::uint64_t ino = 0;
+    friend bool operator==(const NetnsId&, const NetnsId&) = default;
+};
+
+// Code::invalid_argument if fd is not a network namespace.
+Result<NetnsId> netns_id(int fd);
+// Code::no_device if the path does not lead to a network namespace.
+Result<UniqueFd> open_netns(const std::string& path);
+
+// The only thread that ever changes its network namespace. It returns to its
+// own after each call; if it could not, the process ends rather than act in the
+// wrong one.
+class NetnsWorker {
+public:
+    NetnsWorker();  // throws std::system_error
+
+    // Runs f inside the namespace (-1: the host's, in which the worker was made)
+    // and returns its result; its exceptions reach the caller. Any thread but the
+    // worker's own; calls queue. Throws std::system_error if netns_fd cannot be entered.
+    template <class F> auto run(int netns_fd, F f) -> decltype(f()) {
+        std::packaged_task<decltype(f())()> task([&] {
+            const Visit visit(netns_fd, home_.get());
+            return f();
+        });
+        auto result = task.get_future();
+        worker_.post([&task] { task(); });
+        return result.get();
+    }
+
+private:
+    class Visit {
+    public:
+        Visit(int netns_fd, int home_fd);
+        ~Visit();
+        Visit(const Visit&) = delete;
+        Visit& operator=(const Visit&) = delete;
+
+    private:
+        const int home_fd_;
+        const bool away_;
+    };
+
+    UniqueFd home_;
+    Worker worker_{"natra-netns"};
+};
+
+}  // namespace natra::datapath

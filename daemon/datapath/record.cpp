@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/datapath/record.hpp"
+
+namespace natra::datapath {
+
+Rates AttachmentRecord::rates() const {
+    Rates out;
+    for (const auto d : directions)
+        if (of(d)) out.of(d) = of(d)->rate;
+    return out;
+}
+
+std::string_view to_string(Direction direction) { return direction == Direction::ingress ? "ingress" : "egress"; }
+
+std::string_view to_string(Shaper shaper) {
+    switch (shaper) {
+        case Shaper::edt: return "edt";
+        case Shaper::htb: return "htb";
+        case Shaper::police: return "police";
+    }
+    return "unknown";
+}
+
+std::string_view to_string(HookKind kind) { return kind == HookKind::tcx ? "tcx" : "clsact"; }
+
+std::optional<Shaper> shaper_from(std::string_view name) {
+    for (const auto shaper : {Shaper::edt, Shaper::htb, Shaper::police})
+        if (name == to_string(shaper)) return shaper;
+    return std::nullopt;
+}
+
+std::optional<HookKind> hook_kind_from(std::string_view name) {
+    for (const auto kind : {HookKind::tcx, HookKind::clsact})
+        if (name == to_string(kind)) return kind;
+    return std::nullopt;
+}
+
+std::string describe_hook(const AttachmentRecord& record, const ShapingRecord& shaping) {
+    return concat(to_string(shaping.hook.kind), shaping.hook.device_egress ? " egress " : " ingress ",
+                  shaping.pod_side ? record.pod_device : record.host_device);
+}
+
+}  // namespace natra::datapath

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// What natrad put into the kernel for one attachment: plain values, persisted by
+// pods/ so that a later natrad finds it again.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "daemon/datapath/instance.hpp"
+#include "daemon/datapath/netns.hpp"
+#include "daemon/datapath/parameters.hpp"
+
+namespace natra::datapath {
+
+// rate in bit/s (never 0 here), burst in bits (0: the shaper's default).
+struct Rate {
+    std::uint64_t rate_bps = 0;
+    std::uint64_t burst_bits = 0;
+    friend bool operator==(const Rate&, const Rate&) = default;
+};
+
+// An absent direction is not limited.
+struct Rates {
+    std::optional<Rate> ingress;
+    std::optional<Rate> egress;
+    friend bool operator==(const Rates&, const Rates&) = default;
+    [[nodiscard]] const std::optional<Rate>& of(Direction d) const {
+        return d == Direction::ingress ? ingress : egress;
+    }
+    [[nodiscard]] std::optional<Rate>& of(Direction d) { return d == Direction::ingress ? ingress : egress; }
+};
+
+enum class HookKind : std::uint8_t { tcx, clsact };
+
+struct HookRecord {
+    HookKind kind = HookKind::clsact;
+    bool device_egress = true;   // the device's egress hook, else its ingress hook
+    bool made_clsact = false;    // the clsact qdisc is ours to remove
+    std::uint32_t priority = 0;  // of the clsact filter
+    std::uint32_t handle = 0;    // of the clsact filter
+};
+
+// One limited direction.
+struct ShapingRecord {
+    Rate rate;
+    Shaper shaper = Shaper::police;
+    bool pod_side = false;  // on the device inside the pod's namespace, else on its host-side peer
+    HookRecord hook;
+    std::string reason;     // why this hook and shaper, for the operator
+};
+
+struct AttachmentRecord {
+    std::string id;            // names the pins
+    std::string netns_path;    // may be empty: then the pod's side cannot be reached later
+    NetnsId netns;
+    std::string pod_device;
+    int pod_ifindex = 0;
+    std::string host_device;
+    int host_ifindex = 0;
+    std::optional<ShapingRecord> ingress;
+    std::optional<ShapingRecord> egress;
+    [[nodiscard]] const std::optional<ShapingRecord>& of(Direction d) const {
+        return d == Direction::ingress ? ingress : egress;
+    }
+    [[nodiscard]] std::optional<ShapingRecord>& of(Direction d) {
+        return d == Direction::ingress ? ingress : egress;
+    }
+    [[nodiscard]] Rates rates() const;
+};
+
+// A record and its live programs. A value: the core thread keeps a copy to read
+// counters from while the kernel worker makes the next one.
+struct Attached {
+    AttachmentRecord record;
+    std::shared_ptr<Instance> ingress;
+    std::shared_ptr<Instance> egress;
+    [[nodiscard]] const std::shared_ptr<Instance>& instance(Direction d) const {
+        return d == Direction::ingress ? ingress : egress;
+    }
+    [[nodiscard]] std::shared_ptr<Instance>& instance(Direction d) {
+        return d == Direction::ingress ? ingress : egress;
+    }
+};
+
+inline constexpr Direction directions[] = {Direction::ingress, Direction::egress};
+
+std::string_view to_string(Direction direction);  // "ingress", "egress"
+std::string_view to_string(Shaper shaper);        // "edt", "htb", "police"
+std::string_view to_string(HookKind kind);        // "tcx", "clsact"
+std::optional<Shaper> shaper_from(std::string_view name);
+std::optional<HookKind> hook_kind_from(std::string_view name);
+
+// "clsact egress veth1a2b": where a direction's program sits.
+std::string describe_hook(const AttachmentRecord& record, const ShapingRecord& shaping);
+
+}  // namespace natra::datapath

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/datapath/shaper.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace natra::datapath {
+namespace {
+
+std::uint32_t handle_of(Shaper shaper) { return shaper == Shaper::edt ? fq_handle : htb_handle; }
+
+}  // namespace
+
+std::vector<Shaper> shaper_candidates(const Features& features, std::optional<Shaper> forced) {
+    if (forced) return {*forced};
+    std::vector<Shaper> out;
+    if (features.fq) out.push_back(Shaper::edt);
+    if (features.htb) out.push_back(Shaper::htb);
+    out.push_back(Shaper::police);
+    return out;
+}
+
+bool on_pod_side(Shaper shaper, Direction direction) {
+    return direction == Direction::egress && shaper != Shaper::police;
+}
+
+HtbShape htb_shape(const Rate& rate, const natra_config& config) {
+    // The program drops what would wait longer than its horizon, so a leaf that
+    // holds twice that never drops by itself. At least 1 MiB: several GSO packets.
+    constexpr std::uint64_t least = 1 << 20;
+    constexpr std::uint64_t most = 1 << 30;
+    const auto horizon_ns = std::max(config.horizon_tcp_ns, config.horizon_other_ns);
+    const auto bytes = static_cast<double>(rate.rate_bps) / 8 * static_cast<double>(horizon_ns) / 1e9 * 2;
+    const auto limit = bytes >= static_cast<double>(most) ? most : std::max(least, static_cast<std::uint64_t>(bytes));
+    // An idle pod's credit is the program's to give: HTB gets as much only where the operator asked for it.
+    constexpr std::uint64_t default_burst_ns = 1'000'000;
+    const auto burst_ns = rate.burst_bits == 0 ? default_burst_ns : std::max<std::uint64_t>(default_burst_ns, config.burst_ns);
+    return {.rate_bps = rate.rate_bps, .burst_ns = burst_ns, .leaf_limit_bytes = static_cast<std::uint32_t>(limit)};
+}
+
+Result<void> add_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper, const Rate& rate,
+                              const natra_config& config) {
+    if (shaper == Shaper::police) return {};
+    const auto add = [&] {
+        return shaper == Shaper::edt ? netlink.add_fq(ifindex, {}) : netlink.add_htb(ifindex, htb_shape(rate, config));
+    };
+    auto added = add();
+    if (added || added.error().sys != EEXIST) return added;
+    // Ours from a natrad that died before it recorded the attachment?
+    for (const auto handle : {htb_handle, fq_handle})
+        if (auto r = netlink.delete_root(ifindex, handle); !r) return r;
+    return add();
+}
+
+Result<void> remove_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper) {
+    if (shaper == Shaper::police) return {};
+    return netlink.delete_root(ifindex, handle_of(shaper));
+}
+
+Result<bool> shaper_qdisc_in_force(Netlink& netlink, int ifindex, Shaper shaper) {
+    if (shaper == Shaper::police) return true;
+    const auto root = netlink.root_qdisc(ifindex);
+    if (!root) return root.error();
+    return *root && (*root)->handle == handle_of(shaper);
+}
+
+}  // namespace natra::datapath

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which shaper a direction gets, and the qdisc that goes with it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/datapath/features.hpp"
+#include "daemon/datapath/netlink.hpp"
+#include "daemon/datapath/record.hpp"
+
+namespace natra::datapath {
+
+// The shapers to try for a direction, best first: edt > htb > police, or the one forced.
+std::vector<Shaper> shaper_candidates(const Features& features, std::optional<Shaper> forced);
+
+// police needs no qdisc and sits where the pod cannot reach it: on the host-side
+// device in both directions. The others hold packets back on the device that
+// transmits them: inside the pod for egress.
+bool on_pod_side(Shaper shaper, Direction direction);
+
+HtbShape htb_shape(const Rate& rate, const natra_config& config);
+
+// Installs the root qdisc of a shaper (nothing for police). Replaces natra's own
+// leftovers, never others' qdiscs: those give EEXIST.
+Result<void> add_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper, const Rate& rate,
+                              const natra_config& config);
+Result<void> remove_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper);
+// Whether the qdisc of the shaper is the device's root.
+Result<bool> shaper_qdisc_in_force(Netlink& netlink, int ifindex, Shaper shaper);
+
+}  // namespace natra::datapath

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/pods/pod.hpp"
+
+#include "daemon/pods/attachment_id.hpp"
+
+namespace natra::pods {
+namespace {
+
+using Code = Error::Code;
+
+constexpr std::uint64_t max_rate_bps = 1'000'000'000'000'000;  // Kubernetes' own bound, 1P
+
+Result<void> validate_rate(std::string_view field, std::uint64_t rate_bps) {
+    if (rate_bps > max_rate_bps)
+        return fail(Code::invalid_argument, field, ": ", rate_bps, " bit/s is above ", max_rate_bps);
+    return {};
+}
+
+Result<void> validate_burst(std::string_view field, std::uint64_t burst_bits, std::uint64_t rate_bps) {
+    if (burst_bits >= limits::burst_limit_bits)
+        return fail(Code::invalid_argument, field, ": ", burst_bits, " bits: burst cannot be more than 4GB");
+    if (burst_bits != 0 && rate_bps == 0)
+        return fail(Code::invalid_argument, field, ": ", burst_bits, " bits: if burst is set, rate must also be set");
+    return {};
+}
+
+Result<void> validate_direction(std::string_view name, std::uint64_t rate_bps, std::uint64_t burst_bits) {
+    if (auto r = validate_rate(concat(name, "Rate"), rate_bps); !r) return r;
+    return validate_burst(concat(name, "Burst"), burst_bits, rate_bps);
+}
+
+limits::Limit overridden(const limits::Limit& asked, const DirectionOverride& change) {
+    if (!change.any()) return asked;
+    limits::Limit out = asked;
+    out.source = limits::Source::operator_override;
+    if (change.rate_bps) out.rate_bps = *change.rate_bps;
+    if (change.burst_bits) out.burst_bits = *change.burst_bits;
+    // A burst that the request brought along means nothing without a rate.
+    if (out.rate_bps == 0) out.burst_bits = 0;
+    return out;
+}
+
+}  // namespace
+
+Result<void> validate(const AttachRequest& request) {
+    if (!valid_container_id(request.container_id))
+        return fail(Code::invalid_argument, "ContainerId: \"", request.container_id, "\" is not a CNI container ID");
+    if (!valid_interface_name(request.interface_name))
+        return fail(Code::invalid_argument, "InterfaceName: \"", request.interface_name,
+                    "\" is not an interface name");
+    const auto& [ingress, egress] = request.limits;
+    if (auto r = validate_direction("Ingress", ingress.rate_bps, ingress.burst_bits); !r) return r;
+    if (auto r = validate_direction("Egress", egress.rate_bps, egress.burst_bits); !r) return r;
+    if (!request.limits.any()) return fail(Code::invalid_argument, "IngressRate, EgressRate: none is given");
+    return {};
+}
+
+Result<void> validate(const Override& changes, const AttachRequest& request) {
+    const auto ingress = overridden(request.limits.ingress, changes.ingress);
+    const auto egress = overridden(request.limits.egress, changes.egress);
+    if (auto r = validate_rate("IngressRate", ingress.rate_bps); !r) return r;
+    if (auto r = validate_rate("EgressRate", egress.rate_bps); !r) return r;
+    if (auto r = validate_burst("IngressBurst", changes.ingress.burst_bits.value_or(0), ingress.rate_bps); !r) return r;
+    return validate_burst("EgressBurst", changes.egress.burst_bits.value_or(0), egress.rate_bps);
+}
+
+limits::Limits effective_limits(const AttachRequest& request, const Override& changes, std::uint64_t max_burst_ns) {
+    const limits::BurstPolicy policy{.honour_fillers = request.honour_filler_bursts, .max_burst_ns = max_burst_ns};
+    return {.ingress = limits::apply_burst_policy(overridden(request.limits.ingress, changes.ingress), policy),
+            .egress = limits::apply_burst_policy(overridden(request.limits.egress, changes.egress), policy)};
+}
+
+datapath::Rates to_rates(const limits::Limits& limits) {
+    const auto one = [](const limits::Limit& limit) -> std::optional<datapath::Rate> {
+        if (!limit.limited()) return std::nullopt;
+        return datapath::Rate{.rate_bps = limit.rate_bps, .burst_bits = limit.burst_bits};
+    };
+    return {.ingress = one(limits.ingress), .egress = one(limits.egress)};
+}
+
+}  // namespace natra::pods

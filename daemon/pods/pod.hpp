@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// One attachment as the operator sees it: who it is, what was asked, what an
+// operator changed, what is in force.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/datapath/record.hpp"
+#include "daemon/limits/limits.hpp"
+
+namespace natra::pods {
+
+// What a CNI ADD carries.
+struct AttachRequest {
+    std::string container_id;
+    std::string interface_name;
+    std::string network;
+    std::string netns_path;
+    std::string pod_namespace;
+    std::string pod_name;
+    std::string pod_uid;
+    std::vector<std::string> host_interfaces;
+    limits::Limits limits;
+    bool honour_filler_bursts = false;  // burstPolicy "runtime"
+};
+
+// An operator's change of one direction; absent fields follow the request.
+struct DirectionOverride {
+    std::optional<std::uint64_t> rate_bps;    // 0 lifts the limit
+    std::optional<std::uint64_t> burst_bits;  // 0: natrad's default
+    [[nodiscard]] bool any() const { return rate_bps || burst_bits; }
+    friend bool operator==(const DirectionOverride&, const DirectionOverride&) = default;
+};
+
+struct Override {
+    DirectionOverride ingress;
+    DirectionOverride egress;
+    [[nodiscard]] bool any() const { return ingress.any() || egress.any(); }
+    friend bool operator==(const Override&, const Override&) = default;
+};
+
+struct Pod {
+    std::string id;
+    AttachRequest request;
+    Override changes;
+    limits::Limits effective;  // in force, after overrides and the burst policy
+    datapath::Attached kernel;
+    std::uint64_t attached_at_usec = 0;  // CLOCK_REALTIME
+};
+
+// Code::invalid_argument naming the field and the value.
+Result<void> validate(const AttachRequest& request);
+Result<void> validate(const Override& changes, const AttachRequest& request);
+
+// The stronger source wins, then the burst policy applies. max_burst_ns: see limits::BurstPolicy.
+limits::Limits effective_limits(const AttachRequest& request, const Override& changes, std::uint64_t max_burst_ns);
+
+// For the data path, which knows no sources.
+datapath::Rates to_rates(const limits::Limits& limits);
+
+}  // namespace natra::pods

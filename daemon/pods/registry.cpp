@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/pods/registry.hpp"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "daemon/pods/attachment_id.hpp"
+#include "daemon/pods/state_file.hpp"
+#include "daemon/util/files.hpp"
+#include "daemon/util/log.hpp"
+
+namespace natra::pods {
+namespace {
+
+using Code = Error::Code;
+
+constexpr std::size_t max_state_bytes = 1 << 20;
+
+std::uint64_t now_realtime_usec() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+
+std::string describe(const Pod& pod) {
+    const auto& request = pod.request;
+    if (request.pod_name.empty()) return concat("container ", request.container_id, " ", request.interface_name);
+    return concat(request.pod_namespace, "/", request.pod_name, " ", request.interface_name);
+}
+
+std::string describe_limits(const Pod& pod) {
+    std::string out;
+    for (const auto direction : datapath::directions) {
+        const auto& limit = direction == datapath::Direction::ingress ? pod.effective.ingress : pod.effective.egress;
+        const auto& shaping = pod.kernel.record.of(direction);
+        out += concat(out.empty() ? "" : ", ", to_string(direction), " ");
+        if (!shaping) {
+            out += "not limited";
+            continue;
+        }
+        out += concat(limit.rate_bps, " bit/s from ", limits::to_string(limit.source), " at ",
+                      describe_hook(pod.kernel.record, *shaping), " (", shaping->reason, ")");
+    }
+    return out;
+}
+
+}  // namespace
+
+Registry::Registry(RegistrySettings settings, EventLoop& core, Worker& worker, datapath::Engine& engine)
+    : settings_(std::move(settings)), core_(core), worker_(worker), engine_(engine) {}
+
+template <class Work, class Then> void Registry::on_worker(Work work, Then then) {
+    using Outcome = decltype(work());
+    // std::function wants copies; a descriptor inside `work` cannot be copied, so both are shared.
+    auto shared_work = std::make_shared<Work>(std::move(work));
+    auto shared_then = std::make_shared<Then>(std::move(then));
+    worker_.post([this, shared_work, shared_then] {
+        std::shared_ptr<Outcome> outcome;
+        try {
+            outcome = std::make_shared<Outcome>((*shared_work)());
+        } catch (const std::exception& e) {
+            outcome = std::make_shared<Outcome>(fail(Code::internal, e.what()));
+        }
+        core_.post([outcome, shared_then] { (*shared_then)(std::move(*outcome)); });
+    });
+}
+
+void Registry::enqueue(const std::string& id, Operation operation) {
+    auto& queue = queues_[id];
+    queue.push_back(std::move(operation));
+    if (queue.size() == 1) run_next(id);
+}
+
+void Registry::run_next(const std::string& id) {
+    const auto queue = queues_.find(id);
+    if (queue->second.empty()) {
+        queues_.erase(queue);
+        return;
+    }
+    // A copy: finishing removes the entry while it may still be running.
+    const auto operation = queue->second.front();
+    operation([this, id] {
+        queues_.at(id).pop_front();
+        run_next(id);
+    });
+}
+
+const Pod* Registry::find(const std::string& id) const {
+    const auto it = pods_.find(id);
+    return it == pods_.end() ? nullptr : &it->second;
+}
+
+void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone done) {
+    if (auto valid = validate(request); !valid) return done(valid.error());
+    const auto id = attachment_id(request.container_id, request.interface_name);
+    auto fd = std::make_shared<UniqueFd>(std::move(netns));
+    enqueue(id, [this, id, request, fd, done](std::function<void()> finish) {
+        attach_now(id, request, std::move(*fd), [done, finish](Result<std::string> r) {
+            done(std::move(r));
+            finish();
+        });
+    });
+}
+
+void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd netns, AttachDone done) {
+    std::optional<datapath::Attached> before;
+    if (const auto* known = find(id)) before = known->kernel;
+    const auto effective = effective_limits(request, {}, settings_.max_burst_ns);
+    datapath::AttachSpec spec{.id = id,
+                              .netns_path = request.netns_path,
+                              .device = request.interface_name,
+                              .host_devices = request.host_interfaces,
+                              .rates = to_rates(effective)};
+    auto work = [this, before, spec, fd = std::move(netns)]() mutable -> Result<datapath::Attached> {
+        if (before) {
+            const auto same = engine_.same_device(before->record, fd.get(), spec.device);
+            if (!same) return same.error();
+            if (*same) return fail(Code::already_exists, "attachment ", spec.id, ": file exists");
+            if (auto r = engine_.detach(*before); !r) log::warning(concat(spec.id, ": replaced: ", r.error().what));
+        }
+        spec.netns_fd = fd.get();
+        return engine_.attach(spec);
+    };
+    auto then = [this, id, request, effective, done, replaced = before.has_value()](Result<datapath::Attached> result) {
+        if (replaced && (result || result.error().code != Code::already_exists)) drop(id);
+        if (!result) {
+            log::warning(concat("not attached: container ", request.container_id, " ", request.interface_name, ": ",
+                                result.error().what));
+            return done(std::move(result).error());
+        }
+        Pod pod{.id = id,
+                .request = request,
+                .effective = effective,
+                .kernel = *std::move(result),
+                .attached_at_usec = now_realtime_usec()};
+        if (auto saved = save(pod); !saved) {
+            // Unrecorded, a restart could not find it: better no limit than one that nobody can remove.
+            on_worker([this, kernel = pod.kernel] { return engine_.detach(kernel); },
+                      [done, saved](const Result<void>&) { done(saved.error()); });
+            return;
+        }
+        log::info(concat("attached ", describe(pod), ": ", describe_limits(pod)));
+        add(std::move(pod));
+        done(id);
+    };
+    on_worker(std::move(work), std::move(then));
+}
+
+void Registry::detach(const std::string& id, Done done) {
+    enqueue(id, [this, id, done](std::function<void()> finish) {
+        const auto* pod = find(id);
+        if (pod == nullptr) {
+            done({});
+            return finish();
+        }
+        on_worker([this, kernel = pod->kernel] { return engine_.detach(kernel); },
+                  [this, id, done, finish](const Result<void>& result) {
+                      if (const auto* gone = find(id)) log::info(concat("detached ", describe(*gone)));
+                      // What could not be removed goes with the device; the pod must not stay for it.
+                      if (!result) log::warning(concat(id, ": detach: ", result.error().what));
+                      drop(id);
+                      done({});
+                      finish();
+                  });
+    });
+}
+
+void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
+    if (auto valid = validate(request); !valid) return done(valid.error());
+    const auto id = attachment_id(request.container_id, request.interface_name);
+    auto fd = std::make_shared<UniqueFd>(std::move(netns));
+    enqueue(id, [this, id, request, fd, done](std::function<void()> finish) {
+        const auto over = [done, finish](Result<void> r) {
+            done(std::move(r));
+            finish();
+        };
+        const auto* pod = find(id);
+        if (pod == nullptr)
+            return over(fail(Code::mismatch, "Failed to find attachment of container ", request.container_id, " ",
+                             request.interface_name));
+        const auto same = [](const limits::Limit& a, const limits::Limit& b) {
+            return a.rate_bps == b.rate_bps && a.burst_bits == b.burst_bits;
+        };
+        if (!same(pod->request.limits.ingress, request.limits.ingress) ||
+            !same(pod->request.limits.egress, request.limits.egress))
+            return over(fail(Code::mismatch, "Rate doesn't match: ", id, " was attached with ingress ",
+                             pod->request.limits.ingress.rate_bps, " and egress ",
+                             pod->request.limits.egress.rate_bps, " bit/s"));
+        on_worker([this, kernel = pod->kernel, fd]() -> Result<void> {
+            const auto live = engine_.same_device(kernel.record, fd->get(), kernel.record.pod_device);
+            if (!live) return live.error();
+            if (!*live) return fail(Code::mismatch, kernel.record.id, ": another interface is in its place");
+            return engine_.check(kernel, fd->get());
+        }, over);
+    });
+}
+
+void Registry::set_limits(const std::string& id, Override changes, Done done) {
+    enqueue(id, [this, id, changes, done](std::function<void()> finish) {
+        const auto over = [done, finish](Result<void> r) {
+            done(std::move(r));
+            finish();
+        };
+        const auto* pod = find(id);
+        if (pod == nullptr) return over(fail(Code::not_found, "no attachment ", id));
+        auto merged = pod->changes;
+        const auto merge = [](DirectionOverride& into, const DirectionOverride& from) {
+            if (from.rate_bps) into.rate_bps = from.rate_bps;
+            if (from.burst_bits) into.burst_bits = from.burst_bits;
+            // The burst set for an earlier limit has no meaning once the limit is lifted.
+            if (from.rate_bps == 0U && !from.burst_bits) into.burst_bits.reset();
+        };
+        merge(merged.ingress, changes.ingress);
+        merge(merged.egress, changes.egress);
+        if (auto valid = validate(merged, pod->request); !valid) return over(valid.error());
+        change_now(id, merged, over);
+    });
+}
+
+void Registry::reset_limits(const std::string& id, Done done) {
+    enqueue(id, [this, id, done](std::function<void()> finish) {
+        change_now(id, {}, [done, finish](Result<void> r) {
+            done(std::move(r));
+            finish();
+        });
+    });
+}
+
+void Registry::change_now(const std::string& id, const Override& changes, Done done) {
+    const auto* pod = find(id);
+    if (pod == nullptr) return done(fail(Code::not_found, "no attachment ", id));
+    const auto effective = effective_limits(pod->request, changes, settings_.max_burst_ns);
+    auto work = [this, kernel = pod->kernel, rates = to_rates(effective)] { return engine_.change(kernel, rates); };
+    on_worker(std::move(work), [this, id, changes, effective, done](Result<datapath::Attached> result) {
+        if (!result) return done(std::move(result).error());
+        auto& changed = pods_.at(id);
+        changed.kernel = *std::move(result);
+        changed.changes = changes;
+        changed.effective = effective;
+        // In force all the same; only a restart would forget it.
+        if (auto saved = save(changed); !saved) log::error(concat(id, ": ", saved.error().what));
+        log::info(concat("changed ", describe(changed), ": ", describe_limits(changed)));
+        if (observer_ != nullptr) observer_->pod_changed(changed);
+        done({});
+    });
+}
+
+void Registry::adopt(std::function<void()> done) {
+    if (auto r = files::make_directory(settings_.state_dir); !r) log::error(r.error().what);
+    std::vector<Pod> found;
+    for (const auto& name : files::list(settings_.state_dir)) {
+        const auto path = concat(settings_.state_dir, "/", name);
+        const auto text = files::read(path, max_state_bytes);
+        auto pod = text ? pod_from_json(*text) : Result<Pod>(text.error());
+        if (!pod) {
+            log::error(concat("not adopted: ", path, ": ", pod.error().what));
+            continue;
+        }
+        pod->id = attachment_id(pod->request.container_id, pod->request.interface_name);
+        pod->kernel.record.id = pod->id;
+        found.push_back(*std::move(pod));
+    }
+    using Adopted = std::vector<std::pair<Pod, Result<datapath::Attached>>>;
+    auto work = [this, found]() -> Result<Adopted> {
+        Adopted out;
+        std::map<std::string, bool> known;
+        for (const auto& pod : found) {
+            known[pod.id] = true;
+            out.emplace_back(pod, engine_.adopt(pod.kernel.record));
+        }
+        // Made by a natrad that died before it recorded them.
+        for (const auto& id : engine_.pinned())
+            if (!known.contains(id)) engine_.remove_pins(id);
+        return out;
+    };
+    on_worker(std::move(work), [this, done](Result<Adopted> adopted) {
+        if (!adopted) log::error(concat("adoption: ", adopted.error().what));
+        else
+            for (auto& [pod, kernel] : *adopted) {
+                if (!kernel) {
+                    log::warning(concat("dropped ", describe(pod), ": ", kernel.error().what));
+                    worker_.post([this, id = pod.id] { engine_.remove_pins(id); });
+                    (void)files::remove(state_path(pod.id));
+                    continue;
+                }
+                pod.kernel = *std::move(kernel);
+                pod.effective = effective_limits(pod.request, pod.changes, settings_.max_burst_ns);
+                if (auto saved = save(pod); !saved) log::error(concat(pod.id, ": ", saved.error().what));
+                log::info(concat("adopted ", describe(pod), ": ", describe_limits(pod)));
+                add(std::move(pod));
+            }
+        done();
+    });
+}
+
+void Registry::device_deleted(int ifindex) {
+    for (const auto& [id, pod] : pods_) {
+        if (pod.kernel.record.host_ifindex != ifindex) continue;
+        log::info(concat(describe(pod), ": ", pod.kernel.record.host_device, " is gone"));
+        detach(id, [](const Result<void>&) {});
+        return;
+    }
+}
+
+void Registry::add(Pod pod) {
+    const auto id = pod.id;
+    const auto [it, inserted] = pods_.insert_or_assign(id, std::move(pod));
+    if (observer_ != nullptr) observer_->pod_added(it->second);
+}
+
+void Registry::drop(const std::string& id) {
+    if (auto r = files::remove(state_path(id)); !r) log::error(r.error().what);
+    if (pods_.erase(id) != 0 && observer_ != nullptr) observer_->pod_removed(id);
+}
+
+Result<void> Registry::save(const Pod& pod) const { return files::write_atomically(state_path(pod.id), to_json(pod)); }
+
+std::string Registry::state_path(const std::string& id) const { return concat(settings_.state_dir, "/", id, ".json"); }
+
+}  // namespace natra::pods

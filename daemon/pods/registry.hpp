@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one owner of truth about attachments: decides, persists, and has the
+// kernel worker carry out. Core thread only; the worker never sees it.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "daemon/datapath/engine.hpp"
+#include "daemon/pods/pod.hpp"
+#include "daemon/util/event_loop.hpp"
+#include "daemon/util/unique_fd.hpp"
+#include "daemon/util/worker.hpp"
+
+namespace natra::pods {
+
+struct RegistrySettings {
+    std::string state_dir = "/run/natra/attachments";
+    std::uint64_t max_burst_ns = 1'000'000'000;  // an explicit burst is cut to this time at its rate
+};
+
+// Told on the core thread, after the fact.
+class Observer {
+public:
+    virtual ~Observer() = default;
+    virtual void pod_added(const Pod& pod) = 0;
+    virtual void pod_changed(const Pod& pod) = 0;
+    virtual void pod_removed(const std::string& id) = 0;
+};
+
+class Registry {
+public:
+    using Done = std::function<void(Result<void>)>;
+    using AttachDone = std::function<void(Result<std::string>)>;  // the attachment's id
+
+    // All must outlive the registry; the worker must be joined before it goes.
+    Registry(RegistrySettings settings, EventLoop& core, Worker& worker, datapath::Engine& engine);
+
+    void set_observer(Observer* observer) { observer_ = observer; }
+
+    // Every `done` is called exactly once, on the core thread, possibly before the call returns.
+    // Calls for one attachment take effect in the order in which they were made.
+
+    // already_exists for an attachment whose devices live; a dead one of that name is replaced.
+    void attach(AttachRequest request, UniqueFd netns, AttachDone done);
+    // Unknown attachments are success.
+    void detach(const std::string& id, Done done);
+    // mismatch if the attachment is not known, was asked to have other limits, or is not whole in the kernel.
+    void check(AttachRequest request, UniqueFd netns, Done done);
+    // Fields present in `changes` are added to earlier ones. In force when done is called.
+    void set_limits(const std::string& id, Override changes, Done done);
+    void reset_limits(const std::string& id, Done done);
+
+    // Takes over what an earlier natrad left, then calls done. Attachments whose devices are gone are dropped.
+    void adopt(std::function<void()> done);
+    // A device of the host's namespace went away.
+    void device_deleted(int ifindex);
+
+    [[nodiscard]] const Pod* find(const std::string& id) const;
+    [[nodiscard]] const std::map<std::string, Pod>& pods() const { return pods_; }
+
+private:
+    // One at a time for each attachment; `finish` must be called when it is over.
+    using Operation = std::function<void(std::function<void()> finish)>;
+    void enqueue(const std::string& id, Operation operation);
+    void run_next(const std::string& id);
+
+    void attach_now(const std::string& id, AttachRequest request, UniqueFd netns, AttachDone done);
+    void change_now(const std::string& id, const Override& changes, Done done);
+    void add(Pod pod);
+    void drop(const std::string& id);
+    Result<void> save(const Pod& pod) const;
+    [[nodiscard]] std::string state_path(const std::string& id) const;
+
+    // Runs `work` on the worker, then `then` with its result on the core thread.
+    template <class Work, class Then> void on_worker(Work work, Then then);
+
+    RegistrySettings settings_;
+    EventLoop& core_;
+    Worker& worker_;
+    datapath::Engine& engine_;
+    Observer* observer_ = nullptr;
+    std::map<std::string, Pod> pods_;
+    std::map<std::string, std::deque<Operation>> queues_;  // the front one is running
+};
+
+}  // namespace natra::pods

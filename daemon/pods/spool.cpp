@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/pods/spool.hpp"
+
+#include <sys/inotify.h>
+
+#include <nlohmann/json.hpp>
+
+#include "daemon/datapath/netns.hpp"
+#include "daemon/pods/attachment_id.hpp"
+#include "daemon/pods/state_file.hpp"
+#include "daemon/util/files.hpp"
+#include "daemon/util/log.hpp"
+
+namespace natra::pods {
+namespace {
+
+using Code = Error::Code;
+
+constexpr std::size_t max_request_bytes = 1 << 20;
+constexpr std::uint64_t retry_period_usec = 10 * EventLoop::second_usec;
+
+bool is_tombstone(const std::string& text) {
+    const auto object = nlohmann::json::parse(text, nullptr, false);
+    return object.is_object() && object.value("Tombstone", false);
+}
+
+// Trying again cannot help: the pod is gone, or the request was never right.
+bool is_final(const Error& error) {
+    return error.code == Code::no_device || error.code == Code::unsupported ||
+           error.code == Code::invalid_argument || error.code == Code::already_exists;
+}
+
+}  // namespace
+
+Spool::Spool(std::string directory, EventLoop& core, Registry& registry)
+    : directory_(std::move(directory)), core_(core), registry_(registry) {}
+
+void Spool::start() {
+    if (auto r = files::make_directory(directory_); !r) {
+        log::error(concat("spool: ", r.error().what));
+        return;
+    }
+    watch_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    if (!watch_ || ::inotify_add_watch(watch_.get(), directory_.c_str(), IN_MOVED_TO) < 0) {
+        log::error(fail_errno(Code::kernel, errno, "watch ", directory_).what);
+    } else {
+        core_.on_readable(watch_.get(), "spool", [this] {
+            char events[4096];
+            while (::read(watch_.get(), events, sizeof events) > 0) {
+            }
+            apply_all();
+        });
+    }
+    // A failure that may pass (the kernel short of memory) is tried again.
+    core_.every(retry_period_usec, "spool retry", [this] { apply_all(); });
+    apply_all();
+}
+
+void Spool::apply_all() {
+    for (const auto& name : files::list(directory_)) apply(name);
+}
+
+void Spool::apply(const std::string& name) {
+    if (!applying_.insert(name).second) return;
+    const auto path = concat(directory_, "/", name);
+    const auto text = files::read(path, max_request_bytes);
+    if (!text) {
+        // Taken back by the shim between listing and reading, or unreadable for ever.
+        applying_.erase(name);
+        if (text.error().code != Code::not_found) log::warning(concat("spool: ", text.error().what));
+        return;
+    }
+    auto request = request_from_json(*text);
+    if (is_tombstone(*text)) {
+        const auto object = nlohmann::json::parse(*text, nullptr, false);
+        const auto id = attachment_id(object.value("ContainerId", ""), object.value("InterfaceName", ""));
+        return registry_.detach(id, [this, name](const Result<void>& r) { finished(name, r); });
+    }
+    if (!request) return finished(name, request.error());
+    auto netns = datapath::open_netns(request->netns_path);
+    if (!netns) return finished(name, netns.error());
+    registry_.attach(*std::move(request), *std::move(netns), [this, name](Result<std::string> r) {
+        finished(name, r ? Result<void>() : Result<void>(std::move(r).error()));
+    });
+}
+
+void Spool::finished(const std::string& name, const Result<void>& result) {
+    applying_.erase(name);
+    if (!result) log::warning(concat("spool: ", name, ": ", result.error().what));
+    if (!result && !is_final(result.error())) return;
+    if (auto r = files::remove(concat(directory_, "/", name)); !r) log::error(concat("spool: ", r.error().what));
+}
+
+}  // namespace natra::pods

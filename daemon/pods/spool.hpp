@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests that the CNI shim left while natrad was away. A file with limits is
+// an ADD to catch up with; {"Tombstone": true} is a DEL. Core thread only.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "daemon/pods/registry.hpp"
+
+namespace natra::pods {
+
+class Spool {
+public:
+    Spool(std::string directory, EventLoop& core, Registry& registry);
+
+    // Applies what is there, and from then on what appears.
+    void start();
+
+private:
+    void apply_all();
+    void apply(const std::string& name);
+    void finished(const std::string& name, const Result<void>& result);
+
+    const std::string directory_;
+    EventLoop& core_;
+    Registry& registry_;
+    UniqueFd watch_;                // inotify
+    std::set<std::string> applying_;  // not to be started twice
+};
+
+}  // namespace natra::pods

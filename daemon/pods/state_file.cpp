@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/pods/state_file.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace natra::pods {
+namespace {
+
+using json = nlohmann::json;
+using Code = Error::Code;
+using datapath::AttachmentRecord;
+using datapath::ShapingRecord;
+
+constexpr int format_version = 1;
+
+json to_object(const limits::Limit& limit) {
+    return {{"rate_bps", limit.rate_bps}, {"burst_bits", limit.burst_bits}, {"source", to_string(limit.source)}};
+}
+
+limits::Limit limit_from(const json& object) {
+    const auto source = limits::source_from(object.at("source").get<std::string>());
+    return {.rate_bps = object.at("rate_bps"),
+            .burst_bits = object.at("burst_bits"),
+            .source = source.value_or(limits::Source::none)};
+}
+
+json to_object(const DirectionOverride& change) {
+    auto out = json::object();
+    if (change.rate_bps) out["rate_bps"] = *change.rate_bps;
+    if (change.burst_bits) out["burst_bits"] = *change.burst_bits;
+    return out;
+}
+
+DirectionOverride override_from(const json& object) {
+    DirectionOverride out;
+    if (object.contains("rate_bps")) out.rate_bps = object["rate_bps"].get<std::uint64_t>();
+    if (object.contains("burst_bits")) out.burst_bits = object["burst_bits"].get<std::uint64_t>();
+    return out;
+}
+
+json to_object(const std::optional<ShapingRecord>& shaping) {
+    if (!shaping) return nullptr;
+    return {{"rate_bps", shaping->rate.rate_bps},
+            {"burst_bits", shaping->rate.burst_bits},
+            {"shaper", to_string(shaping->shaper)},
+            {"pod_side", shaping->pod_side},
+            {"hook", to_string(shaping->hook.kind)},
+            {"device_egress", shaping->hook.device_egress},
+            {"made_clsact", shaping->hook.made_clsact},
+            {"priority", shaping->hook.priority},
+            {"handle", shaping->hook.handle},
+            {"reason", shaping->reason}};
+}
+
+std::optional<ShapingRecord> shaping_from(const json& object) {
+    if (object.is_null()) return std::nullopt;
+    const auto shaper = datapath::shaper_from(object.at("shaper").get<std::string>());
+    const auto hook = datapath::hook_kind_from(object.at("hook").get<std::string>());
+    if (!shaper || !hook) throw std::invalid_argument("unknown shaper or hook");
+    return ShapingRecord{.rate = {.rate_bps = object.at("rate_bps"), .burst_bits = object.at("burst_bits")},
+                         .shaper = *shaper,
+                         .pod_side = object.at("pod_side"),
+                         .hook = {.kind = *hook,
+                                  .device_egress = object.at("device_egress"),
+                                  .made_clsact = object.at("made_clsact"),
+                                  .priority = object.at("priority"),
+                                  .handle = object.at("handle")},
+                         .reason = object.at("reason")};
+}
+
+json to_object(const AttachmentRecord& record) {
+    return {{"netns_path", record.netns_path},     {"netns_dev", record.netns.dev},
+            {"netns_ino", record.netns.ino},       {"pod_device", record.pod_device},
+            {"pod_ifindex", record.pod_ifindex},   {"host_device", record.host_device},
+            {"host_ifindex", record.host_ifindex}, {"ingress", to_object(record.ingress)},
+            {"egress", to_object(record.egress)}};
+}
+
+AttachmentRecord record_from(const json& object) {
+    AttachmentRecord out;
+    out.netns_path = object.at("netns_path");
+    out.netns.dev = object.at("netns_dev");
+    out.netns.ino = object.at("netns_ino");
+    out.pod_device = object.at("pod_device");
+    out.pod_ifindex = object.at("pod_ifindex");
+    out.host_device = object.at("host_device");
+    out.host_ifindex = object.at("host_ifindex");
+    out.ingress = shaping_from(object.at("ingress"));
+    out.egress = shaping_from(object.at("egress"));
+    return out;
+}
+
+json to_object(const AttachRequest& request) {
+    return {{"container_id", request.container_id},
+            {"interface_name", request.interface_name},
+            {"network", request.network},
+            {"netns_path", request.netns_path},
+            {"pod_namespace", request.pod_namespace},
+            {"pod_name", request.pod_name},
+            {"pod_uid", request.pod_uid},
+            {"ingress", to_object(request.limits.ingress)},
+            {"egress", to_object(request.limits.egress)},
+            {"honour_filler_bursts", request.honour_filler_bursts}};
+}
+
+AttachRequest request_from(const json& object) {
+    AttachRequest out;
+    out.container_id = object.at("container_id");
+    out.interface_name = object.at("interface_name");
+    out.network = object.at("network");
+    out.netns_path = object.at("netns_path");
+    out.pod_namespace = object.at("pod_namespace");
+    out.pod_name = object.at("pod_name");
+    out.pod_uid = object.at("pod_uid");
+    out.limits = {.ingress = limit_from(object.at("ingress")), .egress = limit_from(object.at("egress"))};
+    out.honour_filler_bursts = object.at("honour_filler_bursts");
+    return out;
+}
+
+// Fields as the shim writes them, absent ones at their defaults.
+AttachRequest spooled_request_from(const json& object) {
+    AttachRequest out;
+    const auto limit = [&](const char* rate, const char* burst, const char* source) {
+        const auto from = limits::source_from(object.value(source, "none"));
+        return limits::Limit{.rate_bps = object.value(rate, std::uint64_t{0}),
+                             .burst_bits = object.value(burst, std::uint64_t{0}),
+                             .source = from.value_or(limits::Source::none)};
+    };
+    out.container_id = object.at("ContainerId");
+    out.interface_name = object.at("InterfaceName");
+    out.netns_path = object.at("NetnsPath");
+    out.network = object.value("Network", "");
+    out.pod_namespace = object.value("PodNamespace", "");
+    out.pod_name = object.value("PodName", "");
+    out.pod_uid = object.value("PodUid", "");
+    out.host_interfaces = object.value("HostInterfaces", std::vector<std::string>{});
+    out.limits = {.ingress = limit("IngressRate", "IngressBurst", "IngressSource"),
+                  .egress = limit("EgressRate", "EgressBurst", "EgressSource")};
+    out.honour_filler_bursts = object.value("BurstPolicy", "default") == "runtime";
+    return out;
+}
+
+template <class Parse> auto parse_with(std::string_view text, Parse parse) -> Result<decltype(parse(json()))> {
+    try {
+        return parse(json::parse(text));
+    } catch (const std::exception& e) {
+        return fail(Code::invalid_argument, e.what());
+    }
+}
+
+}  // namespace
+
+std::string to_json(const Pod& pod) {
+    const json object{{"version", format_version},
+                      {"attached_at_usec", pod.attached_at_usec},
+                      {"request", to_object(pod.request)},
+                      {"override", {{"ingress", to_object(pod.changes.ingress)}, {"egress", to_object(pod.changes.egress)}}},
+                      {"kernel", to_object(pod.kernel.record)}};
+    // Names come from outside: a stray byte must not make the state unwritable.
+    return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+Result<Pod> pod_from_json(std::string_view text) {
+    return parse_with(text, [](const json& object) {
+        if (object.at("version") != format_version)
+            throw std::invalid_argument("version " + object.at("version").dump() + " is not known");
+        Pod pod;
+        pod.attached_at_usec = object.at("attached_at_usec");
+        pod.request = request_from(object.at("request"));
+        const auto& changes = object.at("override");
+        pod.changes = {.ingress = override_from(changes.at("ingress")), .egress = override_from(changes.at("egress"))};
+        pod.kernel.record = record_from(object.at("kernel"));
+        return pod;
+    });
+}
+
+Result<AttachRequest> request_from_json(std::string_view text) { return parse_with(text, spooled_request_from); }
+
+}  // namespace natra::pods

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/settings.hpp"
+
+#include <cstdlib>
+
+namespace natra {
+namespace {
+
+std::string variable(const char* name, std::string fallback) {
+    const char* const value = std::getenv(name);
+    return value == nullptr || *value == '\0' ? std::move(fallback) : std::string(value);
+}
+
+}  // namespace
+
+Result<Settings> settings_from_environment() {
+    Settings out;
+    const auto runtime_dir = variable("NATRA_RUNTIME_DIR", "/run/natra");
+    out.registry.state_dir = runtime_dir + "/attachments";
+    out.spool_dir = variable("NATRA_SPOOL_DIR", runtime_dir + "/spool");
+    out.engine.pin_root = variable("NATRA_BPFFS_DIR", out.engine.pin_root);
+
+    const auto shaper = variable("NATRA_SHAPER", "auto");
+    out.engine.shaper = datapath::shaper_from(shaper);
+    if (shaper != "auto" && !out.engine.shaper)
+        return fail(Error::Code::invalid_argument, "NATRA_SHAPER: \"", shaper, "\" is none of auto, edt, htb, police");
+
+    const auto mode = variable("NATRA_ATTACH_MODE", "auto");
+    if (mode == "tcx") out.engine.attach_mode = datapath::AttachMode::tcx;
+    else if (mode == "clsact") out.engine.attach_mode = datapath::AttachMode::clsact;
+    else if (mode != "auto")
+        return fail(Error::Code::invalid_argument, "NATRA_ATTACH_MODE: \"", mode, "\" is none of auto, tcx, clsact");
+    return out;
+}
+
+}  // namespace natra

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dbus/guard.hpp"
+#include "dbus/objects.hpp"
+#include "dbus/reply.hpp"
+#include "dbus/service.hpp"
+
+namespace natra::dbus {
+
+using datapath::Direction;
+
+std::string attachment_path(const std::string& id) { return concat(root_path, "/attachment/", id); }
+
+AttachmentObject::AttachmentObject(sdbus::IConnection& bus, pods::Registry& registry, const std::string& id)
+    : AdaptorInterfaces(bus, compat::path(attachment_path(id))), registry_(registry), id_(id) {
+    registerAdaptor();
+    emitInterfacesAddedSignal();
+}
+
+AttachmentObject::~AttachmentObject() {
+    try {
+        emitInterfacesRemovedSignal();
+    } catch (const sdbus::Error&) {
+        // The bus is gone; so are the listeners.
+    }
+    unregisterAdaptor();
+}
+
+void AttachmentObject::limits_changed() {
+    compat::properties_changed(getObject(), Attachment_adaptor::INTERFACE_NAME,
+                               {"IngressRate", "IngressBurst", "IngressSource", "IngressHook", "IngressShaper",
+                                "IngressReason", "EgressRate", "EgressBurst", "EgressSource", "EgressHook",
+                                "EgressShaper", "EgressReason"});
+}
+
+void AttachmentObject::SetLimits(sdbus::Result<>&& result, Dictionary limits) {
+    guarded([&] {
+        require_root(getObject(), "SetLimits");
+        auto reply = share_reply(std::move(result));
+        auto changes = override_from(limits);
+        if (!changes) return reply->send_error(changes.error());
+        registry_.set_limits(id_, *changes, [reply](const Result<void>& r) {
+            if (r) reply->send();
+            else reply->send_error(r.error());
+        });
+    });
+}
+
+void AttachmentObject::ResetLimits(sdbus::Result<>&& result) {
+    guarded([&] {
+        require_root(getObject(), "ResetLimits");
+        auto reply = share_reply(std::move(result));
+        registry_.reset_limits(id_, [reply](const Result<void>& r) {
+            if (r) reply->send();
+            else reply->send_error(r.error());
+        });
+    });
+}
+
+std::vector<Dictionary> AttachmentObject::HeavyFlows(const std::string& direction, const std::uint32_t& top) {
+    return guarded([&] {
+        for (const auto d : datapath::directions)
+            if (direction == to_string(d)) return flows_of(pod().kernel.instance(d).get(), top);
+        throw to_bus_error({Error::Code::invalid_argument, 0,
+                            concat("direction: \"", direction, "\" is neither \"ingress\" nor \"egress\"")});
+    });
+}
+
+const pods::Pod& AttachmentObject::pod() const {
+    const auto* found = registry_.find(id_);
+    if (found == nullptr) throw to_bus_error({Error::Code::not_found, 0, concat("no attachment ", id_)});
+    return *found;
+}
+
+std::string AttachmentObject::hook(Direction direction) const {
+    const auto& record = pod().kernel.record;
+    return record.of(direction) ? describe_hook(record, *record.of(direction)) : "";
+}
+
+std::string AttachmentObject::shaper(Direction direction) const {
+    const auto& shaping = pod().kernel.record.of(direction);
+    return shaping ? std::string(to_string(shaping->shaper)) : "";
+}
+
+std::string AttachmentObject::reason(Direction direction) const {
+    const auto& shaping = pod().kernel.record.of(direction);
+    return shaping ? shaping->reason : "";
+}
+
+// One line a property: the names are the contract's.
+std::string AttachmentObject::ContainerId() { return pod().request.container_id; }
+std::string AttachmentObject::InterfaceName() { return pod().request.interface_name; }
+std::string AttachmentObject::Network() { return pod().request.network; }
+std::string AttachmentObject::PodNamespace() { return pod().request.pod_namespace; }
+std::string AttachmentObject::PodName() { return pod().request.pod_name; }
+std::string AttachmentObject::PodUid() { return pod().request.pod_uid; }
+std::string AttachmentObject::NetnsPath() { return pod().request.netns_path; }
+std::string AttachmentObject::HostInterface() { return pod().kernel.record.host_device; }
+std::uint64_t AttachmentObject::AttachedAtUsec() { return pod().attached_at_usec; }
+std::uint64_t AttachmentObject::IngressRate() { return pod().effective.ingress.rate_bps; }
+std::uint64_t AttachmentObject::IngressBurst() { return pod().effective.ingress.burst_bits; }
+std::string AttachmentObject::IngressSource() { return std::string(to_string(pod().effective.ingress.source)); }
+std::string AttachmentObject::IngressHook() { return hook(Direction::ingress); }
+std::string AttachmentObject::IngressShaper() { return shaper(Direction::ingress); }
+std::string AttachmentObject::IngressReason() { return reason(Direction::ingress); }
+std::map<std::string, std::uint64_t> AttachmentObject::IngressCounters() {
+    return guarded([&] { return counters_of(pod().kernel.ingress.get()); });
+}
+std::uint64_t AttachmentObject::EgressRate() { return pod().effective.egress.rate_bps; }
+std::uint64_t AttachmentObject::EgressBurst() { return pod().effective.egress.burst_bits; }
+std::string AttachmentObject::EgressSource() { return std::string(to_string(pod().effective.egress.source)); }
+std::string AttachmentObject::EgressHook() { return hook(Direction::egress); }
+std::string AttachmentObject::EgressShaper() { return shaper(Direction::egress); }
+std::string AttachmentObject::EgressReason() { return reason(Direction::egress); }
+std::map<std::string, std::uint64_t> AttachmentObject::EgressCounters() {
+    return guarded([&] { return counters_of(pod().kernel.egress.get()); });
+}
+
+}  // namespace natra::dbus

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/pods/attachment_id.hpp"
+#include "dbus/guard.hpp"
+#include "dbus/objects.hpp"
+#include "dbus/reply.hpp"
+#include "dbus/service.hpp"
+
+namespace natra::dbus {
+
+ManagerObject::ManagerObject(sdbus::IConnection& bus, pods::Registry& registry, const datapath::Engine& engine)
+    : AdaptorInterfaces(bus, compat::path(root_path)), registry_(registry), engine_(engine) {
+    registerAdaptor();
+}
+
+ManagerObject::~ManagerObject() { unregisterAdaptor(); }
+
+void ManagerObject::Attach(sdbus::Result<sdbus::ObjectPath>&& result, sdbus::UnixFd netns, Dictionary request) {
+    guarded([&] {
+        require_root(getObject(), "Attach");
+        auto reply = share_reply(std::move(result));
+        auto parsed = request_from(request);
+        if (!parsed) return reply->send_error(parsed.error());
+        registry_.attach(*std::move(parsed), UniqueFd(netns.release()), [reply](Result<std::string> id) {
+            if (id) reply->send(compat::path(attachment_path(*id)));
+            else reply->send_error(id.error());
+        });
+    });
+}
+
+void ManagerObject::Detach(sdbus::Result<>&& result, std::string container_id, std::string interface_name) {
+    guarded([&] {
+        require_root(getObject(), "Detach");
+        auto reply = share_reply(std::move(result));
+        registry_.detach(pods::attachment_id(container_id, interface_name), [reply](const Result<void>& r) {
+            if (r) reply->send();
+            else reply->send_error(r.error());
+        });
+    });
+}
+
+void ManagerObject::Check(sdbus::Result<>&& result, sdbus::UnixFd netns, Dictionary request) {
+    guarded([&] {
+        require_root(getObject(), "Check");
+        auto reply = share_reply(std::move(result));
+        auto parsed = request_from(request);
+        if (!parsed) return reply->send_error(parsed.error());
+        registry_.check(*std::move(parsed), UniqueFd(netns.release()), [reply](const Result<void>& r) {
+            if (r) reply->send();
+            else reply->send_error(r.error());
+        });
+    });
+}
+
+Dictionary ManagerObject::Status() {
+    return guarded([&] {
+        const auto uptime = std::chrono::steady_clock::now() - started_;
+        const auto uptime_usec = std::chrono::duration_cast<std::chrono::microseconds>(uptime).count();
+        Dictionary out;
+        out["Version"] = sdbus::Variant(Version());
+        out["Kernel"] = sdbus::Variant(engine_.features().kernel);
+        out["Features"] = sdbus::Variant(Features());
+        out["Degraded"] = sdbus::Variant(Degraded());
+        out["Attachments"] = sdbus::Variant(static_cast<std::uint32_t>(registry_.pods().size()));
+        out["PoolReady"] = sdbus::Variant(static_cast<std::uint32_t>(engine_.pool().ready()));
+        out["UptimeUsec"] = sdbus::Variant(static_cast<std::uint64_t>(uptime_usec));
+        return out;
+    });
+}
+
+std::string ManagerObject::Version() { return NATRA_VERSION; }
+
+std::vector<std::string> ManagerObject::Features() {
+    return guarded([&] { return engine_.features().names(); });
+}
+
+std::vector<std::string> ManagerObject::Degraded() {
+    return guarded([&] {
+        std::vector<std::string> out;
+        if (!engine_.features().fq && !engine_.features().htb)
+            out.emplace_back("the kernel has neither fq nor HTB: limits are policed, heavy flows lose packets");
+        if (const auto error = engine_.pool().last_error()) out.push_back("no new attachment: " + error->what);
+        return out;
+    });
+}
+
+}  // namespace natra::dbus

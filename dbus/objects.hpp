@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The generated interfaces of io.natra.Natrad1.xml, answered from the registry.
+#pragma once
+
+#include <chrono>
+
+#include "daemon/pods/registry.hpp"
+#include "dbus/values.hpp"
+#include "natrad1_adaptor.h"
+
+namespace natra::dbus {
+
+std::string attachment_path(const std::string& id);
+
+class ManagerObject final
+    : public sdbus::AdaptorInterfaces<io::natra::Natrad1::Manager_adaptor, sdbus::ObjectManager_adaptor> {
+public:
+    ManagerObject(sdbus::IConnection& bus, pods::Registry& registry, const datapath::Engine& engine);
+    ~ManagerObject();
+
+private:
+    void Attach(sdbus::Result<sdbus::ObjectPath>&& result, sdbus::UnixFd netns, Dictionary request) override;
+    void Detach(sdbus::Result<>&& result, std::string container_id, std::string interface_name) override;
+    void Check(sdbus::Result<>&& result, sdbus::UnixFd netns, Dictionary request) override;
+    Dictionary Status() override;
+    std::string Version() override;
+    std::vector<std::string> Features() override;
+    std::vector<std::string> Degraded() override;
+
+    pods::Registry& registry_;
+    const datapath::Engine& engine_;
+    const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+class AttachmentObject final
+    : public sdbus::AdaptorInterfaces<io::natra::Natrad1::Attachment_adaptor, sdbus::ManagedObject_adaptor> {
+public:
+    AttachmentObject(sdbus::IConnection& bus, pods::Registry& registry, const std::string& id);
+    ~AttachmentObject();
+
+    // PropertiesChanged for what SetLimits and ResetLimits can change.
+    void limits_changed();
+
+private:
+    void SetLimits(sdbus::Result<>&& result, Dictionary limits) override;
+    void ResetLimits(sdbus::Result<>&& result) override;
+    std::vector<Dictionary> HeavyFlows(const std::string& direction, const std::uint32_t& top) override;
+
+    std::string ContainerId() override;
+    std::string InterfaceName() override;
+    std::string Network() override;
+    std::string PodNamespace() override;
+    std::string PodName() override;
+    std::string PodUid() override;
+    std::string NetnsPath() override;
+    std::string HostInterface() override;
+    std::uint64_t AttachedAtUsec() override;
+    std::uint64_t IngressRate() override;
+    std::uint64_t IngressBurst() override;
+    std::string IngressSource() override;
+    std::string IngressHook() override;
+    std::string IngressShaper() override;
+    std::string IngressReason() override;
+    std::map<std::string, std::uint64_t> IngressCounters() override;
+    std::uint64_t EgressRate() override;
+    std::uint64_t EgressBurst() override;
+    std::string EgressSource() override;
+    std::string EgressHook() override;
+    std::string EgressShaper() override;
+    std::string EgressReason() override;
+    std::map<std::string, std::uint64_t> EgressCounters() override;
+
+    [[nodiscard]] const pods::Pod& pod() const;  // throws sdbus::Error NotFound
+    [[nodiscard]] std::string hook(datapath::Direction direction) const;
+    [[nodiscard]] std::string shaper(datapath::Direction direction) const;
+    [[nodiscard]] std::string reason(datapath::Direction direction) const;
+
+    pods::Registry& registry_;
+    const std::string id_;
+};
+
+}  // namespace natra::dbus

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The few differences between sdbus-c++ 2.x, which this tree is written for, and
+// 1.2, which Debian 12 has. NATRA_SDBUS_MAJOR comes from the build.
+#pragma once
+
+#include <sdbus-c++/sdbus-c++.h>
+
+#include <string>
+#include <utility>
+
+namespace natra::dbus::compat {
+
+#if NATRA_SDBUS_MAJOR >= 2
+
+inline sdbus::Error error(const std::string& name, std::string message) {
+    return sdbus::Error(sdbus::Error::Name(name), std::move(message));
+}
+inline void request_name(sdbus::IConnection& bus, const std::string& name) { bus.requestName(sdbus::ServiceName(name)); }
+inline sdbus::ObjectPath path(const std::string& text) { return sdbus::ObjectPath(text); }
+inline uid_t sender_euid(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage().getCredsEuid(); }
+inline bool process(sdbus::IConnection& bus) { return bus.processPendingEvent(); }
+
+// Which properties of which interface changed.
+inline void properties_changed(sdbus::IObject& object, const char* interface, const std::vector<std::string>& names) {
+    object.emitPropertiesChangedSignal(sdbus::InterfaceName(interface),
+                                       std::vector<sdbus::PropertyName>(names.begin(), names.end()));
+}
+
+#else
+
+inline sdbus::Error error(const std::string& name, const std::string& message) { return {name, message}; }
+inline void request_name(sdbus::IConnection& bus, const std::string& name) { bus.requestName(name); }
+inline sdbus::ObjectPath path(const std::string& text) { return sdbus::ObjectPath(text); }
+inline uid_t sender_euid(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage()->getCredsEuid(); }
+inline bool process(sdbus::IConnection& bus) { return bus.processPendingRequest(); }
+
+inline void properties_changed(sdbus::IObject& object, const char* interface, const std::vector<std::string>& names) {
+    object.emitPropertiesChangedSignal(interface, names);
+}
+
+#endif
+
+}  // namespace natra::dbus::compat

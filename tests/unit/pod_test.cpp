@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/pods/pod.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace natra::pods {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::uint64_t second_ns = 1'000'000'000;
+
+AttachRequest request() {
+    AttachRequest out;
+    out.container_id = "dummy";
+    out.interface_name = "eth0";
+    out.limits.ingress = {.rate_bps = 10'000'000, .burst_bits = 4294967295, .source = limits::Source::runtime};
+    return out;
+}
+
+TEST(Validate, TakesAPlainRequest) { EXPECT_TRUE(validate(request())); }
+
+TEST(Validate, NamesFieldAndValue) {
+    const auto refused = [](auto change) {
+        auto bad = request();
+        change(bad);
+        const auto r = validate(bad);
+        EXPECT_FALSE(r);
+        if (r) return std::string();
+        EXPECT_EQ(r.error().code, Error::Code::invalid_argument);
+        return r.error().what;
+    };
+    EXPECT_THAT(refused([](auto& r) { r.container_id = "a/b"; }), HasSubstr("ContainerId: \"a/b\""));
+    EXPECT_THAT(refused([](auto& r) { r.interface_name = ".."; }), HasSubstr("InterfaceName: \"..\""));
+    EXPECT_THAT(refused([](auto& r) { r.limits.ingress.rate_bps = 1'000'000'000'000'001; }),
+                HasSubstr("IngressRate: 1000000000000001"));
+    EXPECT_THAT(refused([](auto& r) { r.limits.egress.burst_bits = 5; }), HasSubstr("EgressBurst: 5"));
+    EXPECT_THAT(refused([](auto& r) { r.limits.ingress.burst_bits = limits::burst_limit_bits; }),
+                HasSubstr("burst cannot be more than 4GB"));
+    EXPECT_THAT(refused([](auto& r) { r.limits = {}; }), HasSubstr("none is given"));
+}
+
+TEST(EffectiveLimits, TreatsARuntimesBurstAsNotSet) {
+    const auto limits = effective_limits(request(), {}, second_ns);
+    EXPECT_EQ(limits.ingress.rate_bps, 10'000'000U);
+    EXPECT_EQ(limits.ingress.burst_bits, 0U);
+    EXPECT_EQ(limits.ingress.source, limits::Source::runtime);
+    EXPECT_FALSE(limits.egress.limited());
+}
+
+TEST(EffectiveLimits, OverrideWinsFieldByField) {
+    const Override changes{.ingress = {.rate_bps = 5'000'000}, .egress = {.rate_bps = 1'000'000, .burst_bits = 100'000}};
+    const auto limits = effective_limits(request(), changes, second_ns);
+    EXPECT_EQ(limits.ingress.rate_bps, 5'000'000U);
+    EXPECT_EQ(limits.ingress.source, limits::Source::operator_override);
+    EXPECT_EQ(limits.egress.rate_bps, 1'000'000U);
+    EXPECT_EQ(limits.egress.burst_bits, 100'000U);
+}
+
+TEST(EffectiveLimits, RateZeroLifts) {
+    const auto limits = effective_limits(request(), {.ingress = {.rate_bps = 0}, .egress = {}}, second_ns);
+    EXPECT_FALSE(limits.ingress.limited());
+    EXPECT_EQ(limits.ingress.burst_bits, 0U);
+    EXPECT_FALSE(to_rates(limits).ingress);
+}
+
+TEST(ValidateOverride, RefusesABurstWithoutARate) {
+    const auto r = validate(Override{.ingress = {}, .egress = {.rate_bps = {}, .burst_bits = 8}}, request());
+    ASSERT_FALSE(r);
+    EXPECT_THAT(r.error().what, HasSubstr("EgressBurst: 8"));
+    EXPECT_TRUE(validate(Override{.ingress = {.rate_bps = {}, .burst_bits = 8}, .egress = {}}, request()));
+}
+
+}  // namespace
+}  // namespace natra::pods

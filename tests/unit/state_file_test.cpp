@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/pods/state_file.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace natra::pods {
+namespace {
+
+using testing::HasSubstr;
+
+Pod sample() {
+    Pod pod;
+    pod.attached_at_usec = 1234567;
+    pod.request.container_id = "c1";
+    pod.request.interface_name = "eth0";
+    pod.request.network = "cbr0";
+    pod.request.netns_path = "/var/run/netns/cni-1";
+    pod.request.pod_namespace = "shop";
+    pod.request.pod_name = "web-0";
+    pod.request.limits.ingress = {.rate_bps = 10'000'000, .burst_bits = 7, .source = limits::Source::conf};
+    pod.changes.egress.rate_bps = 5;
+    auto& record = pod.kernel.record;
+    record.netns_path = pod.request.netns_path;
+    record.netns = {.dev = 4, .ino = 4026532000};
+    record.pod_device = "eth0";
+    record.pod_ifindex = 2;
+    record.host_device = "veth1";
+    record.host_ifindex = 17;
+    record.egress = datapath::ShapingRecord{
+        .rate = {.rate_bps = 5, .burst_bits = 0},
+        .shaper = datapath::Shaper::htb,
+        .pod_side = true,
+        .hook = {.kind = datapath::HookKind::clsact, .made_clsact = true, .priority = 1, .handle = 3},
+        .reason = "because"};
+    return pod;
+}
+
+TEST(StateFile, ReadsBackWhatItWrote) {
+    const auto pod = sample();
+    const auto back = pod_from_json(to_json(pod));
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_EQ(to_json(*back), to_json(pod));
+    EXPECT_EQ(back->request.limits, pod.request.limits);
+    EXPECT_EQ(back->changes, pod.changes);
+    EXPECT_EQ(back->kernel.record.netns, pod.kernel.record.netns);
+    ASSERT_TRUE(back->kernel.record.egress);
+    EXPECT_FALSE(back->kernel.record.ingress);
+    EXPECT_EQ(back->kernel.record.egress->hook.handle, 3U);
+    EXPECT_EQ(back->kernel.record.egress->shaper, datapath::Shaper::htb);
+}
+
+TEST(StateFile, NamesWhatIsWrong) {
+    const auto error = [](std::string_view text) {
+        const auto r = pod_from_json(text);
+        EXPECT_FALSE(r) << text;
+        return r ? std::string() : r.error().what;
+    };
+    EXPECT_THAT(error(R"({"version": 99})"), HasSubstr("version 99"));
+    EXPECT_THAT(error(R"({"version": 1})"), HasSubstr("attached_at_usec"));
+    EXPECT_THAT(error("{"), HasSubstr("parse error"));
+    EXPECT_THAT(error(""), HasSubstr("parse error"));
+}
+
+TEST(StateFile, SurvivesNamesThatAreNotUtf8) {
+    auto pod = sample();
+    pod.request.pod_name = "bad\xff";
+    EXPECT_TRUE(pod_from_json(to_json(pod)));
+}
+
+TEST(SpooledRequest, UsesTheNamesOfAttach) {
+    const auto r = request_from_json(R"({"ContainerId": "c1", "InterfaceName": "eth0", "NetnsPath": "/run/netns/x",
+        "IngressRate": 10000000, "IngressBurst": 80, "IngressSource": "runtime", "HostInterfaces": ["veth1"]})");
+    ASSERT_TRUE(r) << r.error().what;
+    EXPECT_EQ(r->container_id, "c1");
+    EXPECT_EQ(r->limits.ingress.rate_bps, 10'000'000U);
+    EXPECT_EQ(r->limits.ingress.source, limits::Source::runtime);
+    EXPECT_FALSE(r->limits.egress.limited());
+    EXPECT_EQ(r->host_interfaces, std::vector<std::string>{"veth1"});
+}
+
+TEST(SpooledRequest, NamesTheMissingField) {
+    const auto r = request_from_json(R"({"ContainerId": "c1"})");
+    ASSERT_FALSE(r);
+    EXPECT_THAT(r.error().what, HasSubstr("InterfaceName"));
+}
+
+}  // namespace
+}  // namespace natra::pods
