@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
+#include <cerrno>
 #include <mutex>
 #include <thread>
 
@@ -10,6 +10,8 @@
 
 namespace natra::traffic {
 namespace {
+
+constexpr std::size_t max_scheduled = 10'000;  // each has a thread until the end
 
 struct Transfers {
     std::mutex mutex;
@@ -31,8 +33,8 @@ Result<void> transfer(const Address& server, Kind kind, std::vector<char>& data,
 
 }  // namespace
 
-// From connect() to the last byte (down) or to the server's answer to it (up); --parallel slots, each with one
-// transfer at a time, a new one every interval or as soon as the last has ended.
+// From connect() to the last byte (down) or to the server's answer to it (up). With an interval a transfer starts at
+// every tick, whether or not earlier ones have ended; without one, --parallel slots run transfer after transfer.
 int run_short(Options& options) {
     const auto host = options.required("--server");
     const auto port = static_cast<std::uint16_t>(options.number("--port", 5201, 1, 65535));
@@ -42,6 +44,9 @@ int run_short(Options& options) {
     const std::chrono::microseconds interval(options.number("--interval-us", 50'000, 0, 60'000'000));
     const auto size = options.number("--size", 16'000, 1, max_transfer);
     const auto parallel = options.number("--parallel", 1, 1, 4096);
+    if (interval.count() > 0 && (parallel > 1 || static_cast<std::uint64_t>(duration / interval) >= max_scheduled))
+        return report_error(fail(Error::Code::invalid_argument, "--interval-us: with an interval --parallel must be 1 and ",
+                                 "the duration hold fewer than ", max_scheduled, " transfers"));
     if (options.error()) return report_error(*options.error());
     const auto server = ip_address(host, port);
     if (!server) return report_error(server.error());
@@ -49,22 +54,32 @@ int run_short(Options& options) {
     Transfers all;
     const auto start = Clock::now();
     const auto end = start + duration;
-    const auto slot = [&] {
-        std::vector<char> data(size);
-        for (auto next = start; next < end; next = std::max(next + interval, Clock::now())) {
-            std::this_thread::sleep_until(next);
-            const auto began = Clock::now();
-            const auto done = transfer(*server, kind, data, end + grace);
-            const auto took = Clock::now() - began;
-            const std::lock_guard lock(all.mutex);
-            if (done || done.error().sys == ETIMEDOUT) all.samples.push_back(took);
-            if (done) continue;
-            ++(done.error().sys == ETIMEDOUT ? all.unfinished : all.failed);
-            if (all.errors.size() < 10) all.errors.push_back(done.error().what);
-        }
+    const auto one = [&](std::vector<char>& data) {
+        const auto began = Clock::now();
+        const auto done = transfer(*server, kind, data, end + grace);
+        const auto took = Clock::now() - began;
+        const std::lock_guard lock(all.mutex);
+        if (done || done.error().sys == ETIMEDOUT) all.samples.push_back(took);
+        if (done) return;
+        ++(done.error().sys == ETIMEDOUT ? all.unfinished : all.failed);
+        if (all.errors.size() < 10) all.errors.push_back(done.error().what);
     };
     std::vector<std::thread> threads;
-    for (std::uint64_t i = 0; i < parallel; ++i) threads.emplace_back(slot);
+    if (interval.count() > 0) {
+        for (auto next = start; next < end && threads.size() < max_scheduled; next += interval) {
+            std::this_thread::sleep_until(next);
+            threads.emplace_back([&] {
+                std::vector<char> data(size);
+                one(data);
+            });
+        }
+    } else {
+        for (std::uint64_t i = 0; i < parallel; ++i)
+            threads.emplace_back([&] {
+                std::vector<char> data(size);
+                while (Clock::now() < end) one(data);
+            });
+    }
     for (auto& thread : threads) thread.join();
 
     nlohmann::json out{

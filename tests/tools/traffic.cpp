@@ -19,7 +19,7 @@ constexpr auto usage = R"(usage: natra-traffic COMMAND [--option value]...
   rr      --server ADDRESS [--port N] [--milliseconds N] [--grace-milliseconds N] [--interval-us N] [--size BYTES]
           ping-pong on one connection: round-trip times
   short   --server ADDRESS [--port N] [--direction up|down] [--milliseconds N] [--grace-milliseconds N]
-          [--interval-us N] [--size BYTES] [--parallel N]
+          [--interval-us N, 0: none] [--size BYTES] [--parallel N]
           a new connection for every transfer: completion times
   udp     --server ADDRESS [--port N] [--control PATH] [--direction up|down] [--rate BITS_PER_SECOND]
           [--payload BYTES] [--ports random|fixed] [--seconds N]

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node and the world beyond it, as two network namespaces.
+
+    peer --eth0--- uplink-- node --veth---- pod, pod, ...
+
+Traffic between a pod and the peer is forwarded by the node, as it is on a real one.
+"""
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from . import namespace, process
+from .build import Build
+from .bus import Bus
+from .namespace import Namespace
+from .natrad import Natrad
+from .traffic import Server
+
+PREFIX = "natra-lab"
+BPFFS = Path("/sys/fs/bpf")
+PEER_V4, NODE_V4 = "198.18.0.2", "198.18.0.1"
+PEER_V6, NODE_V6 = "fd6e:6174::2", "fd6e:6174::1"
+
+_serial = itertools.count(1)
+
+
+class Node:
+    """with Node(build) as node: ...; natrad is started by start_natrad()."""
+
+    def __init__(self, build: Build, *, ecn: bool = False) -> None:
+        self.build = build
+        self._ecn = ecn
+        self._cleanup = contextlib.ExitStack()
+        self.label = f"{PREFIX}-{os.getpid()}-{next(_serial)}"
+        self._bus: Bus | None = None
+        self._pods = itertools.count(1)
+        self.natrad: Natrad | None = None
+
+    def __enter__(self) -> Node:
+        try:
+            self._build_up()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        with process.uninterrupted():
+            self._cleanup.close()
+
+    def _build_up(self) -> None:
+        remove_stale()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{self.label}-"))
+        self._cleanup.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.host = self.add_namespace("node")
+        self.peer = self.add_namespace("peer")
+        for each in (self.host, self.peer):
+            for family in ("ipv4", "ipv6"):
+                each.sysctl(f"net.{family}.conf.all.forwarding", int(each is self.host))
+            self.tune(each)
+        self.host.run(["ip", "link", "add", "uplink", "type", "veth",
+                       "peer", "name", "eth0", "netns", self.peer.name])
+        for where, device, v4, v6 in ((self.host, "uplink", NODE_V4, NODE_V6),
+                                      (self.peer, "eth0", PEER_V4, PEER_V6)):
+            where.run(["ip", "addr", "add", f"{v4}/24", "dev", device])
+            where.run(["ip", "-6", "addr", "add", f"{v6}/64", "dev", device, "nodad"])
+            where.run(["ip", "link", "set", device, "up"])
+        self.peer.run(["ip", "route", "add", "default", "via", NODE_V4])
+        self.peer.run(["ip", "-6", "route", "add", "default", "via", NODE_V6])
+        self.server = Server(self.build.traffic, self.peer, self.folder / "traffic.sock")
+        self._cleanup.callback(self.server.stop)
+
+    def add_namespace(self, role: str) -> Namespace:
+        """A namespace that goes away with the node, or earlier by its delete()."""
+        made = Namespace(f"{self.label}-{role}")
+        self._cleanup.callback(made.delete)
+        return made
+
+    def tune(self, where: Namespace) -> None:
+        """What a measurement needs of a namespace that sends or receives."""
+        # What one run learnt of the path must not help or hurt the next.
+        where.sysctl("net.ipv4.tcp_no_metrics_save", 1)
+        where.sysctl("net.ipv4.tcp_ecn", 1 if self._ecn else 2)
+        # Plugins wait for duplicate address detection: 2 s for every pod.
+        where.sysctl("net.ipv6.conf.default.accept_dad", 0)
+        where.sysctl("net.ipv6.conf.all.accept_dad", 0)
+
+    @property
+    def bus(self) -> Bus:
+        if self._bus is None:
+            self._bus = Bus(self.folder)
+            self._cleanup.callback(self._bus.stop)
+        return self._bus
+
+    def start_natrad(self, **env: str) -> Natrad:
+        """Once per node; env: NATRA_SHAPER="htb" and the like."""
+        assert self.natrad is None, "this node has its natrad"
+        self.natrad = Natrad(self.build.natrad, self.host, self.bus, self.folder / "run",
+                             BPFFS / self.label, self.folder / "natrad.log", env)
+        # In reverse: natrad first, then the pins that outlive it by design.
+        self._cleanup.callback(remove_pins, self.natrad.pins)
+        self._cleanup.callback(self.natrad.stop)
+        self.natrad.start()
+        return self.natrad
+
+    def shim_environment(self) -> Mapping[str, str]:
+        """For the CNI plugin: the same bus and spool as natrad's, whether it runs or not."""
+        return {"DBUS_SYSTEM_BUS_ADDRESS": self.bus.address,
+                "NATRA_RUNTIME_DIR": str(self.folder / "run")}
+
+    def next_pod(self) -> int:
+        return next(self._pods)
+
+    def defer(self, callback: object, *arguments: object) -> None:
+        """Calls it when the node goes away."""
+        self._cleanup.callback(callback, *arguments)  # type: ignore[arg-type]
+
+
+def remove_pins(folder: Path) -> None:
+    """rm -r on the BPF file system, which knows no rmtree of files with content."""
+    if not folder.is_dir():
+        return
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            remove_pins(entry)
+        else:
+            entry.unlink(missing_ok=True)
+    folder.rmdir()
+
+
+def remove_stale() -> None:
+    """What an earlier run left that was killed without a chance to clean up."""
+    def is_stale(name: str) -> bool:
+        head, _, rest = name.partition(f"{PREFIX}-")
+        pid = rest.partition("-")[0]
+        return head == "" and pid.isdigit() and not Path(f"/proc/{pid}").exists()
+
+    for folder, remove in ((namespace.FOLDER, lambda path: process.run(
+            ["ip", "netns", "del", path.name], check=False)),
+                           (BPFFS, remove_pins),
+                           (Path(tempfile.gettempdir()), lambda path: shutil.rmtree(path, True))):
+        if folder.is_dir():
+            for path in folder.glob(f"{PREFIX}-*"):
+                if is_stale(path.name):
+                    remove(path)
