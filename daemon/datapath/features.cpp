@@ -39,7 +39,7 @@ void probe_here(Features& out) {
     out.fq = static_cast<bool>(netlink->add_fq(loopback, {}));
     if (out.fq) (void)netlink->delete_root(loopback, fq_handle);
     out.htb = static_cast<bool>(
-        netlink->add_htb(loopback, {.rate_bps = 1'000'000, .burst_ns = 1'000'000, .leaf_limit_bytes = 1 << 20}));
+        netlink->add_htb(loopback, {.rate_bps = 1'000'000, .burst_ns = 1'000'000, .small_burst_ns = 1'000'000, .leaf_limit_bytes = 1 << 20}));
 }
 
 }  // namespace

@@ -43,7 +43,8 @@ struct BpfFilter {
 
 struct HtbShape {
     std::uint64_t rate_bps = 0;       // bit/s of the pod's total
-    std::uint64_t burst_ns = 0;       // of the root class, at the rate
+    std::uint64_t burst_ns = 0;       // of the root class and the heavy one, at the rate
+    std::uint64_t small_burst_ns = 0; // of the class of small flows, at the rate
     std::uint32_t leaf_limit_bytes = 0;  // bfifo of each leaf
 };
 

@@ -21,8 +21,10 @@ struct Leaf {
     std::uint32_t qdisc_major;
     std::uint32_t priority;  // 0 is served first
     std::uint64_t tenths;    // guaranteed share of the rate
+    std::uint64_t HtbShape::*burst_ns;
 };
-constexpr Leaf leaves[] = {{NATRA_HTB_SMALL_MINOR, 0x4e43, 0, 8}, {NATRA_HTB_HEAVY_MINOR, 0x4e44, 1, 2}};
+constexpr Leaf leaves[] = {{NATRA_HTB_SMALL_MINOR, 0x4e43, 0, 8, &HtbShape::small_burst_ns},
+                           {NATRA_HTB_HEAVY_MINOR, 0x4e44, 1, 2, &HtbShape::burst_ns}};
 
 // The kernel counts qdisc time in ticks of 64 ns (PSCHED_SHIFT).
 std::uint32_t ticks(std::uint64_t ns) {
@@ -64,7 +66,7 @@ Result<void> set_classes(Netlink::Socket& socket, int ifindex, const HtbShape& s
     if (auto r = socket.exchange(root, concat("htb class of the pod on ifindex ", ifindex)); !r) return r;
     for (const auto& leaf : leaves) {
         NetlinkRequest request(RTM_NEWTCLASS, flags, ifindex, root_class, class_id(leaf.minor));
-        put_htb_class(request, std::max<std::uint64_t>(rate * leaf.tenths / 10, 1), rate, shape.burst_ns,
+        put_htb_class(request, std::max<std::uint64_t>(rate * leaf.tenths / 10, 1), rate, shape.*leaf.burst_ns,
                       leaf.priority);
         if (auto r = socket.exchange(request, concat("htb leaf class on ifindex ", ifindex)); !r) return r;
     }
