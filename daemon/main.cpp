@@ -20,8 +20,10 @@ using namespace natra;
 // Devices that vanish without a DEL: their attachments must not stay in the books.
 void watch_devices(EventLoop& core, int monitor, pods::Registry& registry) {
     core.on_readable(monitor, "link monitor", [monitor, &registry] {
-        for (const auto& event : datapath::read_link_events(monitor))
+        const auto news = datapath::read_link_events(monitor);
+        for (const auto& event : news.events)
             if (event.deleted) registry.device_deleted(event.ifindex);
+        if (news.lost) registry.drop_dead();
     });
 }
 

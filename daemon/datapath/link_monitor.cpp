@@ -26,12 +26,16 @@ Result<UniqueFd> open_link_monitor() {
     return fd;
 }
 
-std::vector<LinkEvent> read_link_events(int monitor) {
-    std::vector<LinkEvent> out;
+LinkEvents read_link_events(int monitor) {
+    LinkEvents out;
     alignas(nlmsghdr) char buffer[32768];
     for (;;) {
         const auto n = ::recv(monitor, buffer, sizeof buffer, 0);
-        if (n < 0 && (errno == EINTR || errno == ENOBUFS)) continue;
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == ENOBUFS) {
+            out.lost = true;
+            continue;
+        }
         if (n <= 0) return out;
         auto length = static_cast<int>(n);
         const auto* header = reinterpret_cast<const nlmsghdr*>(buffer);
@@ -45,7 +49,7 @@ std::vector<LinkEvent> read_link_events(int monitor) {
             for_each_attribute(header, sizeof(ifinfomsg), [&](const nlattr* attribute) {
                 if (mnl_attr_get_type(attribute) == IFLA_IFNAME) event.name = mnl_attr_get_str(attribute);
             });
-            out.push_back(std::move(event));
+            out.events.push_back(std::move(event));
         }
     }
 }

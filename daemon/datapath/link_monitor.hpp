@@ -17,7 +17,11 @@ struct LinkEvent {
 
 // A nonblocking socket that becomes readable when devices of the calling thread's namespace change.
 Result<UniqueFd> open_link_monitor();
-// Every event that waits there.
-std::vector<LinkEvent> read_link_events(int monitor);
+struct LinkEvents {
+    std::vector<LinkEvent> events;
+    bool lost = false;  // more came than the socket could hold: look for yourself
+};
+// Everything that waits there.
+LinkEvents read_link_events(int monitor);
 
 }  // namespace natra::datapath

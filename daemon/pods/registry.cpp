@@ -303,6 +303,15 @@ void Registry::device_deleted(int ifindex) {
     }
 }
 
+void Registry::drop_dead() {
+    for (const auto& [id, pod] : pods_) {
+        auto ask = [this, record = pod.kernel.record]() -> Result<bool> { return engine_.alive(record); };
+        on_worker(std::move(ask), [this, ifindex = pod.kernel.record.host_ifindex](const Result<bool>& alive) {
+            if (alive && !*alive) device_deleted(ifindex);
+        });
+    }
+}
+
 void Registry::add(Pod pod) {
     const auto id = pod.id;
     const auto [it, inserted] = pods_.insert_or_assign(id, std::move(pod));

@@ -58,6 +58,8 @@ public:
     void adopt(std::function<void()> done);
     // A device of the host's namespace went away.
     void device_deleted(int ifindex);
+    // Asks the kernel about every attachment and drops those whose devices are gone.
+    void drop_dead();
 
     [[nodiscard]] const Pod* find(const std::string& id) const;
     [[nodiscard]] const std::map<std::string, Pod>& pods() const { return pods_; }
