@@ -47,7 +47,7 @@ bool is_filler_burst(std::uint64_t burst_bits);
 
 // What the data path is told: the limit after the burst policy.
 struct BurstPolicy {
-    bool honour_fillers = false;             // burstPolicy "runtime": upstream's behaviour
+    bool honour_fillers = false;                 // burstPolicy "runtime": upstream's behaviour, no burst is changed
     std::uint64_t max_burst_ns = 1'000'000'000;  // an explicit burst is cut to this time at the rate
 };
 Limit apply_burst_policy(const Limit& limit, const BurstPolicy& policy);
