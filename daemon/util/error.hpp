@@ -59,11 +59,12 @@ template <class... Parts> Error fail_errno(Error::Code code, int sys, const Part
     return make_error(code, sys, concat(parts...));
 }
 
-// A value or an Error. Reading the absent one is a bug (throws std::bad_variant_access).
-template <class T> class [[nodiscard]] Result {
+// A value or an error. Reading the absent one is a bug (throws std::bad_variant_access).
+// E is natra's own Error, except where a foreign protocol defines what an error is.
+template <class T, class E = Error> class [[nodiscard]] Result {
 public:
     Result(T value) : v_(std::in_place_index<0>, std::move(value)) {}
-    Result(Error error) : v_(std::in_place_index<1>, std::move(error)) {}
+    Result(E error) : v_(std::in_place_index<1>, std::move(error)) {}
 
     explicit operator bool() const noexcept { return v_.index() == 0; }
     T& operator*() & { return std::get<0>(v_); }
@@ -71,26 +72,26 @@ public:
     T&& operator*() && { return std::get<0>(std::move(v_)); }
     T* operator->() { return &std::get<0>(v_); }
     const T* operator->() const { return &std::get<0>(v_); }
-    Error& error() & { return std::get<1>(v_); }
-    const Error& error() const& { return std::get<1>(v_); }
-    Error&& error() && { return std::get<1>(std::move(v_)); }
+    E& error() & { return std::get<1>(v_); }
+    const E& error() const& { return std::get<1>(v_); }
+    E&& error() && { return std::get<1>(std::move(v_)); }
 
 private:
-    std::variant<T, Error> v_;
+    std::variant<T, E> v_;
 };
 
-template <> class [[nodiscard]] Result<void> {
+template <class E> class [[nodiscard]] Result<void, E> {
 public:
     Result() = default;
-    Result(Error error) : v_(std::move(error)) {}
+    Result(E error) : v_(std::move(error)) {}
 
     explicit operator bool() const noexcept { return v_.index() == 0; }
-    Error& error() & { return std::get<1>(v_); }
-    const Error& error() const& { return std::get<1>(v_); }
-    Error&& error() && { return std::get<1>(std::move(v_)); }
+    E& error() & { return std::get<1>(v_); }
+    const E& error() const& { return std::get<1>(v_); }
+    E&& error() && { return std::get<1>(std::move(v_)); }
 
 private:
-    std::variant<std::monostate, Error> v_;
+    std::variant<std::monostate, E> v_;
 };
 
 }  // namespace natra

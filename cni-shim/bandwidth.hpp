@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The limits in a network configuration: the four static keys and runtimeConfig.bandwidth.
+#pragma once
+
+#include "cni-shim/cni_error.hpp"
+#include "cni-shim/json_text.hpp"
+#include "daemon/limits/limits.hpp"
+
+namespace natra::shim {
+
+// A static key decides by being there, whatever its value: runtimeConfig counts only if there is none.
+// Values must be non-negative integers below 2^64; null is 0, as Go reads it.
+// Errors have upstream's texts and name key and value.
+CniResult<limits::Limits> read_limits(const Json& configuration);
+
+}  // namespace natra::shim

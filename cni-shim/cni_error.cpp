@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cni-shim/cni_error.hpp"
+
+#include "cni-shim/json_text.hpp"
+
+namespace natra::shim {
+
+std::string to_text(const CniError& error) {
+    Json object;
+    object["code"] = static_cast<unsigned>(error.code);
+    object["msg"] = error.message;
+    if (!error.details.empty()) object["details"] = error.details;
+    return print(object);
+}
+
+}  // namespace natra::shim

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cni-shim/configuration.hpp"
+#include "cni-shim/environment.hpp"
+#include "cni-shim/json_text.hpp"
+#include "daemon/limits/limits.hpp"
+
+namespace natra::shim {
+
+// What natrad's Attach and Check take, and what waits in the spool.
+struct Request {
+    std::string container_id;
+    std::string interface;
+    std::string network;
+    std::string netns_path;
+    std::string pod_namespace;
+    std::string pod_name;
+    std::string pod_uid;
+    std::vector<std::string> host_interfaces;
+    limits::Limits limits;
+    bool runtime_bursts = false;
+};
+
+Request make_request(const Environment& environment, const Envelope& envelope, const Policy& policy,
+                     const limits::Limits& limits, std::vector<std::string> host_interfaces);
+
+// Calls one of the functions for every field that is set, under its D-Bus name.
+struct FieldVisitor {
+    std::function<void(const char* name, const std::string& value)> text;
+    std::function<void(const char* name, std::uint64_t value)> number;
+    std::function<void(const char* name, const std::vector<std::string>& value)> list;
+};
+void visit(const Request& request, const FieldVisitor& visitor);
+
+Json to_object(const Request& request);
+
+}  // namespace natra::shim

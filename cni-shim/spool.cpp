@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cni-shim/spool.hpp"
+
+#include "daemon/util/files.hpp"
+
+namespace natra::shim {
+namespace {
+
+constexpr const char* default_directory = "/run/natra/spool";
+constexpr std::size_t max_files = 4096;
+constexpr const char* sent_key = "MayHaveArrived";
+constexpr const char* tombstone_key = "Tombstone";
+
+bool is_true(const Json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && *found == true;
+}
+
+}  // namespace
+
+Spool Spool::of_environment(const GetVariable& variable) {
+    const char* const directory = variable("NATRA_SPOOL_DIR");
+    return Spool(directory == nullptr || *directory == '\0' ? default_directory : directory);
+}
+
+Spool::Content Spool::content(const Environment& attachment) const {
+    const auto text = files::read(path(attachment.container_id, attachment.interface), max_json_bytes);
+    if (!text) return Content::nothing;
+    const auto object = parse_json(*text);
+    if (!object || !object->is_object()) return Content::nothing;
+    if (is_true(*object, tombstone_key)) return Content::tombstone;
+    return is_true(*object, sent_key) ? Content::sent_request : Content::request;
+}
+
+Result<void> Spool::put(const Request& request, bool may_have_arrived) const {
+    auto object = to_object(request);
+    if (may_have_arrived) object[sent_key] = true;
+    return write(path(request.container_id, request.interface), object);
+}
+
+Result<void> Spool::put_tombstone(const Environment& attachment, const std::string& network) const {
+    if (files::list(directory_).size() >= max_files)
+        return fail(Error::Code::unavailable, directory_, ": holds ", max_files, " files already");
+    Json object;
+    object[tombstone_key] = true;
+    object["ContainerId"] = attachment.container_id;
+    object["InterfaceName"] = attachment.interface;
+    object["Network"] = network;
+    return write(path(attachment.container_id, attachment.interface), object);
+}
+
+Result<void> Spool::remove(const Environment& attachment) const {
+    return files::remove(path(attachment.container_id, attachment.interface));
+}
+
+// Neither part can contain a colon, so that two attachments never share a file.
+std::string Spool::path(const std::string& container_id, const std::string& interface) const {
+    return concat(directory_, "/", container_id, ":", interface, ".json");
+}
+
+Result<void> Spool::write(const std::string& path, const Json& object) const {
+    if (auto r = files::make_directory(directory_); !r) return r;
+    return files::write_atomically(path, print(object));
+}
+
+}  // namespace natra::shim

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cni-shim/verbs.hpp"
+
+#include "cni-shim/bandwidth.hpp"
+#include "cni-shim/configuration.hpp"
+#include "cni-shim/diagnostics.hpp"
+#include "cni-shim/natrad.hpp"
+#include "cni-shim/netns.hpp"
+#include "cni-shim/previous_result.hpp"
+
+namespace natra::shim {
+namespace {
+
+using log::Level;
+
+constexpr const char* no_output = "";
+
+CniError unreachable(CniCode code, const Answer& answer) {
+    return {code, concat("natrad does not answer: ", answer.text), ""};
+}
+
+// The text is natrad's, which has upstream's where upstream has one.
+CniError refusal(const Answer& answer) {
+    const bool later = answer.error == "io.natra.Error.Unavailable";
+    return {later ? CniCode::try_again_later : CniCode::internal, answer.text, ""};
+}
+
+// Everything that ADD and CHECK learn from their configuration.
+struct Task {
+    Policy policy;
+    limits::Limits limits;
+    std::optional<Json> previous;
+};
+
+CniResult<Task> read_task(const Envelope& envelope) {
+    auto previous = read_previous_result(envelope);
+    if (!previous) return previous.error();
+    const auto limits = read_limits(envelope.document);
+    if (!limits) return limits.error();
+    const auto policy = read_policy(envelope.document);
+    if (!policy) return policy.error();
+    return Task{*policy, *limits, *std::move(previous)};
+}
+
+struct Target {
+    UniqueFd netns;
+    Request request;
+};
+
+CniResult<Target> make_target(const Environment& environment, const Envelope& envelope, const Task& task) {
+    auto netns = open_netns(environment.netns);
+    if (!netns) return CniError{CniCode::internal, netns.error().what, ""};
+    auto names = host_interfaces(*task.previous);
+    if (!names) return names.error();
+    return Target{*std::move(netns),
+                  make_request(environment, envelope, task.policy, task.limits, *std::move(names))};
+}
+
+void warn_if_failed(const Result<void>& result, const Environment& environment, std::string_view what) {
+    if (!result) report(Level::error, environment, concat(what, ": ", result.error().what));
+}
+
+void add_later(const Environment& environment, const Spool& spool, const Request& request, const Answer& answer) {
+    const auto kept = spool.put(request, answer.may_have_arrived);
+    const auto outlook = kept ? std::string("until natrad catches up")
+                              : concat("and natrad will not learn of them: ", kept.error().what);
+    report(kept ? Level::warning : Level::error, environment,
+           concat("natrad does not answer (", answer.text, "); the pod starts without its limits ", outlook));
+}
+
+CniResult<std::string> add(const Environment& environment, const Envelope& envelope, const Spool& spool) {
+    if (!environment.own_netns_allowed && is_own_netns(environment.netns))
+        return CniError{CniCode::invalid_netns, "plugin's netns and netns from CNI_NETNS should not be the same", ""};
+    const auto task = read_task(envelope);
+    if (!task) return task.error();
+    if (!task->previous) return CniError{CniCode::internal, "must be called as chained plugin", ""};
+    auto result = print_result(*task->previous, envelope.version);
+    if (!task->limits.any()) return result;
+    const auto target = make_target(environment, envelope, *task);
+    if (!target) return target.error();
+
+    // What waits is older than this call.
+    warn_if_failed(spool.remove(environment), environment, "an older call of this attachment stays in the spool");
+    const auto answer = Natrad(task->policy.timeout).attach(target->netns.get(), target->request);
+    if (answer.kind == Answer::Kind::refused) return refusal(answer);
+    if (answer.kind == Answer::Kind::away) {
+        if (!task->policy.fail_open) return unreachable(CniCode::try_again_later, answer);
+        add_later(environment, spool, target->request, answer);
+    }
+    return result;
+}
+
+CniResult<std::string> check(const Environment& environment, const Envelope& envelope, const Spool& spool) {
+    const auto task = read_task(envelope);
+    if (!task) return task.error();
+    if (!task->previous) return CniError{CniCode::internal, "must be called as a chained plugin", ""};
+    if (!task->limits.any()) return std::string(no_output);
+    const auto target = make_target(environment, envelope, *task);
+    if (!target) return target.error();
+
+    const auto answer = Natrad(task->policy.timeout).check(target->netns.get(), target->request);
+    if (answer.kind == Answer::Kind::refused) return refusal(answer);
+    if (answer.kind == Answer::Kind::done) return std::string(no_output);
+    // CRI-O checks right after ADD: what ADD let pass, CHECK must not stop.
+    const auto waiting = spool.content(environment);
+    const bool add_waits = waiting == Spool::Content::request || waiting == Spool::Content::sent_request;
+    if (task->policy.fail_open && add_waits) {
+        report(Level::warning, environment,
+               concat("natrad does not answer (", answer.text, "); the limits still wait for it"));
+        return std::string(no_output);
+    }
+    return unreachable(CniCode::try_again_later, answer);
+}
+
+CniResult<std::string> del(const Environment& environment, const Envelope& envelope, const Spool& spool) {
+    const auto policy = read_policy_leniently(envelope.document);
+    const auto waiting = spool.content(environment);
+    // First, so that natrad cannot apply it after the Detach.
+    warn_if_failed(spool.remove(environment), environment, "an ADD stays in the spool");
+    const auto answer = Natrad(policy.timeout).detach(environment.container_id, environment.interface);
+    if (answer.kind == Answer::Kind::done) return std::string(no_output);
+    const bool natrad_never_knew = answer.kind == Answer::Kind::away && waiting == Spool::Content::request;
+    if (natrad_never_knew) return std::string(no_output);
+    report(Level::warning, environment,
+           concat(answer.kind == Answer::Kind::away ? "natrad does not answer (" : "natrad could not detach (",
+                  answer.text, "); the removal waits in the spool"));
+    warn_if_failed(spool.put_tombstone(environment, envelope.name), environment, "natrad will not be told");
+    return std::string(no_output);
+}
+
+CniResult<std::string> status(const Envelope& envelope) {
+    const auto policy = read_policy(envelope.document);
+    if (!policy) return policy.error();
+    // Pods start without natrad, so the node is ready without it.
+    if (policy->fail_open) return std::string(no_output);
+    const auto answer = Natrad(policy->timeout).status();
+    if (answer.kind == Answer::Kind::refused) return CniError{CniCode::not_available, answer.text, ""};
+    if (answer.kind == Answer::Kind::away) return unreachable(CniCode::not_available, answer);
+    return std::string(no_output);
+}
+
+// natrad notices by itself that a pod's devices went away; there is nothing to collect.
+CniResult<std::string> collect_garbage(const Envelope& envelope) {
+    if (auto r = check_valid_attachments(envelope.document); !r) return r.error();
+    return std::string(no_output);
+}
+
+}  // namespace
+
+CniResult<std::string> run(const Environment& environment, std::string_view input, const Spool& spool) {
+    if (environment.verb == Verb::version) return version_reply();
+    const auto envelope = read_envelope(input);
+    if (!envelope) return envelope.error();
+    if (auto r = check_version(environment.verb, envelope->version); !r) return r.error();
+    switch (environment.verb) {
+        case Verb::add: return add(environment, *envelope, spool);
+        case Verb::check: return check(environment, *envelope, spool);
+        case Verb::del: return del(environment, *envelope, spool);
+        case Verb::status: return status(*envelope);
+        case Verb::gc: return collect_garbage(*envelope);
+        case Verb::version: break;
+    }
+    return version_reply();
+}
+
+}  // namespace natra::shim

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each CNI verb does, from its parsed environment to the text for stdout.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "cni-shim/cni_error.hpp"
+#include "cni-shim/environment.hpp"
+#include "cni-shim/spool.hpp"
+
+namespace natra::shim {
+
+// `input` is the network configuration; VERSION needs none.
+CniResult<std::string> run(const Environment& environment, std::string_view input, const Spool& spool);
+
+}  // namespace natra::shim
