@@ -24,6 +24,8 @@ Result<Json> parse_json(std::string_view text) {
     if (text.size() > max_json_bytes) return fail(Code::invalid_argument, "larger than ", max_json_bytes, " bytes");
     if (text.find_first_not_of(" \t\r\n") == std::string_view::npos)
         return fail(Code::invalid_argument, "unexpected end of JSON input");
+    // The parser would take it for the end.
+    if (text.find('\0') != std::string_view::npos) return fail(Code::invalid_argument, "parse error: a NUL byte");
     bool too_deep = false;
     // Parsing does not recurse, printing does: a deep value must not get that far.
     const auto keep = [&too_deep](int depth, Json::parse_event_t, Json&) {

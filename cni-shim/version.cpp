@@ -10,7 +10,9 @@
 namespace natra::shim {
 namespace {
 
-constexpr std::string_view first_of_new_form = "1.0.0";
+bool is_supported(std::string_view version) {
+    return std::find(supported_versions.begin(), supported_versions.end(), version) != supported_versions.end();
+}
 
 using Numbers = std::array<unsigned, 3>;
 
@@ -59,19 +61,20 @@ CniResult<void> check_gate(const Gate& gate, std::string_view version) {
 CniResult<void> check_version(Verb verb, std::string_view version) {
     if (const auto gate = gate_of(verb))
         if (auto r = check_gate(*gate, version); !r) return r;
-    if (std::find(supported_versions.begin(), supported_versions.end(), version) != supported_versions.end()) return {};
+    if (is_supported(version)) return {};
     std::string details = concat("config is ", Json(version).dump(), ", plugin supports [");
     for (const auto supported : supported_versions)
         details += concat(supported == supported_versions.front() ? "" : " ", "\"", supported, "\"");
     return CniError{CniCode::incompatible_version, "incompatible CNI versions", details + "]"};
 }
 
-bool same_result_form(std::string_view a, std::string_view b) { return versions_of_form(a) == versions_of_form(b); }
+bool same_result_form(std::string_view a, std::string_view b) {
+    return is_supported(a) && versions_of_form(a) == versions_of_form(b);
+}
 
 std::string_view versions_of_form(std::string_view version) {
-    const auto numbers = numbers_of(version);
-    if (!numbers || numbers < numbers_of(supported_versions.front())) return "";
-    return numbers < numbers_of(first_of_new_form) ? "0.3.0 0.3.1 0.4.0" : "1.0.0 1.1.0";
+    if (!is_supported(version)) return "";
+    return version.starts_with("0.") ? "0.3.0 0.3.1 0.4.0" : "1.0.0 1.1.0";
 }
 
 std::string version_reply() {

@@ -18,9 +18,9 @@ enum class Verb { add, del, check, gc, status, version };
 // texts if not, code 6 if the text is no version at all.
 CniResult<void> check_version(Verb verb, std::string_view version);
 
-// Results of both versions have the same form.
+// Results of both versions have the same form. False for versions that are not supported.
 bool same_result_form(std::string_view a, std::string_view b);
-// The versions whose results have the form of `version`: "0.3.0 0.3.1 0.4.0".
+// The versions whose results have the form of `version`: "0.3.0 0.3.1 0.4.0"; "" if it is not supported.
 std::string_view versions_of_form(std::string_view version);
 
 // The answer to VERSION.
