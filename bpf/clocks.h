@@ -19,12 +19,12 @@ inline_fn __u64 cost_of(__u32 len, __u64 mult, __u32 shift)
 	return len * mult >> shift;
 }
 
+/* clock_swap returns what it found there: expected, if it has written desired. */
 #ifdef NATRA_NO_FETCH_ATOMICS
-inline_fn int clock_swap(__u64 *clock, __u64 expected, __u64 desired)
+inline_fn __u64 clock_swap(__u64 *clock, __u64 expected, __u64 desired)
 {
-	(void)expected;
 	WRITE_ONCE(*clock, desired);
-	return 1;
+	return expected;
 }
 
 inline_fn __u64 clock_add(__u64 *clock, __u64 cost)
@@ -35,9 +35,9 @@ inline_fn __u64 clock_add(__u64 *clock, __u64 cost)
 	return before;
 }
 #else
-inline_fn int clock_swap(__u64 *clock, __u64 expected, __u64 desired)
+inline_fn __u64 clock_swap(__u64 *clock, __u64 expected, __u64 desired)
 {
-	return __sync_val_compare_and_swap(clock, expected, desired) == expected;
+	return __sync_val_compare_and_swap(clock, expected, desired);
 }
 
 inline_fn __u64 clock_add(__u64 *clock, __u64 cost)
@@ -49,22 +49,24 @@ inline_fn __u64 clock_add(__u64 *clock, __u64 cost)
 #define CLAIM_REFUSED (~0ULL)
 
 /*
- * Charges cost to the clock unless it would start after latest. A clock behind
- * earliest counts as earliest: credit is not saved beyond that. Returns the
- * start. When other CPUs win every attempt the charge is added blindly, which
- * overshoots by what they just charged but loses nothing.
+ * Charges cost to the clock, last seen at `seen`, unless it would start after
+ * latest. A clock behind earliest counts as earliest: credit is not saved beyond
+ * that. Returns the start. When other CPUs win every attempt the charge is added
+ * blindly, which overshoots by what they just charged but loses nothing.
  */
-inline_fn __u64 clock_claim(__u64 *clock, __u64 earliest, __u64 latest, __u64 cost)
+inline_fn __u64 clock_claim(__u64 *clock, __u64 seen, __u64 earliest, __u64 latest, __u64 cost)
 {
 #pragma clang loop unroll(full)
 	for (int i = 0; i < CLAIM_ATTEMPTS; i++) {
-		__u64 seen = READ_ONCE(*clock);
 		__u64 start = max_u64(seen, earliest);
+		__u64 found;
 
 		if (start > latest)
 			return CLAIM_REFUSED;
-		if (clock_swap(clock, seen, start + cost))
+		found = clock_swap(clock, seen, start + cost);
+		if (found == seen)
 			return start;
+		seen = found;
 	}
 	return max_u64(clock_add(clock, cost), earliest);
 }
@@ -83,7 +85,8 @@ inline_fn int small_claim(const struct natra_config *config, __u64 now, __u32 le
 
 	if (cost > allowance)
 		return 0;
-	return clock_claim(&state.small_clock_ns, now, now + allowance - cost, cost) != CLAIM_REFUSED;
+	return clock_claim(&state.small_clock_ns, READ_ONCE(state.small_clock_ns), now, now + allowance - cost, cost) !=
+	       CLAIM_REFUSED;
 }
 
 #endif

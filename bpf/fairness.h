@@ -12,8 +12,11 @@
 
 #define ACTIVITY_EPOCH_SHIFT 26 /* 67 ms */
 
+/* bits: not 0 */
 inline_fn __u32 count_bits(__u64 bits)
 {
+	if (!(bits & (bits - 1)))
+		return 1;
 	bits -= bits >> 1 & 0x5555555555555555ULL;
 	bits = (bits & 0x3333333333333333ULL) + (bits >> 2 & 0x3333333333333333ULL);
 	bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fULL;

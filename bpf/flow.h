@@ -33,26 +33,32 @@ _Static_assert(NATRA_SKETCH_ROWS * HASH_SKETCH_BITS <= HASH_FAIR_SHIFT, "hash bi
 _Static_assert(NATRA_FAIR_BUCKETS <= 1 << (HASH_ACTIVITY_SHIFT - HASH_FAIR_SHIFT), "hash bits overlap");
 _Static_assert(NATRA_HEAVY_SLOTS / NATRA_HEAVY_WAYS <= 1 << (63 - HASH_HEAVY_SHIFT), "hash bits overlap");
 
-inline_fn __u64 hash_mix(__u64 hash, __u64 word)
+/*
+ * Both halves of the word with a key each, multiplied: as good against chosen
+ * keys as the seed is secret, and the products of several words do not wait for
+ * each other.
+ */
+inline_fn __u64 hash_word(__u64 word, __u64 key)
 {
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
-	return hash ^ (hash >> 32);
+	return (__u64)(__u32)(word + key) * (__u32)((word >> 32) + (key >> 32));
 }
 
 inline_fn __u64 flow_hash(const union flow *flow)
 {
-	__u64 hash = state.seed[0];
+	__u64 key = state.seed[0], other = state.seed[1];
+	__u64 hash = hash_word(flow->word[4], other);
 
 	if (flow->key.ethertype == bpf_htons(ETH_P_IP)) {
-		hash = hash_mix(hash, flow->word[0] | flow->word[2] << 32);
+		hash += hash_word(flow->word[0] | flow->word[2] << 32, key);
 	} else {
-		hash = hash_mix(hash, flow->word[0]);
-		hash = hash_mix(hash, flow->word[1]);
-		hash = hash_mix(hash, flow->word[2]);
-		hash = hash_mix(hash, flow->word[3]);
+		hash += hash_word(flow->word[0], key) + hash_word(flow->word[1], key ^ other) +
+			hash_word(flow->word[2], key + other) + hash_word(flow->word[3], ~key);
 	}
-	hash = hash_mix(hash, flow->word[4] ^ state.seed[1]);
-	return hash_mix(hash, state.seed[1]) | HASH_USED;
+	/* the finalizer spreads every bit over all that is used as an index */
+	hash ^= hash >> 32;
+	hash *= 0x9e3779b97f4a7c15ULL;
+	hash ^= hash >> 32;
+	return hash | HASH_USED;
 }
 
 #endif

@@ -46,7 +46,7 @@ inline_fn struct natra_heavy_flow *heavy_slot(const union flow *flow, __u64 hash
 
 		if (slot->hash == hash)
 			return slot;
-		if (!slot->hash || sub_floor(now, slot->last_ns) > HEAVY_IDLE_NS)
+		if (!idle && (!slot->hash || sub_floor(now, slot->last_ns) > HEAVY_IDLE_NS))
 			idle = slot;
 	}
 	if (!may_take)
@@ -81,7 +81,8 @@ inline_fn void heavy_record_pass(struct natra_heavy_flow *slot, __u64 now, __u32
 	slot->packets++;
 	slot->bytes += len;
 	slot->window_bytes += len;
-	slot->marked_packets += marked;
+	if (marked)
+		slot->marked_packets++;
 }
 
 #endif

@@ -63,8 +63,10 @@ inline_fn void set_departure(struct __sk_buff *skb, const struct natra_config *c
  * What the sketch keeps of a heavy packet. Estimates are cut so that a flow
  * that stops is small again soon; but as long as its packets wait it stays
  * heavy, or later ones would overtake them. The cost of one small packet is
- * taken off that: an exchange that was delayed once is small again when the
- * delayed packet has left.
+ * taken off: an exchange that was delayed once is small again when the delayed
+ * packet has left, not kept heavy by the delay itself. tau rather than the
+ * threshold of the moment, which may rise meanwhile, and which then lets go of
+ * the many heavy flows that each stay below phi*R.
  */
 inline_fn __u32 heavy_estimate(const struct natra_config *config, __u64 estimate, __u64 now, __u32 len,
 			       __u64 departure)
@@ -73,7 +75,8 @@ inline_fn __u32 heavy_estimate(const struct natra_config *config, __u64 estimate
 	__u64 waits = min_u64(sub_floor(departure, now), NATRA_EDT_MAX_NS) >> config->unit_shift;
 
 	estimate = min_u64(estimate, ceiling);
-	if (!waits)
+	/* policed packets leave at once or never */
+	if (!waits || config->mode == NATRA_MODE_POLICE)
 		return estimate;
 	if (len > SMALL_PACKET_BYTES)
 		len = SMALL_PACKET_BYTES;
@@ -89,8 +92,9 @@ int natra(struct __sk_buff *skb)
 	struct natra_heavy_flow *slot;
 	struct packet p;
 	__u64 now, hash, departure = 0, estimate = 0;
-	__u32 len, flows = 0, now_units;
-	int sketched, heavy = 0, result;
+	__u32 len, ahead, flows = 0;
+	struct sketch_view view;
+	int heavy, result;
 
 	if (config->mode == NATRA_MODE_OFF)
 		return VERDICT_PASS;
@@ -101,20 +105,19 @@ int natra(struct __sk_buff *skb)
 	len = wire_length(skb, config, &p);
 	counters = cpu_counters();
 
-	/* ACKs of a bulk transfer the other way are many, but holding them back would throttle that transfer */
-	sketched = !p.pure_ack || len > SMALL_PACKET_BYTES;
-	now_units = sketch_now(config, now);
-	if (sketched) {
-		estimate = sketch_estimate(config, hash, now_units) +
-			   cost_of(len, config->cell_mult, config->cell_shift);
-		heavy = estimate > sketch_threshold(config, now);
-	}
+	/*
+	 * ACKs of a bulk transfer the other way are many, but holding them back
+	 * would throttle that transfer: they leave no trace in the sketch.
+	 */
+	ahead = sketch_read(config, hash, now, &view);
+	if (!p.pure_ack || len > SMALL_PACKET_BYTES)
+		estimate = ahead + cost_of(len, config->cell_mult, config->cell_shift);
+	heavy = estimate > sketch_threshold(config, now);
 
 	if (!heavy && small_claim(config, now, len)) {
-		clock_claim(&state.total_clock_ns, sub_floor(now, config->burst_ns), ~0ULL,
-			    cost_of(len, config->total_mult, config->total_shift));
-		if (sketched)
-			sketch_raise(config, hash, now_units, estimate);
+		clock_claim(&state.total_clock_ns, READ_ONCE(state.total_clock_ns), sub_floor(now, config->burst_ns),
+			    ~0ULL, cost_of(len, config->total_mult, config->total_shift));
+		sketch_raise(&view, estimate);
 		set_class(skb, config, NATRA_HTB_SMALL_MINOR);
 		count(config, &counters->fast_packets, len);
 		return VERDICT_PASS;
@@ -125,11 +128,8 @@ int natra(struct __sk_buff *skb)
 	else
 		count(config, &counters->spilled_packets, len);
 	result = pace(skb, config, &p, hash, now, len, flows, &departure);
-	if (sketched) {
-		if (config->mode == NATRA_MODE_POLICE || result == PACE_DROP)
-			departure = 0;
-		sketch_raise(config, hash, now_units, heavy_estimate(config, estimate, now, len, departure));
-	}
+	if (estimate)
+		sketch_raise(&view, heavy_estimate(config, estimate, now, len, departure));
 
 	/* the table is for flows that are heavy themselves, not for those that met a full allowance */
 	slot = heavy_slot(&p.flow, hash, now, heavy);

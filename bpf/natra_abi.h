@@ -73,8 +73,8 @@ struct natra_config {
 	__u64 small_allowance_inv;    /* (15 << 40) / (16 * M): turns the used allowance into a share, see sketch.h */
 	__u64 horizon_tcp_ns;   /* longest delay of a heavy TCP packet; beyond it is dropped */
 	__u64 horizon_other_ns; /* the same for every other protocol */
-	__u64 ce_ns;            /* ECN-capable packets are marked above this delay */
-	__u64 fair_ns;          /* a flow this far ahead of its fair share is marked or dropped first */
+	__u64 ce_ns;            /* ECN-capable packets are marked above this delay; fair_ns counts above half of it */
+	__u64 fair_ns;          /* a flow further ahead of its fair share than this is marked or dropped first */
 	__u32 tau;              /* cell units: threshold T as a time, T/(phi*R) */
 	__u32 excess_cap;       /* cell units: estimates are cut at tau + this, 100 ms */
 	__u32 guard;            /* cell units: a cell further ahead than this is stale (wrap) */

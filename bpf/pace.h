@@ -11,6 +11,9 @@
 /* A timestamp further ahead is of another clock; fq drops what is further ahead than this. */
 #define FOREIGN_TSTAMP_NS (10 * NSEC_PER_SEC)
 
+/* A flow that is so many times further ahead than it may be does not listen to marks. */
+#define MARKS_IGNORED 4
+
 enum pace_result {
 	PACE_PASS,
 	PACE_PASS_MARKED,
@@ -44,23 +47,27 @@ inline_fn int pace(struct __sk_buff *skb, const struct natra_config *config, con
 	__u64 cost = cost_of(len, config->total_mult, config->total_shift);
 	__u64 earliest = sub_floor(now, config->burst_ns);
 	__u64 latest = latest_start(config, p, now);
-	__u64 start = max_u64(READ_ONCE(state.total_clock_ns), earliest);
+	__u64 seen = READ_ONCE(state.total_clock_ns);
+	__u64 start = max_u64(seen, earliest);
 	int police = config->mode == NATRA_MODE_POLICE;
+	__u64 excess = 0;
 	int unfair, marked = 0;
 
 	if (start > latest)
 		return PACE_DROP;
-	unfair = flows > 1 && fair_excess(hash, now) > config->fair_ns;
+	if (flows > 1)
+		excess = fair_excess(hash, now);
+	unfair = excess > config->fair_ns;
 	if (police) {
 		/* no queue that a mark could tell of: who has more than a share pays once half the bucket is gone */
 		if (unfair && start > sub_floor(now, config->burst_ns >> 1))
 			return PACE_DROP;
-	} else if (start > now + config->ce_ns) {
+	} else if (start > now + (unfair ? config->ce_ns >> 1 : config->ce_ns)) {
 		marked = mark_ce(skb, p);
-		if (unfair && !marked)
+		if (unfair && (!marked || excess > MARKS_IGNORED * config->fair_ns))
 			return PACE_DROP;
 	}
-	start = clock_claim(&state.total_clock_ns, earliest, latest, cost);
+	start = clock_claim(&state.total_clock_ns, seen, earliest, latest, cost);
 	if (start == CLAIM_REFUSED)
 		return PACE_DROP;
 	if (flows)

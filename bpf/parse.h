@@ -10,10 +10,10 @@
 #ifndef NATRA_PARSE_H
 #define NATRA_PARSE_H
 
+#include <stddef.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
-#include <linux/tcp.h>
 
 #include "base.h"
 #include "flow.h"
@@ -26,6 +26,8 @@
 
 #define IPV4_FRAGMENT_MASK 0x3fff /* "more fragments" and the offset */
 #define IPV6_FRAGMENT_MASK 0xfff9
+/* of a TCP header: up to the flags */
+#define TCP_BYTES 14
 #define ECN_MASK 3
 #define ECN_CE 3
 
@@ -51,9 +53,10 @@ enum parse_result {
 
 struct packet {
 	union flow flow;
-	__u32 header_len; /* Ethernet to transport header, as far as read: what GSO repeats per segment */
-	__u8 ecn;         /* 0 too where the kernel could not mark: behind a VLAN tag inside the data */
-	__u8 pure_ack;    /* a TCP ACK that carries nothing else */
+	__u32 header_len;   /* Ethernet to transport header, as far as read: what GSO repeats per segment */
+	__u8 ecn;           /* 0 too where the kernel could not mark: behind a VLAN tag inside the data */
+	__u8 pure_ack;      /* a TCP ACK that carries nothing else */
+	__u8 has_addresses; /* of an IP header */
 };
 
 inline_fn int has_ports(__u8 protocol)
@@ -83,17 +86,10 @@ inline_fn void read_ports(struct packet *p, __u32 ports)
 	p->flow.ports = ports;
 }
 
-/* Without an IP header the addresses are the MAC addresses. */
-inline_fn void read_macs(struct packet *p, struct ethhdr *eth)
-{
-	__builtin_memcpy(p->flow.key.saddr, eth->h_source, ETH_ALEN);
-	__builtin_memcpy(p->flow.key.daddr, eth->h_dest, ETH_ALEN);
-}
-
 inline_fn int parse_transport(struct packet *p, void *header, void *end, __u8 protocol, __u32 payload)
 {
 	if (protocol == PROTO_TCP) {
-		if (header + 14 > end)
+		if (header + TCP_BYTES > end)
 			return OUT_OF_REACH;
 		read_ports(p, *(__u32 *)header);
 		read_tcp(p, ((__u8 *)header)[12], ((__u8 *)header)[13], payload);
@@ -113,15 +109,12 @@ inline_fn int parse_ipv4(struct packet *p, void *data, void *end, __u32 offset)
 	struct iphdr *ip = data + offset;
 	__u32 header, payload;
 
-	if ((void *)(ip + 1) > end) {
-		read_macs(p, data);
+	if ((void *)(ip + 1) > end)
 		return OUT_OF_REACH;
-	}
 	header = ip->ihl * 4;
-	if (ip->version != 4 || header < sizeof(*ip)) {
-		read_macs(p, data);
+	if (ip->version != 4 || header < sizeof(*ip))
 		return MALFORMED;
-	}
+	p->has_addresses = 1;
 	p->flow.word[0] = ip->saddr;
 	p->flow.word[2] = ip->daddr;
 	p->flow.key.protocol = ip->protocol;
@@ -175,7 +168,7 @@ inline_fn int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *p, __u
 	if (is_extension(protocol))
 		return MALFORMED;
 	if (protocol == PROTO_TCP) {
-		if (bpf_skb_load_bytes(skb, offset, head, 14))
+		if (bpf_skb_load_bytes(skb, offset, head, TCP_BYTES))
 			return MALFORMED;
 		read_tcp(p, head[12], head[13], payload);
 	} else if (has_ports(protocol)) {
@@ -195,14 +188,11 @@ inline_fn int parse_ipv6(struct __sk_buff *skb, struct packet *p, void *data, vo
 	__u64 *address;
 	__u32 payload;
 
-	if ((void *)(ip + 1) > end) {
-		read_macs(p, data);
+	if ((void *)(ip + 1) > end)
 		return OUT_OF_REACH;
-	}
-	if (ip->version != 6) {
-		read_macs(p, data);
+	if (ip->version != 6)
 		return MALFORMED;
-	}
+	p->has_addresses = 1;
 	address = (__u64 *)&ip->saddr;
 	p->flow.word[0] = address[0];
 	p->flow.word[1] = address[1];
@@ -223,20 +213,17 @@ inline_fn int parse_linear(struct __sk_buff *skb, struct packet *p)
 {
 	void *data = (void *)(long)skb->data;
 	void *end = (void *)(long)skb->data_end;
-	struct ethhdr *eth = data;
 	__u32 offset = ETH_HLEN;
 	__be16 ethertype;
 
 	__builtin_memset(p, 0, sizeof(*p));
-	if ((void *)(eth + 1) > end)
+	if (data + ETH_HLEN > end)
 		return OUT_OF_REACH;
-	ethertype = eth->h_proto;
+	ethertype = *(__be16 *)(data + ETH_HLEN - 2);
 #pragma clang loop unroll(full)
 	for (int i = 0; i < MAX_VLAN_TAGS && is_vlan(ethertype); i++) {
-		if (data + offset + VLAN_HLEN > end) {
-			read_macs(p, eth);
+		if (data + offset + VLAN_HLEN > end)
 			return OUT_OF_REACH;
-		}
 		ethertype = *(__be16 *)(data + offset + 2);
 		offset += VLAN_HLEN;
 	}
@@ -249,12 +236,25 @@ inline_fn int parse_linear(struct __sk_buff *skb, struct packet *p)
 		return parse_ipv4(p, data, end, offset);
 	if (ethertype == bpf_htons(ETH_P_IPV6))
 		return parse_ipv6(skb, p, data, end, offset);
-	read_macs(p, eth);
 	return PARSED;
 }
 
-/* Fills *p as far as the packet can be read. */
-inline_fn void parse(struct __sk_buff *skb, struct packet *p)
+/* Without an IP header the MAC addresses tell flows apart. */
+inline_fn void read_macs(struct __sk_buff *skb, struct packet *p)
+{
+	__u8 macs[2 * ETH_ALEN];
+
+	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)))
+		return;
+	__builtin_memcpy(p->flow.key.daddr, macs, ETH_ALEN);
+	__builtin_memcpy(p->flow.key.saddr, macs + ETH_ALEN, ETH_ALEN);
+}
+
+/*
+ * Fills *p as far as the packet can be read, whatever it is. A function of its
+ * own: inlined it would slow down the common packets by what it keeps at hand.
+ */
+static __noinline int parse_any(struct __sk_buff *skb, struct packet *p)
 {
 	int result = PARSED;
 
@@ -268,6 +268,82 @@ inline_fn void parse(struct __sk_buff *skb, struct packet *p)
 	}
 	if (result != PARSED)
 		__sync_fetch_and_add(&state.unparsed_packets, 1);
+	if (!p->has_addresses)
+		read_macs(skb, p);
+	return 0;
+}
+
+/* The last word of a key: ports, ethertype and protocol as they lie in memory. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LAST_WORD(ports, ethertype, protocol) ((ports) | (__u64)(ethertype) << 32 | (__u64)(protocol) << 48)
+#else
+#define LAST_WORD(ports, ethertype, protocol) ((__u64)(ports) << 32 | (__u64)(ethertype) << 16 | (protocol) << 8)
+#endif
+
+inline_fn int parse_common_transport(struct packet *p, __u8 *header, __be16 ethertype, __u8 protocol, __u32 payload)
+{
+	if (protocol == PROTO_TCP) {
+		read_tcp(p, header[12], header[13], payload);
+	} else {
+		p->header_len += 8;
+		p->pure_ack = 0;
+	}
+	p->flow.word[4] = LAST_WORD(*(__u32 *)header, ethertype, protocol);
+	return 1;
+}
+
+/* TCP and UDP in plain IPv4 and IPv6. False if the packet is something else; *p is undefined then. */
+inline_fn int parse_common(struct __sk_buff *skb, struct packet *p)
+{
+	void *data = (void *)(long)skb->data;
+	void *end = (void *)(long)skb->data_end;
+	void *ip = data + ETH_HLEN;
+	__be16 ethertype;
+
+	if (ip + sizeof(struct iphdr) + TCP_BYTES > end)
+		return 0;
+	/* struct ethhdr is packed: its fields would be read byte by byte */
+	ethertype = *(__be16 *)(data + ETH_HLEN - 2);
+	if (ethertype == bpf_htons(ETH_P_IP)) {
+		struct iphdr *v4 = ip;
+
+		if (*(__u8 *)ip != 0x45 || v4->frag_off & bpf_htons(IPV4_FRAGMENT_MASK))
+			return 0;
+		if (v4->protocol != PROTO_TCP && v4->protocol != PROTO_UDP)
+			return 0;
+		p->flow.word[0] = v4->saddr;
+		p->flow.word[1] = 0;
+		p->flow.word[2] = v4->daddr;
+		p->flow.word[3] = 0;
+		p->header_len = ETH_HLEN + sizeof(*v4);
+		p->ecn = v4->tos & ECN_MASK;
+		return parse_common_transport(p, ip + sizeof(*v4), ethertype, v4->protocol,
+					      bpf_ntohs(v4->tot_len) - sizeof(*v4));
+	}
+	if (ethertype == bpf_htons(ETH_P_IPV6)) {
+		struct ipv6hdr *v6 = ip;
+		__u64 *address = ip + offsetof(struct ipv6hdr, saddr);
+
+		if (ip + sizeof(*v6) + TCP_BYTES > end || *(__u8 *)ip >> 4 != 6)
+			return 0;
+		if (v6->nexthdr != PROTO_TCP && v6->nexthdr != PROTO_UDP)
+			return 0;
+		p->flow.word[0] = address[0];
+		p->flow.word[1] = address[1];
+		p->flow.word[2] = address[2];
+		p->flow.word[3] = address[3];
+		p->header_len = ETH_HLEN + sizeof(*v6);
+		p->ecn = v6->flow_lbl[0] >> 4 & ECN_MASK;
+		return parse_common_transport(p, ip + sizeof(*v6), ethertype, v6->nexthdr, bpf_ntohs(v6->payload_len));
+	}
+	return 0;
+}
+
+/* Fills *p as far as the packet can be read. */
+inline_fn void parse(struct __sk_buff *skb, struct packet *p)
+{
+	if (!parse_common(skb, p))
+		parse_any(skb, p);
 }
 
 #endif

@@ -15,43 +15,42 @@
 #include "clocks.h"
 #include "flow.h"
 
-inline_fn __u32 *sketch_cell(__u64 hash, __u32 row)
-{
-	return &state.cell[row][hash >> row * HASH_SKETCH_BITS & (NATRA_SKETCH_COLS - 1)];
-}
+/* A flow's cells as they were read: how far each is ahead of now. */
+struct sketch_view {
+	__u32 *cell[NATRA_SKETCH_ROWS];
+	__u32 ahead[NATRA_SKETCH_ROWS];
+	__u32 now;
+};
 
-inline_fn __u32 sketch_now(const struct natra_config *config, __u64 now)
+/* Returns the cell units that the flow is ahead of phi*R, this packet not included. */
+inline_fn __u32 sketch_read(const struct natra_config *config, __u64 hash, __u64 now, struct sketch_view *view)
 {
-	return now >> config->unit_shift;
-}
-
-/* Cell units that the flow is ahead of phi*R, this packet not included. */
-inline_fn __u32 sketch_estimate(const struct natra_config *config, __u64 hash, __u32 now_units)
-{
+	__u32 guard = config->guard;
 	__u32 estimate = ~0U;
 
+	view->now = now >> config->unit_shift;
 #pragma clang loop unroll(full)
 	for (__u32 row = 0; row < NATRA_SKETCH_ROWS; row++) {
-		__u32 ahead = *sketch_cell(hash, row) - now_units;
+		__u32 *cell = &state.cell[row][hash >> row * HASH_SKETCH_BITS & (NATRA_SKETCH_COLS - 1)];
+		__u32 ahead = *cell - view->now;
 
 		/* in the past, or left over from before the units wrapped */
-		if (ahead > config->guard)
+		if (ahead > guard)
 			ahead = 0;
 		if (ahead < estimate)
 			estimate = ahead;
+		view->cell[row] = cell;
+		view->ahead[row] = ahead;
 	}
 	return estimate;
 }
 
-inline_fn void sketch_raise(const struct natra_config *config, __u64 hash, __u32 now_units, __u32 estimate)
+inline_fn void sketch_raise(const struct sketch_view *view, __u32 estimate)
 {
 #pragma clang loop unroll(full)
 	for (__u32 row = 0; row < NATRA_SKETCH_ROWS; row++) {
-		__u32 *cell = sketch_cell(hash, row);
-		__u32 ahead = *cell - now_units;
-
-		if (ahead > config->guard || ahead < estimate)
-			*cell = now_units + estimate;
+		if (view->ahead[row] < estimate)
+			*view->cell[row] = view->now + estimate;
 	}
 }
 

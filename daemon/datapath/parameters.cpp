@@ -88,6 +88,29 @@ double horizon_other_ns(const Rate& rate) {
     return std::clamp(4 * rate.ns_for(full_frame), 50 * ms, horizon_max);
 }
 
+// Cells are 32 bits of 2^shift ns and wrap: a cell left over from 2^32 units ago
+// counts as ahead of now with a chance of guard / 2^32. Hence units as coarse as
+// 64 bytes allow (smallest_cost_ns), and coarser still where guard would be large.
+std::uint32_t unit_shift(double smallest_cost_ns, double guard_ns) {
+    constexpr double units_per_smallest_cost = 16;
+    constexpr int finest = 8;
+    constexpr int coarsest = 20;          // 1 ms
+    constexpr double guard_max = 1 << 27;  // units
+
+    int shift = std::clamp(std::ilogb(smallest_cost_ns / units_per_smallest_cost), finest, coarsest);
+    while (std::ldexp(guard_ns, -shift) > guard_max) {
+        ++shift;
+    }
+    return static_cast<std::uint32_t>(shift);
+}
+
+// How far a heavy flow may be ahead of its fair share, in ns.
+double fair_ns(Shaper shaper, const Rate& rate) {
+    // A policed flow lives on bursts of the whole bucket: less makes TCP lose a tenth of the rate and more.
+    const double base = shaper == Shaper::police ? 200 * ms : 40 * ms;
+    return std::clamp(2 * rate.ns_for(gso_segment), base, horizon_max);
+}
+
 void set_clocks(natra_config& config, const Rate& rate) {
     const double ns_per_byte = rate.ns_for(1);
     const FixedPoint total = fixed_point(ns_per_byte);
@@ -98,23 +121,21 @@ void set_clocks(natra_config& config, const Rate& rate) {
     config.small_shift = small.shift;
 }
 
+// Needs horizon_tcp_ns and horizon_other_ns.
 void set_sketch(natra_config& config, const Rate& rate) {
     constexpr double excess = 100 * ms;
-    constexpr std::uint32_t finest_unit_shift = 8;
-    // A cell wraps after 2^32 units; one left over from before then is mistaken for
-    // one that is ahead with a chance of guard / 2^32.
-    constexpr double guard_max = 134217728.0;  // 2^27
+    constexpr double longest_packet = 1 << 20;  // bytes, as the program cuts it
 
     const double drain = std::min(std::max(rate.bytes / 32, 125e3), rate.bytes / 10);  // phi*R
     const double threshold = std::max(32768.0, rate.bytes * 0.005);                    // T
     const double tau = threshold * ns_per_second / drain;
-    // The furthest a cell is ever set ahead of now: a heavy packet that waits as long as any may.
-    const double furthest = tau + excess + static_cast<double>(NATRA_EDT_MAX_NS);
+    // The furthest a cell is ever set ahead of now: a heavy flow's packets wait no longer than that.
+    const auto horizon = static_cast<double>(std::max(config.horizon_tcp_ns, config.horizon_other_ns));
+    const double longest_wait =
+        std::min(horizon + rate.ns_for(longest_packet), static_cast<double>(NATRA_EDT_MAX_NS));
+    const double furthest = tau + std::max(excess, longest_wait);
 
-    std::uint32_t shift = finest_unit_shift;
-    while (std::ldexp(furthest, -static_cast<int>(shift)) > guard_max - 4) {
-        ++shift;
-    }
+    const std::uint32_t shift = unit_shift(64 * ns_per_second / drain, furthest);
     config.unit_shift = shift;
     config.tau = to_units(tau, shift);
     config.excess_cap = to_units(excess, shift);
@@ -132,7 +153,6 @@ natra_config make_config(const ShapeRequest& request) {
 
     natra_config config{};
     set_clocks(config, rate);
-    set_sketch(config, rate);
     config.burst_ns = to_ns(burst_ns(request, rate));
 
     const double allowance = small_allowance_ns(request.shaper, rate);
@@ -142,9 +162,10 @@ natra_config make_config(const ShapeRequest& request) {
 
     config.horizon_tcp_ns = to_ns(horizon_tcp_ns(request.direction, rate));
     config.horizon_other_ns = to_ns(horizon_other_ns(rate));
-    // Slow rates: a few full frames in the queue are not congestion, nor is a segment ahead of the fair share.
+    set_sketch(config, rate);
+    // Slow rates: a few full frames in the queue are not congestion.
     config.ce_ns = to_ns(std::clamp(4 * rate.ns_for(full_frame), 12 * ms, horizon_max));
-    config.fair_ns = to_ns(std::clamp(2 * rate.ns_for(gso_segment), 40 * ms, horizon_max));
+    config.fair_ns = to_ns(fair_ns(request.shaper, rate));
 
     switch (request.shaper) {
     case Shaper::edt: config.mode = NATRA_MODE_EDT; break;
