@@ -18,7 +18,6 @@ constexpr double full_frame = 1514;    // bytes
 
 // Share of the rate at which small flows together may run.
 constexpr double small_share = 0.73;
-constexpr double small_packet_factor = 1.5;
 
 // Longest of all horizons: departures have to stay within fq's own of 10 s.
 constexpr double horizon_max = 9'000 * ms;
@@ -155,10 +154,9 @@ natra_config make_config(const ShapeRequest& request) {
     set_clocks(config, rate);
     config.burst_ns = to_ns(burst_ns(request, rate));
 
-    const double allowance = small_allowance_ns(request.shaper, rate);
-    config.small_allowance_ns = to_ns(allowance);
-    config.small_allowance_min_ns = to_ns(allowance * small_packet_factor);
-    config.small_allowance_inv = to_ns(std::ldexp(15.0 / 16, 40) / allowance);
+    config.small_allowance_ns = to_ns(small_allowance_ns(request.shaper, rate));
+    config.small_allowance_min_ns = config.small_allowance_ns * 3 / 2;
+    config.small_allowance_inv = (15ULL << 40) / (16 * config.small_allowance_ns);
 
     config.horizon_tcp_ns = to_ns(horizon_tcp_ns(request.direction, rate));
     config.horizon_other_ns = to_ns(horizon_other_ns(rate));

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// Properties of make_config at every rate it takes, rather than its outputs.
+#include "daemon/datapath/parameters.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace natra::datapath {
+namespace {
+
+constexpr double ms = 1e6;  // ns
+constexpr std::uint64_t min_rate = 8;
+constexpr std::uint64_t max_rate = 1'000'000'000'000'000;
+constexpr std::uint64_t longest_packet = (1U << 20) - 1;  // as the program cuts it
+constexpr Shaper shapers[] = {Shaper::edt, Shaper::htb, Shaper::police};
+constexpr Direction directions[] = {Direction::ingress, Direction::egress};
+
+// Twelve rates a decade, and both ends.
+std::vector<std::uint64_t> rates() {
+    std::vector<std::uint64_t> all{min_rate};
+    for (double rate = 11; rate < static_cast<double>(max_rate); rate *= std::pow(10, 1.0 / 12)) {
+        all.push_back(static_cast<std::uint64_t>(rate));
+    }
+    all.push_back(max_rate);
+    return all;
+}
+
+std::string name(Shaper shaper) {
+    return shaper == Shaper::edt ? "edt" : shaper == Shaper::htb ? "htb" : "police";
+}
+
+// Calls check(request, config) for all rates, shapers and directions.
+template <class Check> void sweep(std::uint64_t burst_bits, const Check& check) {
+    for (const std::uint64_t rate : rates()) {
+        for (const Shaper shaper : shapers) {
+            for (const Direction direction : directions) {
+                SCOPED_TRACE(std::to_string(rate) + " bit/s, " + name(shaper) +
+                             (direction == Direction::egress ? ", egress" : ", ingress"));
+                const ShapeRequest request{.rate_bps = rate, .burst_bits = burst_bits, .shaper = shaper,
+                                           .direction = direction};
+                check(request, make_config(request));
+            }
+        }
+    }
+}
+
+double bytes_per_second(const ShapeRequest& request) { return static_cast<double>(request.rate_bps) / 8; }
+// In ns.
+double time_of(double bytes, const ShapeRequest& request) { return bytes * 1e9 / bytes_per_second(request); }
+
+// The program's arithmetic.
+std::uint64_t cost(std::uint64_t bytes, std::uint64_t mult, std::uint32_t shift) { return bytes * mult >> shift; }
+
+double unit_ns(const natra_config& config) { return std::ldexp(1, static_cast<int>(config.unit_shift)); }
+
+TEST(Parameters, NoCostOverflows) {
+    sweep(0, [](const ShapeRequest&, const natra_config& config) {
+        for (const std::uint64_t mult : {config.total_mult, config.small_mult, config.cell_mult}) {
+            EXPECT_GT(mult, 0U);
+            EXPECT_LT(mult, 1ULL << 44);
+            EXPECT_EQ(longest_packet * mult / mult, longest_packet);
+        }
+        for (const std::uint32_t shift : {config.total_shift, config.small_shift, config.cell_shift}) {
+            EXPECT_LT(shift, 64U);
+        }
+        // 64 flows' worth of a packet, times seven, is the longest step of a fairness clock
+        const std::uint64_t longest = cost(longest_packet, config.total_mult, config.total_shift);
+        EXPECT_LT(static_cast<double>(longest) * 64 * 7, std::ldexp(1, 63));
+    });
+}
+
+TEST(Parameters, CostsAreTheRatesToAMillionthOrANanosecond) {
+    sweep(0, [](const ShapeRequest& request, const natra_config& config) {
+        for (const std::uint64_t bytes : {std::uint64_t{64}, std::uint64_t{1514}, std::uint64_t{65536}, longest_packet}) {
+            const double exact = time_of(static_cast<double>(bytes), request);
+            EXPECT_NEAR(static_cast<double>(cost(bytes, config.total_mult, config.total_shift)), exact, exact * 1e-6 + 1);
+            EXPECT_NEAR(static_cast<double>(cost(bytes, config.small_mult, config.small_shift)), exact / 0.73,
+                        exact * 1e-6 + 1);
+        }
+    });
+}
+
+TEST(Parameters, SketchDrainsAtAShareOfTheRate) {
+    sweep(0, [](const ShapeRequest& request, const natra_config& config) {
+        const double rate = bytes_per_second(request);
+        const double drain = std::clamp(rate / 32, std::min(125e3, rate / 10), rate / 10);
+        const double threshold = std::max(32768.0, rate * 0.005);
+        EXPECT_NEAR(config.tau, threshold / drain * 1e9 / unit_ns(config), 1);
+        const double units = static_cast<double>(cost(65536, config.cell_mult, config.cell_shift));
+        EXPECT_NEAR(units, 65536 / drain * 1e9 / unit_ns(config), units * 1e-6 + 1);
+        EXPECT_NEAR(config.excess_cap, 100 * ms / unit_ns(config), 1);
+    });
+}
+
+TEST(Parameters, CellsHoldWhateverTheProgramPutsIntoThem) {
+    sweep(0, [](const ShapeRequest& request, const natra_config& config) {
+        const double horizon = static_cast<double>(std::max(config.horizon_tcp_ns, config.horizon_other_ns));
+        const double wait = std::min(horizon + time_of(static_cast<double>(longest_packet), request),
+                                     static_cast<double>(NATRA_EDT_MAX_NS));
+        EXPECT_GE(config.guard, config.tau + config.excess_cap);
+        EXPECT_GE(config.guard, config.tau + std::floor(wait / unit_ns(config)));
+        // one stale cell in 32 at most is taken for one ahead of now
+        EXPECT_LE(config.guard, (1U << 27) + 2);
+    });
+}
+
+TEST(Parameters, SmallestPacketsCountInTheSketchUpToTenGigabit) {
+    sweep(0, [](const ShapeRequest& request, const natra_config& config) {
+        // a rate at which 64 bytes were 0 units would make floods of them invisible
+        if (request.rate_bps > 10'000'000'000) return;
+        EXPECT_GE(cost(64, config.cell_mult, config.cell_shift), request.rate_bps >= 1000 ? 4U : 1U);
+    });
+}
+
+TEST(Parameters, FirstSecondAfterIdleStaysWithinATenthOfTheCap) {
+    sweep(0, [](const ShapeRequest& request, const natra_config& config) {
+        // What may have left by t, in ns of the rate: t, the saved credit, as much again for the one packet that
+        // may start on it, and what small flows run ahead at 0.73 of the rate.
+        const double ahead = 2 * static_cast<double>(config.burst_ns) +
+                             0.73 * static_cast<double>(std::max(config.small_allowance_ns, config.small_allowance_min_ns));
+        if (request.shaper == Shaper::police) {
+            // below a bucket of 200 ms TCP starves, so the last resort cannot keep to a tenth
+            EXPECT_EQ(config.burst_ns, 200 * ms);
+        } else {
+            EXPECT_LE(ahead, 100 * ms);
+        }
+    });
+}
+
+TEST(Parameters, SmallFlowsGetMoreRoomWhereNothingQueuesThem) {
+    for (const std::uint64_t rate : rates()) {
+        const auto edt = make_config({.rate_bps = rate, .shaper = Shaper::edt});
+        const auto htb = make_config({.rate_bps = rate, .shaper = Shaper::htb});
+        EXPECT_GE(edt.small_allowance_ns, htb.small_allowance_ns);
+        EXPECT_GE(htb.small_allowance_ns, 20 * ms);
+        EXPECT_GE(edt.small_allowance_ns, 50 * ms);
+        EXPECT_EQ(edt.small_allowance_min_ns, edt.small_allowance_ns * 3 / 2);
+    }
+    // a short flow of 64 kB fits as long as the first second allows it
+    EXPECT_NEAR(static_cast<double>(make_config({.rate_bps = 20'000'000, .shaper = Shaper::htb}).small_allowance_ns),
+                65536 * 8 / 20e6 * 1e9, 1);
+}
+
+TEST(Parameters, DynamicThresholdNeverFallsBelowASixteenth) {
+    sweep(0, [](const ShapeRequest&, const natra_config& config) {
+        const std::uint64_t share = config.small_allowance_ns * config.small_allowance_inv >> 24;
+        EXPECT_LE(share, 61440U);  // 15/16 in 16 bits
+        EXPECT_GE(share, 61400U);
+        const std::uint64_t threshold = config.tau - (config.tau * share >> 16);
+        EXPECT_GE(threshold, config.tau / 16);
+    });
+}
+
+TEST(Parameters, HorizonsHoldFourSegmentsButStayBelowFqs) {
+    constexpr double fq_horizon = 10'000 * ms;
+    sweep(0, [](const ShapeRequest& request, const natra_config& config) {
+        const auto tcp = static_cast<double>(config.horizon_tcp_ns);
+        EXPECT_LE(tcp, 9'000 * ms);
+        EXPECT_GE(tcp, std::min(4 * time_of(65536, request), 9'000 * ms) - 1);
+        EXPECT_GE(tcp, (request.direction == Direction::egress ? 250 : 100) * ms);
+        EXPECT_GE(static_cast<double>(config.horizon_other_ns), 50 * ms);
+        EXPECT_LE(config.horizon_other_ns, config.horizon_tcp_ns);
+        EXPECT_LE(config.ce_ns, config.horizon_tcp_ns);
+    });
+    EXPECT_LT(static_cast<double>(NATRA_EDT_MAX_NS), fq_horizon);
+    EXPECT_GT(static_cast<double>(NATRA_EDT_MAX_NS), 9'000 * ms);
+}
+
+TEST(Parameters, MarksStartAtTwelveMillisecondsOrFourFrames) {
+    EXPECT_EQ(make_config({.rate_bps = 100'000'000}).ce_ns, 12 * ms);
+    EXPECT_NEAR(static_cast<double>(make_config({.rate_bps = 1'000'000}).ce_ns), 4 * 1514 * 8 / 1e6 * 1e9, 1);
+}
+
+TEST(Parameters, FairnessToleratesTwoSegmentsAndAPolicedBucket) {
+    EXPECT_EQ(make_config({.rate_bps = 100'000'000, .shaper = Shaper::htb}).fair_ns, 40 * ms);
+    EXPECT_EQ(make_config({.rate_bps = 100'000'000, .shaper = Shaper::police}).fair_ns, 200 * ms);
+    EXPECT_NEAR(static_cast<double>(make_config({.rate_bps = 10'000'000, .shaper = Shaper::htb}).fair_ns),
+                2 * 65536 * 8 / 10e6 * 1e9, 1);
+}
+
+struct BurstCase {
+    std::uint64_t rate_bps;
+    std::uint64_t burst_bits;
+    Shaper shaper;
+    double burst_ns;
+};
+
+TEST(Parameters, BurstIsACreditAtTheRate) {
+    const BurstCase cases[] = {
+        {10'000'000, 0, Shaper::edt, 5 * ms},
+        {10'000'000, 0, Shaper::htb, 5 * ms},
+        {10'000'000, 0, Shaper::police, 200 * ms},
+        {10'000'000, 1'000'000, Shaper::edt, 100 * ms},
+        {10'000'000, 10'000'000, Shaper::police, 1000 * ms},
+        {10'000'000, 1'000'000, Shaper::police, 200 * ms},  // smaller buckets starve TCP
+        {1'000'000'000, 8, Shaper::htb, 1 * ms},            // one byte is no burst
+        {8, UINT64_MAX, Shaper::edt, 1e15},                 // bounded
+        {8'000, 2'147'483'647, Shaper::edt, 2'147'483'647.0 / 8'000 * 1e9},
+    };
+    for (const BurstCase& one : cases) {
+        SCOPED_TRACE(std::to_string(one.rate_bps) + " bit/s, " + std::to_string(one.burst_bits) + " bits, " +
+                     name(one.shaper));
+        const auto config =
+            make_config({.rate_bps = one.rate_bps, .burst_bits = one.burst_bits, .shaper = one.shaper});
+        EXPECT_NEAR(static_cast<double>(config.burst_ns), one.burst_ns, one.burst_ns * 1e-9 + 1);
+    }
+}
+
+TEST(Parameters, RatesOutsideTheRangeAreClamped) {
+    const auto same = [](const natra_config& a, const natra_config& b) { return std::memcmp(&a, &b, sizeof(a)) == 0; };
+    EXPECT_TRUE(same(make_config({.rate_bps = 0}), make_config({.rate_bps = min_rate})));
+    EXPECT_TRUE(same(make_config({.rate_bps = UINT64_MAX}), make_config({.rate_bps = max_rate})));
+    EXPECT_FALSE(same(make_config({.rate_bps = 9}), make_config({.rate_bps = min_rate})));
+}
+
+TEST(Parameters, FasterRatesNeverCostMore) {
+    std::uint64_t previous = UINT64_MAX;
+    for (const std::uint64_t rate : rates()) {
+        const auto config = make_config({.rate_bps = rate});
+        const std::uint64_t now = cost(1514, config.total_mult, config.total_shift);
+        EXPECT_LE(now, previous) << rate << " bit/s";
+        previous = now;
+    }
+}
+
+TEST(Parameters, ModeAndFlagsFollowTheRequest) {
+    EXPECT_EQ(make_config({.rate_bps = 1000, .shaper = Shaper::edt}).mode, std::uint32_t{NATRA_MODE_EDT});
+    EXPECT_EQ(make_config({.rate_bps = 1000, .shaper = Shaper::htb}).mode, std::uint32_t{NATRA_MODE_HTB});
+    EXPECT_EQ(make_config({.rate_bps = 1000, .shaper = Shaper::police}).mode, std::uint32_t{NATRA_MODE_POLICE});
+    EXPECT_EQ(make_config({.rate_bps = 1000}).flags, 0U);
+    EXPECT_EQ(make_config({.rate_bps = 1000, .ingress_hook = true}).flags, NATRA_F_INGRESS_HOOK);
+    EXPECT_EQ(make_config({.rate_bps = 1000, .shared_counters = true}).flags, NATRA_F_SHARED_COUNTERS);
+}
+
+}  // namespace
+}  // namespace natra::datapath
