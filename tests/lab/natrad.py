@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,6 +41,9 @@ class Natrad:
     def running(self) -> bool:
         return self._process is not None and self._process.running()
 
+    def fate(self) -> str:
+        return "stopped" if self._process is None else self._process.fate()
+
     def start(self, timeout: float = 20) -> None:
         """Returns when its name is on the bus."""
         self._process = self.host.start([str(self.executable)], env=self.environment(), log=self.log)
@@ -73,7 +75,7 @@ class Natrad:
         self.stop()
         self.start()
 
-    def log_tail(self, lines: int = 40) -> str:
+    def log_tail(self, lines: int = 15) -> str:
         if not self.log.exists():
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
@@ -133,9 +135,3 @@ class Natrad:
     def heavy_flows(self, path: str, direction: str, top: int = 0) -> list[dict[str, Any]]:
         answer = self.call(path, ATTACHMENT, "HeavyFlows", "su", direction, top)[0]
         return [{name: value["data"] for name, value in flow.items()} for flow in answer]
-
-
-def describe_status(status: int | None) -> str:
-    if status is None:
-        return "not started"
-    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"

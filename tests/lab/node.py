@@ -38,7 +38,7 @@ class Node:
         self.build = build
         self._ecn = ecn
         self._cleanup = contextlib.ExitStack()
-        self.label = f"{PREFIX}-{os.getpid()}-{next(_serial)}"
+        self.label = f"{PREFIX}-{pid_namespace()}-{os.getpid()}-{next(_serial)}"
         self._bus: Bus | None = None
         self._pods = itertools.count(1)
         self.natrad: Natrad | None = None
@@ -111,10 +111,10 @@ class Node:
         self.natrad.start()
         return self.natrad
 
-    def shim_environment(self) -> Mapping[str, str]:
-        """For the CNI plugin: the same bus and spool as natrad's, whether it runs or not."""
+    def plugin_environment(self) -> Mapping[str, str]:
+        """For the natra plugin: the same bus and spool as natrad's, whether it runs or not."""
         return {"DBUS_SYSTEM_BUS_ADDRESS": self.bus.address,
-                "NATRA_RUNTIME_DIR": str(self.folder / "run")}
+                "NATRA_SPOOL_DIR": str(self.folder / "run" / "spool")}
 
     def next_pod(self) -> int:
         return next(self._pods)
@@ -136,18 +136,24 @@ def remove_pins(folder: Path) -> None:
     folder.rmdir()
 
 
+def pid_namespace() -> int:
+    """Containers may share the BPF file system, and each has its own process ids."""
+    return os.stat("/proc/self/ns/pid").st_ino
+
+
 def remove_stale() -> None:
     """What an earlier run left that was killed without a chance to clean up."""
+    ours = f"{PREFIX}-{pid_namespace()}-"
+
     def is_stale(name: str) -> bool:
-        head, _, rest = name.partition(f"{PREFIX}-")
-        pid = rest.partition("-")[0]
-        return head == "" and pid.isdigit() and not Path(f"/proc/{pid}").exists()
+        pid = name.removeprefix(ours).partition("-")[0]
+        return pid.isdigit() and not Path(f"/proc/{pid}").exists()
 
     for folder, remove in ((namespace.FOLDER, lambda path: process.run(
             ["ip", "netns", "del", path.name], check=False)),
                            (BPFFS, remove_pins),
                            (Path(tempfile.gettempdir()), lambda path: shutil.rmtree(path, True))):
         if folder.is_dir():
-            for path in folder.glob(f"{PREFIX}-*"):
+            for path in folder.glob(f"{ours}*"):
                 if is_stale(path.name):
                     remove(path)

@@ -63,7 +63,7 @@ class Pod:
         self.number = node.next_pod()
         self.container_id = f"{node.label}-pod{self.number}"
         self.chain = cni.Chain(config or conflist(node, limiter), node.build.cni_path(), node.host,
-                               env=node.shim_environment() if limiter is Limiter.NATRA else {})
+                               node.plugin_environment())
         self.namespace: Namespace | None = None
 
     def __enter__(self) -> Pod:

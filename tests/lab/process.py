@@ -62,6 +62,13 @@ class Background:
     def running(self) -> bool:
         return self._child.poll() is None
 
+    def fate(self) -> str:
+        """"running", "exit status 1" or "killed by SIGSEGV"."""
+        status = self._child.poll()
+        if status is None:
+            return "running"
+        return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
     def first_line(self) -> str:
         """The first line of its standard output; empty if it ended without one."""
         assert self._child.stdout is not None

@@ -61,13 +61,12 @@ void BulkSide::run_flow(std::size_t index, UniqueFd fd) {
 Result<void> BulkSide::start(Clock::time_point deadline) {
     std::unique_lock lock(mutex_);
     const auto joined = [](const Flow& flow) { return flow.joined; };
-    const bool complete = changed_.wait_until(lock, deadline, [&] {
-        return failure_ || aborted_ || std::all_of(flows_.begin(), flows_.end(), joined);
-    });
+    const bool complete = changed_.wait_until(
+        lock, deadline, [&] { return failure_ || aborted_ || std::all_of(flows_.begin(), flows_.end(), joined); });
     if (failure_) return *failure_;
     if (!complete || aborted_)
-        return fail(Error::Code::unavailable, std::count_if(flows_.begin(), flows_.end(), joined), " of ", flows_.size(),
-                    " flows connected in time");
+        return fail(Error::Code::unavailable, std::count_if(flows_.begin(), flows_.end(), joined), " of ",
+                    flows_.size(), " flows connected in time");
     start_ = Clock::now();
     started_ = true;
     if (role_ == Role::receiver) meter_ = std::make_unique<WireMeter>(start_, duration_);

@@ -30,7 +30,7 @@ struct Hello {
 };
 static_assert(sizeof(Hello) == 32);
 
-inline constexpr std::chrono::seconds setup_time{15};           // to connect and say hello
+inline constexpr std::chrono::seconds setup_time{15};            // to connect and say hello
 inline constexpr std::uint64_t max_transfer = 64 * 1024 * 1024;  // echo and short
 inline constexpr std::uint64_t max_flows = 1024;
 inline constexpr std::uint64_t max_seconds = 3600;

@@ -48,7 +48,8 @@ std::uint64_t Options::number(std::string_view name, std::uint64_t fallback, std
     const auto end = value.data() + value.size();
     const auto result = std::from_chars(value.data(), end, parsed);
     if (result.ec == std::errc{} && result.ptr == end && parsed >= min && parsed <= max) return parsed;
-    remember(fail(Error::Code::invalid_argument, name, ": \"", value, "\" is not a whole number from ", min, " to ", max));
+    remember(
+        fail(Error::Code::invalid_argument, name, ": \"", value, "\" is not a whole number from ", min, " to ", max));
     return fallback;
 }
 

@@ -31,7 +31,7 @@ public:
                 next = std::max(next + interval, now);
             }
             if (auto read = read_answers(); !read) return read;
-            wait(next < end ? next : last);
+            if (next < end || !waiting_.empty()) wait(next < end ? next : last);
         }
         return {};
     }

@@ -115,7 +115,8 @@ Result<Plan> plan_udp_down(const json& request) {
     auto running = std::make_shared<Running>();
     return Plan{.opened = json::object(),
                 .start = [running, to = *to, plan]() -> Result<void> {
-                    running->thread = std::thread([running = running.get(), to, plan] { running->result = flood(to, plan); });
+                    running->thread =
+                        std::thread([running = running.get(), to, plan] { running->result = flood(to, plan); });
                     return {};
                 },
                 .report =
@@ -251,7 +252,8 @@ int serve(Options& options) {
     const auto end = Clock::now() + std::chrono::seconds(seconds);
     while (Clock::now() < end) {
         std::vector<pollfd> entries;
-        for (const auto& listener : listeners) entries.push_back({.fd = listener.get(), .events = POLLIN, .revents = 0});
+        for (const auto& listener : listeners)
+            entries.push_back({.fd = listener.get(), .events = POLLIN, .revents = 0});
         if (until_eof) entries.push_back({.fd = STDIN_FILENO, .events = POLLIN, .revents = 0});
         if (::poll(entries.data(), entries.size(), milliseconds_until(end, 60'000)) < 0 && errno != EINTR) break;
         if (until_eof && entries.back().revents != 0 && at_eof(STDIN_FILENO)) break;

@@ -45,7 +45,8 @@ int run_short(Options& options) {
     const auto size = options.number("--size", 16'000, 1, max_transfer);
     const auto parallel = options.number("--parallel", 1, 1, 4096);
     if (interval.count() > 0 && (parallel > 1 || static_cast<std::uint64_t>(duration / interval) >= max_scheduled))
-        return report_error(fail(Error::Code::invalid_argument, "--interval-us: with an interval --parallel must be 1 and ",
+        return report_error(fail(Error::Code::invalid_argument,
+                                 "--interval-us: with an interval --parallel must be 1 and ",
                                  "the duration hold fewer than ", max_scheduled, " transfers"));
     if (options.error()) return report_error(*options.error());
     const auto server = ip_address(host, port);

@@ -111,8 +111,8 @@ Result<UniqueFd> listen_on(const Address& address) {
 Result<void> set_congestion_control(int fd, const std::string& name) {
     if (::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), static_cast<socklen_t>(name.size())) == 0) return {};
     const int error = errno;
-    return fail_errno(Code::unsupported, error, "congestion control \"", name, "\" refused (allowed without privilege: ",
-                      allowed_congestion_controls(), ")");
+    return fail_errno(Code::unsupported, error, "congestion control \"", name,
+                      "\" refused (allowed without privilege: ", allowed_congestion_controls(), ")");
 }
 
 std::string congestion_control_of(int fd) {

@@ -35,16 +35,17 @@ int run(std::string_view command, std::span<char* const> arguments) {
     };
     if (command == "server") return with(serve, {"--bind", "--port", "--control", "--seconds", "--until-eof"});
     if (command == "bulk")
-        return with(run_bulk, {"--server", "--port", "--control", "--direction", "--flows", "--seconds",
-                               "--congestion-control"});
+        return with(run_bulk,
+                    {"--server", "--port", "--control", "--direction", "--flows", "--seconds", "--congestion-control"});
     if (command == "rr")
-        return with(run_rr, {"--server", "--port", "--milliseconds", "--grace-milliseconds", "--interval-us", "--size"});
+        return with(run_rr,
+                    {"--server", "--port", "--milliseconds", "--grace-milliseconds", "--interval-us", "--size"});
     if (command == "short")
         return with(run_short, {"--server", "--port", "--direction", "--milliseconds", "--grace-milliseconds",
                                 "--interval-us", "--size", "--parallel"});
     if (command == "udp")
-        return with(run_udp, {"--server", "--port", "--control", "--direction", "--rate", "--payload", "--ports",
-                              "--seconds"});
+        return with(run_udp,
+                    {"--server", "--port", "--control", "--direction", "--rate", "--payload", "--ports", "--seconds"});
     std::cerr << usage;
     return 2;
 }

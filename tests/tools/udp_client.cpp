@@ -71,8 +71,7 @@ int run_udp(Options& options) {
     auto channel = Channel::to(control, *server);
     if (!channel) return report_error(channel.error());
 
-    const json request{
-        {"op", "open"}, {"kind", "udp"}, {"direction", direction}, {"seconds", plan.duration.count()}};
+    const json request{{"op", "open"}, {"kind", "udp"}, {"direction", direction}, {"seconds", plan.duration.count()}};
     const auto run = direction == "up" ? flood_up : flood_down;
     auto out = run(*channel, request, *server, plan);
     if (!out) return report_error(out.error());
