@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""natrad is killed, stopped and started under traffic: enforcement goes on."""
+from __future__ import annotations
+
+import time
+
+from lab.traffic import DIRECTIONS
+from support import RATE, NodeCase, mean_rate
+
+IDENTITY = ("ContainerId", "PodName", "IngressRate", "EgressRate", "IngressHook", "EgressHook",
+            "IngressShaper", "EgressShaper", "AttachedAtUsec", "HostInterface")
+
+
+class Restart(NodeCase):
+    def interrupted(self, direction: str, *, kill: bool) -> None:
+        pod = self.pod()
+        path = pod.object_path()
+        objects = self.natrad.attachments()
+        with pod.client().bulk(direction, 9) as bulk, pod.client().rr(8, interval_us=5000) as rr:
+            time.sleep(2.5)
+            before = self.natrad.counters(path, direction)
+            facts = self.natrad.properties(path)
+            self.natrad.kill() if kill else self.natrad.stop()
+            time.sleep(2.5)
+            self.natrad.start()
+            self.assertEqual(self.natrad.attachments(), objects)
+            adopted = self.natrad.counters(path, direction)
+            result = bulk.result()  # raises if a connection broke
+            rr.result()
+            after = self.natrad.counters(path, direction)
+        timeline = result["timeline_bytes"]
+        for second in range(1, 9):
+            self.assert_rate(mean_rate(timeline, second, second + 1), RATE, 0.75, 1.1)
+        for name in ("FastBytes", "PacedBytes", "PacedPackets", "FastPackets"):
+            self.assertLessEqual(before[name], adopted[name], name)
+            self.assertLessEqual(adopted[name], after[name], name)
+        # Bytes that passed while nobody looked are in the counters.
+        passed = after["PacedBytes"] + after["FastBytes"]
+        self.assertGreaterEqual(passed, result["bytes"])
+        now = self.natrad.properties(path)
+        self.assertEqual({name: now[name] for name in IDENTITY}, {name: facts[name] for name in IDENTITY})
+        pod.chain.check(pod.attachment)
+        self.natrad.set_limits(path, **{f"{direction.capitalize()}Rate": 2 * RATE})
+        self.assert_rate(self.goodput(pod, direction, seconds=3), 2 * RATE)
+
+    def test_kill_under_traffic(self) -> None:
+        for direction in DIRECTIONS:
+            with self.subTest(direction):
+                self.interrupted(direction, kill=True)
+
+    def test_stop_under_traffic(self) -> None:
+        self.interrupted("ingress", kill=False)
+
+    def test_what_was_removed_while_it_was_away_is_put_back(self) -> None:
+        pod = self.pod()
+        facts = self.natrad.properties(pod.object_path())
+        device = facts["HostInterface"]
+        self.natrad.kill()
+        if self.node.host.qdiscs(device):
+            for qdisc in ("root", "clsact"):
+                self.node.host.run(["tc", "qdisc", "del", "dev", device, qdisc], check=False)
+        self.natrad.start()
+        pod.chain.check(pod.attachment)
+        self.assert_rate(self.goodput(pod, "ingress", seconds=3), RATE)
+
+    def test_pod_that_went_while_it_was_away_is_dropped(self) -> None:
+        pod = self.pod()
+        path = pod.object_path()
+        self.natrad.kill()
+        pod.destroy()
+        self.natrad.start()
+        self.assertNotIn(path, self.natrad.attachments())
+        self.assertFalse((self.natrad.pins / path.rpartition("/")[2]).exists())
+
+    def test_garbage_in_its_folders_does_not_stop_it(self) -> None:
+        pod = self.pod()
+        path = pod.object_path()
+        self.natrad.kill()
+        states = self.natrad.runtime / "attachments"
+        (states / "garbage.json").write_text("{ not json")
+        (states / "empty.json").write_text("")
+        (self.natrad.pins / "stray").mkdir()
+        self.natrad.start()
+        self.assertIn(path, self.natrad.attachments())
+        pod.chain.check(pod.attachment)
+        self.assertFalse((self.natrad.pins / "stray").exists(), "pins that nobody recorded are removed")
