@@ -124,7 +124,8 @@ const Rejected rejected[] = {
      "failed to parse network configuration: runtimeConfig.bandwidth.egressBurst: expected a non-negative integer "
      "below 2^64, got an object",
      ""},
-    {R"({"runtimeConfig": []})", "failed to parse network configuration: runtimeConfig: expected an object, got an array",
+    {R"({"runtimeConfig": []})",
+     "failed to parse network configuration: runtimeConfig: expected an object, got an array",
      ""},
     {R"({"runtimeConfig": {"bandwidth": 5}})",
      "failed to parse network configuration: runtimeConfig.bandwidth: expected an object, got 5", ""},

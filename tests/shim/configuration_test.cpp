@@ -31,7 +31,8 @@ TEST(Envelope, RejectsWhatIsNoConfiguration) {
         {R"({"name": "n",})", decoding, "error unmarshall network config: parse error", ""},
         {R"({"name": "n", "a": NaN})", decoding, "error unmarshall network config: parse error", ""},
         {"{\"name\": \"\xff\"}", decoding, "error unmarshall network config: parse error", ""},
-        {std::string("{\"name\": \"n\"}\0", 14), decoding, "error unmarshall network config: parse error: a NUL byte", ""},
+        {std::string("{\"name\": \"n\"}\0", 14), decoding,
+         "error unmarshall network config: parse error: a NUL byte", ""},
         {std::string("{\"name\": \"n\"}\0x", 15), decoding, "error unmarshall network config: parse error", ""},
         {"[]", decoding, "error unmarshall network config: the configuration: expected an object, got an array", ""},
         {"null", decoding, "error unmarshall network config: the configuration: expected an object, got null", ""},
@@ -70,7 +71,8 @@ TEST(Envelope, ReadsNameAndVersion) {
 }
 
 TEST(Envelope, NoVersionMeansTheFirstOne) {
-    for (const char* text : {R"({"name": "n"})", R"({"name": "n", "cniVersion": ""})", R"({"name": "n", "cniVersion": null})"}) {
+    for (const char* text : {R"({"name": "n"})", R"({"name": "n", "cniVersion": ""})",
+                             R"({"name": "n", "cniVersion": null})"}) {
         const auto r = read_envelope(text);
         ASSERT_TRUE(r) << text;
         EXPECT_EQ(r->version, "0.1.0") << text;

@@ -13,7 +13,8 @@ inline constexpr std::array<const char*, 5> versions = {"0.3.0", "0.3.1", "0.4.0
 // containerd: Go structs without JSON names, MaxUint32 where nobody asked for a burst.
 inline constexpr const char* containerd = R"({
   "cniVersion": "1.0.0", "name": "cbr0", "type": "bandwidth", "capabilities": {"bandwidth": true},
-  "runtimeConfig": {"bandwidth": {"IngressRate": 10000000, "IngressBurst": 4294967295, "EgressRate": 0, "EgressBurst": 0}},
+  "runtimeConfig": {"bandwidth":
+    {"IngressRate": 10000000, "IngressBurst": 4294967295, "EgressRate": 0, "EgressBurst": 0}},
   "prevResult": {
     "cniVersion": "1.0.0",
     "interfaces": [
@@ -27,7 +28,8 @@ inline constexpr const char* containerd = R"({
 // CRI-O: lower camel case, MaxUint32 * 8 - 1.
 inline constexpr const char* crio = R"({
   "cniVersion": "0.4.0", "name": "crio", "type": "bandwidth", "capabilities": {"bandwidth": true},
-  "runtimeConfig": {"bandwidth": {"egressBurst": 34359738359, "egressRate": 5000000, "ingressBurst": 0, "ingressRate": 0}},
+  "runtimeConfig": {"bandwidth":
+    {"egressBurst": 34359738359, "egressRate": 5000000, "ingressBurst": 0, "ingressRate": 0}},
   "prevResult": {
     "cniVersion": "0.4.0",
     "interfaces": [

@@ -22,8 +22,8 @@ TEST(HostInterfaces, AreThoseWithoutASandbox) {
     const auto r = host_interfaces(parse(golden::containerd)["prevResult"]);
     ASSERT_TRUE(r) << r.error().message;
     EXPECT_THAT(*r, ElementsAre("cni0", "veth12ab"));
-    const auto spelled = host_interfaces(parse(R"({"Interfaces": [{"Name": "a", "Sandbox": ""}, {"NAME": "b", "sandbox": null},
-                                                   {"name": "c", "SANDBOX": "/x"}]})"));
+    const auto spelled = host_interfaces(parse(R"({"Interfaces": [
+        {"Name": "a", "Sandbox": ""}, {"NAME": "b", "sandbox": null}, {"name": "c", "SANDBOX": "/x"}]})"));
     ASSERT_TRUE(spelled);
     EXPECT_THAT(*spelled, ElementsAre("a", "b"));
 }

@@ -33,7 +33,8 @@ Request request() {
             .pod_name = "web-0",
             .pod_uid = "0a",
             .host_interfaces = {"cni0", "veth1"},
-            .limits = {.ingress = {1000, 2000, limits::Source::runtime}, .egress = {3000, 4294967295, limits::Source::conf}},
+            .limits = {.ingress = {1000, 2000, limits::Source::runtime},
+                       .egress = {3000, 4294967295, limits::Source::conf}},
             .runtime_bursts = true};
 }
 

@@ -14,7 +14,8 @@ struct Floor {
     const char* name;
     const char* first;
 };
-constexpr Floor floors[] = {{Verb::check, "CHECK", "0.4.0"}, {Verb::gc, "GC", "1.1.0"}, {Verb::status, "STATUS", "1.1.0"}};
+constexpr Floor floors[] = {
+    {Verb::check, "CHECK", "0.4.0"}, {Verb::gc, "GC", "1.1.0"}, {Verb::status, "STATUS", "1.1.0"}};
 
 TEST(CheckVersion, AddAndDelTakeEverySupportedVersion) {
     for (const char* version : golden::versions) {
