@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+// Tells of devices that appear, change and vanish.
 #pragma once
 
+#include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,13 +18,16 @@ struct LinkEvent {
     std::string name;
 };
 
-// A nonblocking socket that becomes readable when devices of the calling thread's namespace change.
-Result<UniqueFd> open_link_monitor();
 struct LinkEvents {
     std::vector<LinkEvent> events;
-    bool lost = false;  // more came than the socket could hold: look for yourself
+    bool lost = false;  // the kernel had more to tell than fitted: look at the devices themselves
 };
-// Everything that waits there.
+
+// A nonblocking socket that becomes readable when devices of the calling thread's namespace change.
+Result<UniqueFd> open_link_monitor();
+// Every event that waits there.
 LinkEvents read_link_events(int monitor);
+// Those of one datagram. Pure; what is malformed is left out.
+std::vector<LinkEvent> parse_link_events(std::span<const std::byte> datagram);
 
 }  // namespace natra::datapath

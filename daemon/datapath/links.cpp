@@ -11,54 +11,36 @@ namespace {
 
 using Code = Error::Code;
 
-std::string read_kind(const nlattr* link_info) {
-    std::string kind;
-    for_each_nested_attribute(link_info, [&](const nlattr* attribute) {
-        if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND) kind = mnl_attr_get_str(attribute);
-    });
-    return kind;
-}
-
-Link read_link(const nlmsghdr* header) {
-    const auto* info = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(header));
-    Link link{.ifindex = info->ifi_index, .up = (info->ifi_flags & IFF_UP) != 0};
-    for_each_attribute(header, sizeof(ifinfomsg), [&](const nlattr* attribute) {
-        switch (mnl_attr_get_type(attribute)) {
-            case IFLA_IFNAME: link.name = mnl_attr_get_str(attribute); break;
-            case IFLA_LINK: link.peer_ifindex = static_cast<int>(mnl_attr_get_u32(attribute)); break;
-            case IFLA_MTU: link.mtu = mnl_attr_get_u32(attribute); break;
-            case IFLA_LINKINFO: link.kind = read_kind(attribute); break;
-            default: break;
-        }
-    });
-    return link;
-}
-
 Result<Link> get_link(Netlink::Socket& socket, NetlinkRequest& request, const std::string& what) {
-    Link link;
-    auto answered = socket.exchange(request, what, [&](const nlmsghdr* header) {
-        if (header->nlmsg_type == RTM_NEWLINK) link = read_link(header);
+    // Statistics would be most of the answer.
+    request.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    std::optional<Link> link;
+    const auto answered = socket.exchange(request, what, [&](const NetlinkMessage& message) {
+        if (auto parsed = parse_link(message)) link = std::move(parsed);
     });
-    if (answered) return link;
-    auto error = std::move(answered).error();
-    if (error.sys == ENODEV || error.sys == ENXIO) error.code = Code::no_device;
-    return error;
+    if (!answered) return answered.error();
+    if (!link) return fail(Code::kernel, what, ": the kernel's answer describes no interface");
+    return *std::move(link);
 }
 
 }  // namespace
 
 Result<Link> Netlink::link_by_name(std::string_view name) {
+    if (name.empty() || name.size() >= IFNAMSIZ || name.find('\0') != std::string_view::npos)
+        return fail(Code::invalid_argument, "interface name \"", name, "\" is not of 1 to ", IFNAMSIZ - 1, " bytes");
     NetlinkRequest request(RTM_GETLINK, 0);
-    mnl_nlmsg_put_extra_header(request.header(), sizeof(ifinfomsg));
+    request.put_fixed_part<ifinfomsg>();
     request.put(IFLA_IFNAME, name);
-    return get_link(*socket_, request, concat("interface ", name));
+    return get_link(*socket_, request, concat("look up interface ", name));
 }
 
 Result<Link> Netlink::link_by_index(int ifindex) {
+    const auto what = concat("look up interface with index ", ifindex);
+    // The kernel takes 0 for "by name" and calls the rest an invalid request.
+    if (ifindex <= 0) return fail_errno(Code::no_device, ENODEV, what);
     NetlinkRequest request(RTM_GETLINK, 0);
-    auto* const info = static_cast<ifinfomsg*>(mnl_nlmsg_put_extra_header(request.header(), sizeof(ifinfomsg)));
-    info->ifi_index = ifindex;
-    return get_link(*socket_, request, concat("interface with index ", ifindex));
+    request.put_fixed_part<ifinfomsg>().ifi_index = ifindex;
+    return get_link(*socket_, request, what);
 }
 
 }  // namespace natra::datapath

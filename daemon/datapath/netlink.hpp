@@ -20,14 +20,15 @@ namespace natra::datapath {
 struct Link {
     int ifindex = 0;
     std::string name;
-    std::string kind;    // IFLA_INFO_KIND: "veth", "macvlan", ...; empty for plain devices
+    std::string kind;      // IFLA_INFO_KIND: "veth", "macvlan", ...; empty for plain devices
     int peer_ifindex = 0;  // IFLA_LINK: a veth's peer, a macvlan's lower device; 0 if none
     std::uint32_t mtu = 0;
     bool up = false;
 };
 
 struct Qdisc {
-    std::string kind;         // "htb", "fq", "clsact", "noqueue", ...
+    int ifindex = 0;
+    std::string kind;  // "htb", "fq", "clsact", "noqueue", ...
     std::uint32_t handle = 0;
     std::uint32_t parent = 0;  // TC_H_ROOT, TC_H_CLSACT, a class
 };
@@ -36,15 +37,15 @@ struct BpfFilter {
     std::uint32_t parent = 0;    // hook: clsact ingress or egress
     std::uint32_t priority = 0;  // "pref"
     std::uint32_t handle = 0;
-    std::string kind;            // "bpf", "u32", ...: foreign filters are listed too
-    std::string name;            // TCA_BPF_NAME
-    std::uint32_t prog_id = 0;   // 0 if not a BPF filter
+    std::string kind;           // "bpf", "u32", ...: foreign filters are listed too
+    std::string name;           // TCA_BPF_NAME
+    std::uint32_t prog_id = 0;  // 0 if not a BPF filter
 };
 
 struct HtbShape {
-    std::uint64_t rate_bps = 0;       // bit/s of the pod's total
-    std::uint64_t burst_ns = 0;       // of the root class and the heavy one, at the rate
-    std::uint64_t small_burst_ns = 0; // of the class of small flows, at the rate
+    std::uint64_t rate_bps = 0;          // bit/s of the pod's total
+    std::uint64_t burst_ns = 0;          // of the root class and the heavy one, at the rate
+    std::uint64_t small_burst_ns = 0;    // of the class of small flows, at the rate
     std::uint32_t leaf_limit_bytes = 0;  // bfifo of each leaf
 };
 
@@ -53,6 +54,10 @@ struct FqShape {
     std::uint32_t limit = 40000;       // packets
 };
 
+class NetlinkRequest;
+
+// Errors carry the kernel's errno (Error::sys) and its own words; a device that is
+// absent is Code::no_device.
 class Netlink {
 public:
     // Opens a socket in the calling thread's current network namespace.
@@ -61,34 +66,42 @@ public:
     Netlink& operator=(Netlink&&) noexcept;
     ~Netlink();
 
-    Result<Link> link_by_name(std::string_view name);  // Code::no_device if absent
-    Result<Link> link_by_index(int ifindex);           // Code::no_device if absent
-    // Costs a walk over every device of the namespace: for rare questions.
+    // Code::no_device if absent; a name that no interface can have is Code::invalid_argument.
+    Result<Link> link_by_name(std::string_view name);
+    Result<Link> link_by_index(int ifindex);  // Code::no_device if absent
+    // Costs a walk over every device of the namespace: for rare questions. Without the kernel's built-in ones.
     Result<std::vector<Qdisc>> qdiscs(int ifindex);
     // Absent when the device has none but the kernel's built-in noqueue.
     Result<std::optional<Qdisc>> root_qdisc(int ifindex);
+    // Of every kind, on every chain. None if there is no such hook or device.
     Result<std::vector<BpfFilter>> filters(int ifindex, std::uint32_t parent);
 
-    // Root qdiscs of natra's own. Fails with EEXIST (Error::sys) if a foreign
-    // root qdisc other than the default is there, ENOENT if the kernel lacks
-    // the qdisc. On failure nothing is left behind.
+    // Root qdiscs of natra's own. Fails with EEXIST (Error::sys) if a root qdisc with a handle is
+    // there, be it ours: only defaults that the kernel put there have none. ENOENT if the kernel
+    // lacks the qdisc. On failure nothing is left behind.
     Result<void> add_htb(int ifindex, const HtbShape& shape);
-    Result<void> change_htb(int ifindex, const HtbShape& shape);  // live, loses no packet
     Result<void> add_fq(int ifindex, const FqShape& shape);
-    Result<void> delete_root(int ifindex, std::uint32_t handle);  // only if the handle is ours; absent is success
+    // Live: what is queued stays queued. On failure some parts may have the new shape: give the old one again.
+    Result<void> change_htb(int ifindex, const HtbShape& shape);
+    // htb_handle or fq_handle. A root that is not natra's stays; that, and absence, is success.
+    Result<void> delete_root(int ifindex, std::uint32_t handle);
 
-    // clsact: `ensure` tells whether it made the qdisc (true) or found one (false).
+    // clsact: `ensure` tells whether it made the qdisc (true) or found one (false). EEXIST if an
+    // ingress qdisc is in its place.
     Result<bool> ensure_clsact(int ifindex);
-    Result<void> delete_clsact(int ifindex);
-    // Adds prog_fd as a direct-action filter under parent; returns where it sits.
+    Result<void> delete_clsact(int ifindex);  // absent, or an ingress qdisc in its place, is success
+    // Adds prog_fd as a direct-action filter under parent; returns where it sits. priority 1 to
+    // 65535 with 1 running first; 0 lets the kernel choose one ahead of those that are there.
     Result<BpfFilter> add_bpf_filter(int ifindex, std::uint32_t parent, std::uint32_t priority, int prog_fd,
                                      std::string_view name);
-    Result<void> delete_filter(int ifindex, const BpfFilter& filter);  // absent is success
+    // The one at its parent, priority and handle. Absent is success.
+    Result<void> delete_filter(int ifindex, const BpfFilter& filter);
 
     struct Socket;
 
 private:
     explicit Netlink(std::unique_ptr<Socket> socket);
+    Result<void> add_root(NetlinkRequest& request, int ifindex, std::string_view kind);
     std::unique_ptr<Socket> socket_;
 };
 

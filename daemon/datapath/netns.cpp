@@ -2,10 +2,12 @@
 #include "daemon/datapath/netns.hpp"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <cerrno>
 #include <cstdlib>
@@ -18,7 +20,9 @@ namespace natra::datapath {
 using Code = Error::Code;
 
 Result<NetnsId> netns_id(int fd) {
-    if (::ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+    // The kind of file first: the ioctl's number may mean anything to a device that somebody passed.
+    struct statfs filesystem {};
+    if (::fstatfs(fd, &filesystem) < 0 || filesystem.f_type != NSFS_MAGIC || ::ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
         return fail(Code::invalid_argument, "netns: the descriptor is not a network namespace");
     struct stat info {};
     if (::fstat(fd, &info) < 0) return fail_errno(Code::kernel, errno, "stat network namespace");
@@ -26,7 +30,8 @@ Result<NetnsId> netns_id(int fd) {
 }
 
 Result<UniqueFd> open_netns(const std::string& path) {
-    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    // Without waiting: the path may lead to a FIFO or a terminal.
+    UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     if (!fd) return fail_errno(Code::no_device, errno, "failed to open netns \"", path, "\"");
     if (auto id = netns_id(fd.get()); !id) return fail(Code::no_device, "\"", path, "\" is not a network namespace");
     return fd;

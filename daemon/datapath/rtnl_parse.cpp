@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/datapath/rtnl_parse.hpp"
+
+#include <linux/if_link.h>
+#include <linux/pkt_cls.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+#include <algorithm>
+
+namespace natra::datapath {
+namespace {
+
+std::uint32_t read_u32(Bytes value) { return read_struct<std::uint32_t>(value).value_or(0); }
+
+std::string read_link_kind(Bytes link_info) {
+    std::string kind;
+    for_each_attribute(link_info, [&](int type, Bytes value) {
+        if (type == IFLA_INFO_KIND) kind = read_text(value);
+    });
+    return kind;
+}
+
+void read_bpf_options(Bytes options, BpfFilter& filter) {
+    for_each_attribute(options, [&](int type, Bytes value) {
+        if (type == TCA_BPF_NAME) filter.name = read_text(value);
+        if (type == TCA_BPF_ID) filter.prog_id = read_u32(value);
+    });
+}
+
+}  // namespace
+
+std::string read_text(Bytes bytes) {
+    const auto end = std::find(bytes.begin(), bytes.end(), std::byte{0});
+    std::string text;
+    std::transform(bytes.begin(), end, std::back_inserter(text), [](std::byte b) { return static_cast<char>(b); });
+    return text;
+}
+
+std::optional<Link> parse_link(const NetlinkMessage& message) {
+    const auto info = read_struct<ifinfomsg>(message.payload);
+    if (message.header.nlmsg_type != RTM_NEWLINK || !info) return std::nullopt;
+    Link link{.ifindex = info->ifi_index, .up = (info->ifi_flags & IFF_UP) != 0};
+    for_each_attribute(rest_of(message.payload, sizeof *info), [&](int type, Bytes value) {
+        switch (type) {
+        case IFLA_IFNAME: link.name = read_text(value); break;
+        case IFLA_LINK: link.peer_ifindex = static_cast<int>(read_u32(value)); break;
+        case IFLA_MTU: link.mtu = read_u32(value); break;
+        case IFLA_LINKINFO: link.kind = read_link_kind(value); break;
+        default: break;
+        }
+    });
+    return link;
+}
+
+std::optional<Qdisc> parse_qdisc(const NetlinkMessage& message) {
+    const auto tc = read_struct<tcmsg>(message.payload);
+    if (message.header.nlmsg_type != RTM_NEWQDISC || !tc) return std::nullopt;
+    Qdisc qdisc{.ifindex = tc->tcm_ifindex, .handle = tc->tcm_handle, .parent = tc->tcm_parent};
+    for_each_attribute(rest_of(message.payload, sizeof *tc), [&](int type, Bytes value) {
+        if (type == TCA_KIND) qdisc.kind = read_text(value);
+    });
+    return qdisc;
+}
+
+std::optional<BpfFilter> parse_filter(const NetlinkMessage& message) {
+    const auto tc = read_struct<tcmsg>(message.payload);
+    if (message.header.nlmsg_type != RTM_NEWTFILTER || !tc) return std::nullopt;
+    BpfFilter filter{.parent = tc->tcm_parent, .priority = TC_H_MAJ(tc->tcm_info) >> 16, .handle = tc->tcm_handle};
+    Bytes options;
+    for_each_attribute(rest_of(message.payload, sizeof *tc), [&](int type, Bytes value) {
+        if (type == TCA_KIND) filter.kind = read_text(value);
+        if (type == TCA_OPTIONS) options = value;
+    });
+    // Attribute numbers mean something else in every other kind.
+    if (filter.kind == "bpf") read_bpf_options(options, filter);
+    return filter;
+}
+
+std::optional<NetlinkOutcome> parse_outcome(const NetlinkMessage& message) {
+    const auto& header = message.header;
+    if (header.nlmsg_type != NLMSG_ERROR && header.nlmsg_type != NLMSG_DONE) return std::nullopt;
+    NetlinkOutcome outcome;
+    const auto error = read_struct<int>(message.payload);
+    // The end of a dump may carry nothing at all.
+    if (!error && header.nlmsg_type == NLMSG_ERROR) return std::nullopt;
+    // A negative errno; anything else but 0 is not the kernel's.
+    if (error && *error < 0 && *error > -4096) outcome.error = -*error;
+    if (outcome.error == 0 || (header.nlmsg_flags & NLM_F_ACK_TLVS) == 0) return outcome;
+    std::size_t used = sizeof(int);
+    if (header.nlmsg_type == NLMSG_ERROR) {
+        // The refused request is repeated: its header at least, all of it unless capped.
+        const auto refused = read_struct<nlmsghdr>(message.payload.subspan(used));
+        if (!refused) return outcome;
+        const bool capped = (header.nlmsg_flags & NLM_F_CAPPED) != 0;
+        used += capped ? sizeof(nlmsghdr) : std::size_t{refused->nlmsg_len};
+    }
+    for_each_attribute(rest_of(message.payload, used), [&](int type, Bytes value) {
+        if (type == NLMSGERR_ATTR_MSG) outcome.text = read_text(value);
+    });
+    return outcome;
+}
+
+}  // namespace natra::datapath
