@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes the kernel, or what comes from it, fail at a chosen point. The test is linked with
+// --wrap=mnl_socket_sendto and --wrap=recvmsg. One of each at a time.
+#pragma once
+
+namespace natra::datapath::testing {
+
+// While it lives the nth request of a message type (from 1) is one that the kernel refuses with EOPNOTSUPP.
+class RefusedRequest {
+public:
+    RefusedRequest(int type, int nth);
+    ~RefusedRequest();
+    RefusedRequest(const RefusedRequest&) = delete;
+    RefusedRequest& operator=(const RefusedRequest&) = delete;
+    [[nodiscard]] bool happened() const;
+};
+
+// While it lives no request reaches the kernel.
+class SwallowedRequests {
+public:
+    SwallowedRequests();
+    ~SwallowedRequests();
+    SwallowedRequests(const SwallowedRequests&) = delete;
+    SwallowedRequests& operator=(const SwallowedRequests&) = delete;
+};
+
+// While it lives the next `count` datagrams of dumps say that the tables changed meanwhile.
+class InterruptedDumps {
+public:
+    explicit InterruptedDumps(int count);
+    ~InterruptedDumps();
+    InterruptedDumps(const InterruptedDumps&) = delete;
+    InterruptedDumps& operator=(const InterruptedDumps&) = delete;
+    [[nodiscard]] int left() const;
+};
+
+}  // namespace natra::datapath::testing

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sched.h>
+
+#include <cerrno>
+
+#include "tests/netlink/world.hpp"
+
+namespace natra::datapath::testing {
+namespace {
+
+using Links = World;
+using Code = Error::Code;
+
+TEST_F(Links, AreFoundByNameAndByIndex) {
+    run("ip link set a0 mtu 1400");
+    const auto a = netlink().link_by_name("a0");
+    ASSERT_OK(a);
+    EXPECT_EQ(a->name, "a0");
+    EXPECT_EQ(a->kind, "veth");
+    EXPECT_EQ(a->mtu, 1400U);
+    EXPECT_TRUE(a->up);
+    EXPECT_EQ(a->ifindex, ifindex("a0"));
+    EXPECT_EQ(a->peer_ifindex, ifindex("b0"));
+    const auto b = netlink().link_by_index(a->peer_ifindex);
+    ASSERT_OK(b);
+    EXPECT_EQ(b->name, "b0");
+    EXPECT_EQ(b->peer_ifindex, a->ifindex);
+}
+
+TEST_F(Links, TellWhetherTheyAreUp) {
+    run("ip link set a0 down");
+    const auto a = netlink().link_by_name("a0");
+    ASSERT_OK(a);
+    EXPECT_FALSE(a->up);
+}
+
+TEST_F(Links, OfOtherKindsAreTold) {
+    run("ip link add br0 type bridge");
+    const auto bridge = netlink().link_by_name("br0");
+    ASSERT_OK(bridge);
+    EXPECT_EQ(bridge->kind, "bridge");
+    EXPECT_EQ(bridge->peer_ifindex, 0);
+    const auto loopback = netlink().link_by_name("lo");
+    ASSERT_OK(loopback);
+    EXPECT_EQ(loopback->kind, "");
+    EXPECT_EQ(loopback->peer_ifindex, 0);
+}
+
+// The peer's index then belongs to another namespace.
+TEST_F(Links, WhosePeerIsElsewhereKeepItsIndex) {
+    const int peer = ifindex("b0");
+    const auto elsewhere = make_netns();
+    run("ip link set b0 netns /proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(elsewhere.get()));
+    const auto a = netlink().link_by_name("a0");
+    ASSERT_OK(a);
+    EXPECT_EQ(a->peer_ifindex, peer);
+    EXPECT_EQ(error_of(netlink().link_by_name("b0")).code, Code::no_device);
+}
+
+TEST_F(Links, ThatAreAbsentAreNoDevice) {
+    const auto by_name = error_of(netlink().link_by_name("nothere0"));
+    EXPECT_EQ(by_name.code, Code::no_device);
+    EXPECT_NE(by_name.what.find("nothere0"), std::string::npos);
+    EXPECT_EQ(error_of(netlink().link_by_index(absent_ifindex)).code, Code::no_device);
+    EXPECT_EQ(error_of(netlink().link_by_index(0)).code, Code::no_device);
+    EXPECT_EQ(error_of(netlink().link_by_index(-1)).code, Code::no_device);
+}
+
+TEST_F(Links, RefuseNamesThatCannotBe) {
+    for (const auto& name : {std::string(), std::string(16, 'x'), std::string(100'000, 'x'), std::string("a0\0b", 4)})
+        EXPECT_EQ(error_of(netlink().link_by_name(name)).code, Code::invalid_argument);
+    EXPECT_EQ(error_of(netlink().link_by_name("fifteen_letters")).code, Code::no_device);
+}
+
+}  // namespace
+}  // namespace natra::datapath::testing
