@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,17 @@ class Natrad:
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
-    def open_files(self) -> int:
-        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+    def descriptors(self) -> dict[str, int]:
+        """How many of each kind it has open: {"anon_inode:bpf-map": 9, "socket": 4}."""
+        kinds: Counter[str] = Counter()
+        for entry in Path(f"/proc/{self.pid}/fd").iterdir():
+            try:
+                target = str(entry.readlink())
+            except FileNotFoundError:
+                continue  # closed since
+            # "socket:[123]", "pipe:[4]", "net:[5]": what is in brackets differs for each.
+            kinds[target.partition(":[")[0]] += 1
+        return dict(kinds)
 
     # The D-Bus interface
 
