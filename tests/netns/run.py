@@ -63,7 +63,8 @@ class TapResult(unittest.TestResult):
 
     def _line(self, good: bool, test: unittest.TestCase, suffix: str = "") -> None:
         self._number += 1
-        name = test.id().partition(".")[2] or test.id()
+        # "test_chain.Verbs.test_add", or "setUpClass (test_shapers.Edt)" for a class as a whole.
+        name = test.id().strip(")").rpartition("(")[2].partition(".")[2]
         seconds = time.monotonic() - self._start if self._start else 0.0
         if not suffix:
             suffix = f" # {seconds:.1f} s"
