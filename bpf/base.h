@@ -24,22 +24,39 @@
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 
+/*
+ * a - b, or 0 where that would be negative. Without a branch, which would double
+ * the verifier's paths; a and b have to be less than 2^63 apart.
+ */
+inline_fn __u64 sub_floor(__u64 a, __u64 b)
+{
+	__s64 difference = a - b;
+	__s64 sign = difference >> 63;
+
+	/* or the compiler makes a branch of it */
+	asm("" : "+r"(sign));
+	return difference & ~sign;
+}
+
 inline_fn __u64 max_u64(__u64 a, __u64 b)
 {
-	return a > b ? a : b;
+	return b + sub_floor(a, b);
 }
 
 inline_fn __u64 min_u64(__u64 a, __u64 b)
 {
-	return a < b ? a : b;
-}
-
-/* a - b, or 0 where that would be negative */
-inline_fn __u64 sub_floor(__u64 a, __u64 b)
-{
-	return a > b ? a - b : 0;
+	return a - sub_floor(a, b);
 }
 
 extern struct natra_state state;
+
+/*
+ * The same value, but unknown to the verifier, which would otherwise go through
+ * the rest of the program once for every constant that a path has put there.
+ */
+inline_fn __u64 opaque(__u64 value)
+{
+	return value | READ_ONCE(state.zero);
+}
 
 #endif

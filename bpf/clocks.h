@@ -19,34 +19,40 @@ inline_fn __u64 cost_of(__u32 len, __u64 mult, __u32 shift)
 	return len * mult >> shift;
 }
 
-/* clock_swap returns what it found there: expected, if it has written desired. */
+#define CLAIM_REFUSED (~0ULL)
+
 #ifdef NATRA_NO_FETCH_ATOMICS
-inline_fn __u64 clock_swap(__u64 *clock, __u64 expected, __u64 desired)
+inline_fn __u64 clock_claim(__u64 *clock, __u64 seen, __u64 earliest, __u64 latest, __u64 cost)
 {
-	WRITE_ONCE(*clock, desired);
-	return expected;
-}
+	__u64 start = max_u64(seen, earliest);
 
-inline_fn __u64 clock_add(__u64 *clock, __u64 cost)
-{
-	__u64 before = READ_ONCE(*clock);
-
-	WRITE_ONCE(*clock, before + cost);
-	return before;
+	if (start > latest)
+		return CLAIM_REFUSED;
+	WRITE_ONCE(*clock, start + cost);
+	return start;
 }
 #else
-inline_fn __u64 clock_swap(__u64 *clock, __u64 expected, __u64 desired)
+/*
+ * The rest of clock_claim, for when another CPU was faster. Not static: the
+ * verifier then looks at it once, not once per way to get here.
+ */
+__noinline __u64 clock_claim_contended(int small, __u64 seen, __u64 earliest, __u64 latest, __u64 cost)
 {
-	return __sync_val_compare_and_swap(clock, expected, desired);
-}
+	__u64 *clock = small ? &state.small_clock_ns : &state.total_clock_ns;
 
-inline_fn __u64 clock_add(__u64 *clock, __u64 cost)
-{
-	return __sync_fetch_and_add(clock, cost);
-}
-#endif
+	for (int i = 1; i < CLAIM_ATTEMPTS; i++) {
+		__u64 start = max_u64(seen, earliest);
+		__u64 found;
 
-#define CLAIM_REFUSED (~0ULL)
+		if (start > latest)
+			return CLAIM_REFUSED;
+		found = __sync_val_compare_and_swap(clock, seen, start + cost);
+		if (found == seen)
+			return start;
+		seen = found;
+	}
+	return max_u64(__sync_fetch_and_add(clock, cost), earliest);
+}
 
 /*
  * Charges cost to the clock, last seen at `seen`, unless it would start after
@@ -56,20 +62,17 @@ inline_fn __u64 clock_add(__u64 *clock, __u64 cost)
  */
 inline_fn __u64 clock_claim(__u64 *clock, __u64 seen, __u64 earliest, __u64 latest, __u64 cost)
 {
-#pragma clang loop unroll(full)
-	for (int i = 0; i < CLAIM_ATTEMPTS; i++) {
-		__u64 start = max_u64(seen, earliest);
-		__u64 found;
+	__u64 start = max_u64(seen, earliest);
+	__u64 found;
 
-		if (start > latest)
-			return CLAIM_REFUSED;
-		found = clock_swap(clock, seen, start + cost);
-		if (found == seen)
-			return start;
-		seen = found;
-	}
-	return max_u64(clock_add(clock, cost), earliest);
+	if (start > latest)
+		return CLAIM_REFUSED;
+	found = __sync_val_compare_and_swap(clock, seen, start + cost);
+	if (found == seen)
+		return start;
+	return clock_claim_contended(clock == &state.small_clock_ns, found, earliest, latest, cost);
 }
+#endif
 
 /* How much of the small flows' allowance is in use, in ns. */
 inline_fn __u64 small_used(__u64 now)

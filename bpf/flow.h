@@ -29,7 +29,7 @@ union flow {
 #define HASH_USED (1ULL << 63)
 
 _Static_assert(1 << HASH_SKETCH_BITS == NATRA_SKETCH_COLS, "a sketch row's index");
-_Static_assert(NATRA_SKETCH_ROWS * HASH_SKETCH_BITS <= HASH_FAIR_SHIFT, "hash bits overlap");
+_Static_assert(NATRA_SKETCH_ROWS *HASH_SKETCH_BITS <= HASH_FAIR_SHIFT, "hash bits overlap");
 _Static_assert(NATRA_FAIR_BUCKETS <= 1 << (HASH_ACTIVITY_SHIFT - HASH_FAIR_SHIFT), "hash bits overlap");
 _Static_assert(NATRA_HEAVY_SLOTS / NATRA_HEAVY_WAYS <= 1 << (63 - HASH_HEAVY_SHIFT), "hash bits overlap");
 

@@ -31,21 +31,32 @@ inline_fn void heavy_take(struct natra_heavy_flow *slot, const union flow *flow,
 	WRITE_ONCE(slot->hash, hash);
 }
 
-inline_fn struct natra_heavy_flow *heavy_set(__u64 hash)
+/*
+ * The flow's slot; with may_take also one that is free or whose flow has been
+ * idle. NULL if there is none.
+ */
+inline_fn struct natra_heavy_flow *heavy_slot(const union flow *flow, __u64 hash, __u64 now, __u32 may_take)
 {
-	return &state.heavy[(hash >> HASH_HEAVY_SHIFT & (HEAVY_SETS - 1)) * NATRA_HEAVY_WAYS];
-}
-
-/* The flow's slot, or NULL if it has none. */
-inline_fn struct natra_heavy_flow *heavy_find(__u64 hash)
-{
-	struct natra_heavy_flow *set = heavy_set(hash);
+	struct natra_heavy_flow *set = &state.heavy[(hash >> HASH_HEAVY_SHIFT & (HEAVY_SETS - 1)) * NATRA_HEAVY_WAYS];
+	struct natra_heavy_flow *idle = NULL;
 
 #pragma clang loop unroll(full)
-	for (__u32 way = 0; way < NATRA_HEAVY_WAYS; way++)
-		if (set[way].hash == hash)
-			return &set[way];
-	return NULL;
+	for (__u32 way = 0; way < NATRA_HEAVY_WAYS; way++) {
+		struct natra_heavy_flow *slot = &set[way];
+
+		if (slot->hash == hash)
+			return slot;
+		if (!idle && (!slot->hash || sub_floor(now, slot->last_ns) > HEAVY_IDLE_NS))
+			idle = slot;
+	}
+	if (!may_take)
+		return NULL;
+	if (!idle) {
+		__sync_fetch_and_add(&state.heavy_table_misses, 1);
+		return NULL;
+	}
+	heavy_take(idle, flow, hash, now);
+	return idle;
 }
 
 inline_fn void heavy_record_drop(struct natra_heavy_flow *slot, __u64 now, __u32 len)
@@ -72,28 +83,6 @@ inline_fn void heavy_record_pass(struct natra_heavy_flow *slot, __u64 now, __u32
 	slot->window_bytes += len;
 	if (marked)
 		slot->marked_packets++;
-}
-
-/* Gives the flow a slot that is free or whose flow has been idle, and enters its first packet there. */
-inline_fn void heavy_list(const union flow *flow, __u64 hash, __u32 len, int dropped, int marked)
-{
-	struct natra_heavy_flow *set = heavy_set(hash);
-	__u64 now = bpf_ktime_get_ns();
-
-#pragma clang loop unroll(full)
-	for (__u32 way = 0; way < NATRA_HEAVY_WAYS; way++) {
-		struct natra_heavy_flow *slot = &set[way];
-
-		if (slot->hash && sub_floor(now, slot->last_ns) <= HEAVY_IDLE_NS)
-			continue;
-		heavy_take(slot, flow, hash, now);
-		if (dropped)
-			heavy_record_drop(slot, now, len);
-		else
-			heavy_record_pass(slot, now, len, marked);
-		return;
-	}
-	__sync_fetch_and_add(&state.heavy_table_misses, 1);
 }
 
 #endif

@@ -41,7 +41,7 @@ enum natra_mode {
 };
 
 /* natra_config.flags */
-#define NATRA_F_INGRESS_HOOK (1U << 0)  /* attached at a device's ingress: GSO headers are not in wire_len */
+#define NATRA_F_INGRESS_HOOK (1U << 0)    /* attached at a device's ingress: GSO headers are not in wire_len */
 #define NATRA_F_SHARED_COUNTERS (1U << 1) /* more CPUs than counter slots: count with atomics */
 
 /* skb->priority in HTB mode: the classes of the HTB qdisc that natrad installs. */
@@ -60,26 +60,26 @@ enum natra_mode {
  * does not overflow 64 bits.
  */
 struct natra_config {
-	__u64 total_mult;  /* at the rate R */
-	__u64 small_mult;  /* at 0.73 R */
-	__u64 cell_mult;   /* cell units per byte at phi*R */
+	__u64 total_mult; /* at the rate R */
+	__u64 small_mult; /* at 0.73 R */
+	__u64 cell_mult;  /* cell units per byte at phi*R */
 	__u32 total_shift;
 	__u32 small_shift;
 	__u32 cell_shift;
-	__u32 unit_shift;  /* ns -> cell units */
-	__u64 burst_ns;    /* credit that the total clock may save while idle */
+	__u32 unit_shift;             /* ns -> cell units */
+	__u64 burst_ns;               /* credit that the total clock may save while idle */
 	__u64 small_allowance_ns;     /* M: how far small flows may run ahead of their clock */
 	__u64 small_allowance_min_ns; /* the same for packets of at most 256 bytes: 1.5 M */
 	__u64 small_allowance_inv;    /* (15 << 40) / (16 * M): turns the used allowance into a share, see sketch.h */
-	__u64 horizon_tcp_ns;   /* longest delay of a heavy TCP packet; beyond it is dropped */
-	__u64 horizon_other_ns; /* the same for every other protocol */
-	__u64 ce_ns;            /* ECN-capable packets are marked above this delay; fair_ns counts above half of it */
-	__u64 fair_ns;          /* a flow further ahead of its fair share than this is marked or dropped first */
-	__u32 tau;              /* cell units: threshold T as a time, T/(phi*R) */
-	__u32 excess_cap;       /* cell units: estimates are cut at tau + this, 100 ms */
-	__u32 guard;            /* cell units: a cell further ahead than this is stale (wrap) */
-	__u32 mode;             /* enum natra_mode */
-	__u32 flags;            /* NATRA_F_* */
+	__u64 horizon_tcp_ns;         /* longest delay of a heavy TCP packet; beyond it is dropped */
+	__u64 horizon_other_ns;       /* the same for every other protocol */
+	__u64 ce_ns;      /* ECN-capable packets are marked above this delay; fair_ns counts above half of it */
+	__u64 fair_ns;    /* a flow further ahead of its fair share than this is marked or dropped first */
+	__u32 tau;        /* cell units: threshold T as a time, T/(phi*R) */
+	__u32 excess_cap; /* cell units: estimates are cut at tau + this, 100 ms */
+	__u32 guard;      /* cell units: a cell further ahead than this is stale (wrap) */
+	__u32 mode;       /* enum natra_mode */
+	__u32 flags;      /* NATRA_F_* */
 	__u32 pad;
 };
 NATRA_STATIC_ASSERT(sizeof(struct natra_config) == 128, "natra_config is ABI");
@@ -89,11 +89,11 @@ NATRA_STATIC_ASSERT(sizeof(struct natra_config) == 128, "natra_config is ABI");
  * that reached the hook; marked and spilled are parts of the others.
  */
 struct natra_counters {
-	__u64 fast_packets;    /* small flows, passed at once */
+	__u64 fast_packets; /* small flows, passed at once */
 	__u64 fast_bytes;
-	__u64 paced_packets;   /* heavy flows, passed under the pace of the rate */
+	__u64 paced_packets; /* heavy flows, passed under the pace of the rate */
 	__u64 paced_bytes;
-	__u64 marked_packets;  /* of the paced: CE set */
+	__u64 marked_packets; /* of the paced: CE set */
 	__u64 marked_bytes;
 	__u64 dropped_packets;
 	__u64 dropped_bytes;
@@ -109,7 +109,7 @@ struct natra_flow_key {
 	__be16 sport; /* 0 without ports and in fragments */
 	__be16 dport;
 	__be16 ethertype; /* behind VLAN tags; 0 for 802.3 length fields */
-	__u8 protocol; /* IP protocol after extension headers; 0 if not IP */
+	__u8 protocol;    /* IP protocol after extension headers; 0 if not IP */
 	__u8 pad;
 };
 NATRA_STATIC_ASSERT(sizeof(struct natra_flow_key) == 40, "natra_flow_key is ABI");
@@ -135,18 +135,18 @@ NATRA_STATIC_ASSERT(sizeof(struct natra_heavy_flow) == 120, "natra_heavy_flow is
 #define NATRA_CACHELINE __attribute__((aligned(64)))
 
 struct natra_state {
-	__u32 abi;           /* NATRA_ABI, written by natrad after load */
-	__u32 size;          /* sizeof(struct natra_state) */
-	__u32 active_config; /* index into config: natrad writes the other one, then flips this */
-	__u32 pad0;
-	__u64 seed[2];       /* random, per instance */
+	__u32 abi;                /* NATRA_ABI, written by natrad after load */
+	__u32 size;               /* sizeof(struct natra_state) */
+	__u32 active_config;      /* index into config: natrad writes the other one, then flips this */
+	__u32 zero;               /* stays 0: a value that the verifier cannot know */
+	__u64 seed[2];            /* random, per instance */
 	__u64 heavy_table_misses; /* heavy packets whose flow found no slot */
 	__u64 unparsed_packets;   /* headers that could not be read: classified by what could */
 	struct natra_config config[2];
 
 	NATRA_CACHELINE __u64 total_clock_ns;
 	NATRA_CACHELINE __u64 small_clock_ns;
-	NATRA_CACHELINE __u64 activity[2];   /* 64 bits of heavy flows: this epoch of 67 ms and the previous one */
+	NATRA_CACHELINE __u64 activity[2]; /* 64 bits of heavy flows: this epoch of 67 ms and the previous one */
 	__u64 activity_epoch;
 
 	NATRA_CACHELINE struct natra_counters counters[NATRA_COUNTER_SLOTS];

@@ -21,32 +21,32 @@ enum pace_result {
 };
 
 /* The latest start of a heavy packet, its own cost excluded: at tiny rates one segment outlasts any horizon. */
-inline_fn __u64 latest_start(const struct natra_config *config, int tcp, __u64 now)
+inline_fn __u64 latest_start(const struct natra_config *config, const struct packet *p, __u64 now)
 {
 	if (config->mode == NATRA_MODE_POLICE)
 		return now;
-	return now + (tcp ? config->horizon_tcp_ns : config->horizon_other_ns);
+	return now + (p->flow.key.protocol == PROTO_TCP ? config->horizon_tcp_ns : config->horizon_other_ns);
 }
 
 /* Sets CE. False if the packet cannot carry it; a packet that carries it already needs no other sign. */
-inline_fn int mark_ce(struct __sk_buff *skb, __u32 ecn)
+inline_fn int mark_ce(struct __sk_buff *skb, const struct packet *p)
 {
-	return ecn && bpf_skb_ecn_set_ce(skb);
+	return p->ecn && bpf_skb_ecn_set_ce(skb);
 }
 
 /*
- * ecn: the packet's ECN field. flows: heavy flows that share the rate, 0 to leave fairness out. *departure
+ * flows: heavy flows that share the rate, 0 to leave fairness out. *departure
  * is set if the packet passes and may lie in the past: a packet leaves when the
  * total clock, its own bytes included, is at most burst_ns ahead, hence at once
  * or when it would be through a link of that rate. Refused packets are charged
  * nowhere.
  */
-inline_fn int pace(struct __sk_buff *skb, const struct natra_config *config, int tcp, __u32 ecn,
-		   __u64 hash, __u64 now, __u32 len, __u32 flows, __u64 *departure)
+inline_fn int pace(struct __sk_buff *skb, const struct natra_config *config, const struct packet *p, __u64 hash,
+		   __u64 now, __u32 len, __u32 flows, __u64 *departure)
 {
 	__u64 cost = cost_of(len, config->total_mult, config->total_shift);
 	__u64 earliest = sub_floor(now, config->burst_ns);
-	__u64 latest = latest_start(config, tcp, now);
+	__u64 latest = latest_start(config, p, now);
 	__u64 seen = READ_ONCE(state.total_clock_ns);
 	__u64 start = max_u64(seen, earliest);
 	int police = config->mode == NATRA_MODE_POLICE;
@@ -63,7 +63,7 @@ inline_fn int pace(struct __sk_buff *skb, const struct natra_config *config, int
 		if (unfair && start > sub_floor(now, config->burst_ns >> 1))
 			return PACE_DROP;
 	} else if (start > now + (unfair ? config->ce_ns >> 1 : config->ce_ns)) {
-		marked = mark_ce(skb, ecn);
+		marked = mark_ce(skb, p);
 		if (unfair && (!marked || excess > MARKS_IGNORED * config->fair_ns))
 			return PACE_DROP;
 	}
@@ -73,7 +73,7 @@ inline_fn int pace(struct __sk_buff *skb, const struct natra_config *config, int
 	if (flows)
 		fair_charge(hash, now, cost, flows);
 	*departure = max_u64(start, sub_floor(start + cost, config->burst_ns));
-	return marked && ecn != ECN_CE ? PACE_PASS_MARKED : PACE_PASS;
+	return marked && p->ecn != ECN_CE ? PACE_PASS_MARKED : PACE_PASS;
 }
 
 #endif

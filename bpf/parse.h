@@ -47,22 +47,35 @@ enum {
 
 enum parse_result {
 	PARSED,
-	OUT_OF_REACH, /* a header lies beyond the linear part of the buffer, or beyond the packet */
-	MALFORMED,
+	MALFORMED, /* or cut short */
 };
 
 struct packet {
 	union flow flow;
 	__u32 header_len;   /* Ethernet to transport header, as far as read: what GSO repeats per segment */
+	__u32 carries_data; /* 0: a TCP ACK and nothing else */
 	__u8 ecn;           /* 0 too where the kernel could not mark: behind a VLAN tag inside the data */
-	__u8 pure_ack;      /* a TCP ACK that carries nothing else */
 	__u8 has_addresses; /* of an IP header */
 };
 
+#define BIT(protocol) (1ULL << (protocol))
+#define LOW_WITH_PORTS (BIT(PROTO_TCP) | BIT(PROTO_UDP) | BIT(PROTO_DCCP))
+#define LOW_EXTENSIONS                                                                                                 \
+	(BIT(PROTO_HOP_BY_HOP) | BIT(PROTO_ROUTING) | BIT(PROTO_FRAGMENT) | BIT(PROTO_AH) | BIT(PROTO_DEST_OPTIONS))
+
+/* Bit sets: a chain of comparisons costs the verifier a path each. */
 inline_fn int has_ports(__u8 protocol)
 {
-	return protocol == PROTO_TCP || protocol == PROTO_UDP || protocol == PROTO_SCTP ||
-	       protocol == PROTO_UDPLITE || protocol == PROTO_DCCP;
+	if (protocol < 64)
+		return LOW_WITH_PORTS >> protocol & 1;
+	return protocol == PROTO_SCTP || protocol == PROTO_UDPLITE;
+}
+
+inline_fn int is_extension(__u8 protocol)
+{
+	if (protocol < 64)
+		return LOW_EXTENSIONS >> protocol & 1;
+	return protocol == PROTO_MOBILITY;
 }
 
 inline_fn int is_vlan(__be16 ethertype)
@@ -76,8 +89,8 @@ inline_fn void read_tcp(struct packet *p, __u32 offset_byte, __u32 flags, __u32 
 	__u32 header = (offset_byte >> 4) * 4;
 
 	p->header_len += header;
-	/* ACK set; SYN, FIN and RST not */
-	p->pure_ack = (flags & 0x17) == 0x10 && header == payload;
+	/* ACK set; SYN, FIN and RST not; nothing behind the header */
+	p->carries_data = ((flags & 0x17) ^ 0x10) | (header ^ payload);
 }
 
 /* Both ports at once: they are adjacent in the key as in every header that has them. */
@@ -90,7 +103,7 @@ inline_fn int parse_transport(struct packet *p, void *header, void *end, __u8 pr
 {
 	if (protocol == PROTO_TCP) {
 		if (header + TCP_BYTES > end)
-			return OUT_OF_REACH;
+			return MALFORMED;
 		read_ports(p, *(__u32 *)header);
 		read_tcp(p, ((__u8 *)header)[12], ((__u8 *)header)[13], payload);
 		return PARSED;
@@ -98,7 +111,7 @@ inline_fn int parse_transport(struct packet *p, void *header, void *end, __u8 pr
 	if (!has_ports(protocol))
 		return PARSED;
 	if (header + 4 > end)
-		return OUT_OF_REACH;
+		return MALFORMED;
 	read_ports(p, *(__u32 *)header);
 	p->header_len += 8;
 	return PARSED;
@@ -110,7 +123,7 @@ inline_fn int parse_ipv4(struct packet *p, void *data, void *end, __u32 offset)
 	__u32 header, payload;
 
 	if ((void *)(ip + 1) > end)
-		return OUT_OF_REACH;
+		return MALFORMED;
 	header = ip->ihl * 4;
 	if (ip->version != 4 || header < sizeof(*ip))
 		return MALFORMED;
@@ -127,19 +140,13 @@ inline_fn int parse_ipv4(struct packet *p, void *data, void *end, __u32 offset)
 	return parse_transport(p, (void *)ip + header, end, ip->protocol, payload);
 }
 
-inline_fn int is_extension(__u8 protocol)
-{
-	return protocol == PROTO_HOP_BY_HOP || protocol == PROTO_ROUTING || protocol == PROTO_DEST_OPTIONS ||
-	       protocol == PROTO_FRAGMENT || protocol == PROTO_AH || protocol == PROTO_MOBILITY;
-}
-
 /*
  * Extension headers are rare enough to be copied out by the helper, which reads
  * the paged part of a packet as well and leaves the verifier no pointer to follow.
  */
-inline_fn int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *p, __u32 offset, __u8 protocol,
-				    __u32 payload)
+inline_fn int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *p, __u32 offset, __u8 protocol, __u32 payload)
 {
+	__u32 fragment = 0;
 	__u8 head[16];
 
 #pragma clang loop unroll(disable)
@@ -150,20 +157,19 @@ inline_fn int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *p, __u
 			return MALFORMED;
 		if (protocol == PROTO_AH)
 			size = (head[1] + 2U) * 4;
-		else if (protocol == PROTO_FRAGMENT)
-			size = 8;
 		else
 			size = (head[1] + 1U) * 8;
-		if (protocol == PROTO_FRAGMENT && *(__be16 *)&head[2] & bpf_htons(IPV6_FRAGMENT_MASK)) {
-			p->flow.key.protocol = head[0];
-			p->header_len = offset + size;
-			return PARSED;
+		if (protocol == PROTO_FRAGMENT) {
+			size = 8; /* it has no length field */
+			fragment = *(__be16 *)&head[2] & bpf_htons(IPV6_FRAGMENT_MASK);
 		}
 		protocol = head[0];
-		p->flow.key.protocol = protocol;
 		offset += size;
 		payload -= size;
+		p->flow.key.protocol = protocol;
 		p->header_len = offset;
+		if (fragment)
+			return PARSED;
 	}
 	if (is_extension(protocol))
 		return MALFORMED;
@@ -189,7 +195,7 @@ inline_fn int parse_ipv6(struct __sk_buff *skb, struct packet *p, void *data, vo
 	__u32 payload;
 
 	if ((void *)(ip + 1) > end)
-		return OUT_OF_REACH;
+		return MALFORMED;
 	if (ip->version != 6)
 		return MALFORMED;
 	p->has_addresses = 1;
@@ -217,13 +223,14 @@ inline_fn int parse_linear(struct __sk_buff *skb, struct packet *p)
 	__be16 ethertype;
 
 	__builtin_memset(p, 0, sizeof(*p));
+	p->carries_data = 1;
 	if (data + ETH_HLEN > end)
-		return OUT_OF_REACH;
+		return MALFORMED;
 	ethertype = *(__be16 *)(data + ETH_HLEN - 2);
 #pragma clang loop unroll(full)
 	for (int i = 0; i < MAX_VLAN_TAGS && is_vlan(ethertype); i++) {
 		if (data + offset + VLAN_HLEN > end)
-			return OUT_OF_REACH;
+			return MALFORMED;
 		ethertype = *(__be16 *)(data + offset + 2);
 		offset += VLAN_HLEN;
 	}
@@ -256,20 +263,20 @@ inline_fn void read_macs(struct __sk_buff *skb, struct packet *p)
  */
 static __noinline int parse_any(struct __sk_buff *skb, struct packet *p)
 {
-	int result = PARSED;
+	__u64 linear = skb->data_end - skb->data;
+	__u32 wanted = skb->len < PULL_BYTES ? skb->len : PULL_BYTES;
 
-#pragma clang loop unroll(disable)
-	for (int attempt = 0; attempt < 2; attempt++) {
-		result = parse_linear(skb, p);
-		if (result != OUT_OF_REACH || attempt)
-			break;
-		if (bpf_skb_pull_data(skb, skb->len < PULL_BYTES ? skb->len : PULL_BYTES))
-			break;
-	}
-	if (result != PARSED)
+	if (linear < wanted)
+		bpf_skb_pull_data(skb, wanted);
+	if (parse_linear(skb, p) != PARSED)
 		__sync_fetch_and_add(&state.unparsed_packets, 1);
 	if (!p->has_addresses)
 		read_macs(skb, p);
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < KEY_WORDS; i++)
+		p->flow.word[i] = opaque(p->flow.word[i]);
+	p->carries_data = opaque(p->carries_data);
+	p->ecn = opaque(p->ecn);
 	return 0;
 }
 
@@ -280,15 +287,20 @@ static __noinline int parse_any(struct __sk_buff *skb, struct packet *p)
 #define LAST_WORD(ports, ethertype, protocol) ((__u64)(ports) << 32 | (__u64)(ethertype) << 16 | (protocol) << 8)
 #endif
 
-inline_fn int parse_common_transport(struct packet *p, __u8 *header, __be16 ethertype, __u8 protocol, __u32 payload)
+/*
+ * ethertype and protocol are read again although they are known by then: the
+ * verifier would go through the rest of the program once for every pair.
+ */
+inline_fn int parse_common_transport(struct packet *p, __u8 *header, const __be16 *ethertype, const __u8 *protocol,
+				     __u32 payload)
 {
-	if (protocol == PROTO_TCP) {
+	if (*protocol == PROTO_TCP) {
 		read_tcp(p, header[12], header[13], payload);
 	} else {
 		p->header_len += 8;
-		p->pure_ack = 0;
+		p->carries_data = READ_ONCE(*protocol);
 	}
-	p->flow.word[4] = LAST_WORD(*(__u32 *)header, ethertype, protocol);
+	p->flow.word[4] = LAST_WORD(*(__u32 *)header, READ_ONCE(*ethertype), READ_ONCE(*protocol));
 	return 1;
 }
 
@@ -298,13 +310,12 @@ inline_fn int parse_common(struct __sk_buff *skb, struct packet *p)
 	void *data = (void *)(long)skb->data;
 	void *end = (void *)(long)skb->data_end;
 	void *ip = data + ETH_HLEN;
-	__be16 ethertype;
+	/* struct ethhdr is packed: its fields would be read byte by byte */
+	const __be16 *ethertype = ip - sizeof(*ethertype);
 
 	if (ip + sizeof(struct iphdr) + TCP_BYTES > end)
 		return 0;
-	/* struct ethhdr is packed: its fields would be read byte by byte */
-	ethertype = *(__be16 *)(data + ETH_HLEN - 2);
-	if (ethertype == bpf_htons(ETH_P_IP)) {
+	if (*ethertype == bpf_htons(ETH_P_IP)) {
 		struct iphdr *v4 = ip;
 
 		if (*(__u8 *)ip != 0x45 || v4->frag_off & bpf_htons(IPV4_FRAGMENT_MASK))
@@ -317,10 +328,10 @@ inline_fn int parse_common(struct __sk_buff *skb, struct packet *p)
 		p->flow.word[3] = 0;
 		p->header_len = ETH_HLEN + sizeof(*v4);
 		p->ecn = v4->tos & ECN_MASK;
-		return parse_common_transport(p, ip + sizeof(*v4), ethertype, v4->protocol,
+		return parse_common_transport(p, ip + sizeof(*v4), ethertype, &v4->protocol,
 					      bpf_ntohs(v4->tot_len) - sizeof(*v4));
 	}
-	if (ethertype == bpf_htons(ETH_P_IPV6)) {
+	if (*ethertype == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6hdr *v6 = ip;
 		__u64 *address = ip + offsetof(struct ipv6hdr, saddr);
 
@@ -334,7 +345,7 @@ inline_fn int parse_common(struct __sk_buff *skb, struct packet *p)
 		p->flow.word[3] = address[3];
 		p->header_len = ETH_HLEN + sizeof(*v6);
 		p->ecn = v6->flow_lbl[0] >> 4 & ECN_MASK;
-		return parse_common_transport(p, ip + sizeof(*v6), ethertype, v6->nexthdr, bpf_ntohs(v6->payload_len));
+		return parse_common_transport(p, ip + sizeof(*v6), ethertype, &v6->nexthdr, bpf_ntohs(v6->payload_len));
 	}
 	return 0;
 }

@@ -83,9 +83,7 @@ double horizon_tcp_ns(Direction direction, const Rate& rate) {
     return std::clamp(4 * rate.ns_for(gso_segment), base, horizon_max);
 }
 
-double horizon_other_ns(const Rate& rate) {
-    return std::clamp(4 * rate.ns_for(full_frame), 50 * ms, horizon_max);
-}
+double horizon_other_ns(const Rate& rate) { return std::clamp(4 * rate.ns_for(full_frame), 50 * ms, horizon_max); }
 
 // Cells are 32 bits of 2^shift ns and wrap: a cell left over from 2^32 units ago
 // counts as ahead of now with a chance of guard / 2^32. Hence units as coarse as
@@ -93,7 +91,7 @@ double horizon_other_ns(const Rate& rate) {
 std::uint32_t unit_shift(double smallest_cost_ns, double guard_ns) {
     constexpr double units_per_smallest_cost = 16;
     constexpr int finest = 8;
-    constexpr int coarsest = 20;          // 1 ms
+    constexpr int coarsest = 20;           // 1 ms
     constexpr double guard_max = 1 << 27;  // units
 
     int shift = std::clamp(std::ilogb(smallest_cost_ns / units_per_smallest_cost), finest, coarsest);
@@ -130,8 +128,7 @@ void set_sketch(natra_config& config, const Rate& rate) {
     const double tau = threshold * ns_per_second / drain;
     // The furthest a cell is ever set ahead of now: a heavy flow's packets wait no longer than that.
     const auto horizon = static_cast<double>(std::max(config.horizon_tcp_ns, config.horizon_other_ns));
-    const double longest_wait =
-        std::min(horizon + rate.ns_for(longest_packet), static_cast<double>(NATRA_EDT_MAX_NS));
+    const double longest_wait = std::min(horizon + rate.ns_for(longest_packet), static_cast<double>(NATRA_EDT_MAX_NS));
     const double furthest = tau + std::max(excess, longest_wait);
 
     const std::uint32_t shift = unit_shift(64 * ns_per_second / drain, furthest);
@@ -170,8 +167,8 @@ natra_config make_config(const ShapeRequest& request) {
     case Shaper::htb: config.mode = NATRA_MODE_HTB; break;
     case Shaper::police: config.mode = NATRA_MODE_POLICE; break;
     }
-    config.flags = (request.ingress_hook ? NATRA_F_INGRESS_HOOK : 0U) |
-                   (request.shared_counters ? NATRA_F_SHARED_COUNTERS : 0U);
+    config.flags =
+        (request.ingress_hook ? NATRA_F_INGRESS_HOOK : 0U) | (request.shared_counters ? NATRA_F_SHARED_COUNTERS : 0U);
     return config;
 }
 

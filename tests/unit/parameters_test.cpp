@@ -30,9 +30,7 @@ std::vector<std::uint64_t> rates() {
     return all;
 }
 
-std::string name(Shaper shaper) {
-    return shaper == Shaper::edt ? "edt" : shaper == Shaper::htb ? "htb" : "police";
-}
+std::string name(Shaper shaper) { return shaper == Shaper::edt ? "edt" : shaper == Shaper::htb ? "htb" : "police"; }
 
 // Calls check(request, config) for all rates, shapers and directions.
 template <class Check> void sweep(std::uint64_t burst_bits, const Check& check) {
@@ -41,8 +39,8 @@ template <class Check> void sweep(std::uint64_t burst_bits, const Check& check) 
             for (const Direction direction : directions) {
                 SCOPED_TRACE(std::to_string(rate) + " bit/s, " + name(shaper) +
                              (direction == Direction::egress ? ", egress" : ", ingress"));
-                const ShapeRequest request{.rate_bps = rate, .burst_bits = burst_bits, .shaper = shaper,
-                                           .direction = direction};
+                const ShapeRequest request{
+                    .rate_bps = rate, .burst_bits = burst_bits, .shaper = shaper, .direction = direction};
                 check(request, make_config(request));
             }
         }
@@ -76,9 +74,11 @@ TEST(Parameters, NoCostOverflows) {
 
 TEST(Parameters, CostsAreTheRatesToAMillionthOrANanosecond) {
     sweep(0, [](const ShapeRequest& request, const natra_config& config) {
-        for (const std::uint64_t bytes : {std::uint64_t{64}, std::uint64_t{1514}, std::uint64_t{65536}, longest_packet}) {
+        for (const std::uint64_t bytes :
+             {std::uint64_t{64}, std::uint64_t{1514}, std::uint64_t{65536}, longest_packet}) {
             const double exact = time_of(static_cast<double>(bytes), request);
-            EXPECT_NEAR(static_cast<double>(cost(bytes, config.total_mult, config.total_shift)), exact, exact * 1e-6 + 1);
+            EXPECT_NEAR(static_cast<double>(cost(bytes, config.total_mult, config.total_shift)), exact,
+                        exact * 1e-6 + 1);
             EXPECT_NEAR(static_cast<double>(cost(bytes, config.small_mult, config.small_shift)), exact / 0.73,
                         exact * 1e-6 + 1);
         }
@@ -121,8 +121,9 @@ TEST(Parameters, FirstSecondAfterIdleStaysWithinATenthOfTheCap) {
     sweep(0, [](const ShapeRequest& request, const natra_config& config) {
         // What may have left by t, in ns of the rate: t, the saved credit, as much again for the one packet that
         // may start on it, and what small flows run ahead at 0.73 of the rate.
-        const double ahead = 2 * static_cast<double>(config.burst_ns) +
-                             0.73 * static_cast<double>(std::max(config.small_allowance_ns, config.small_allowance_min_ns));
+        const double ahead =
+            2 * static_cast<double>(config.burst_ns) +
+            0.73 * static_cast<double>(std::max(config.small_allowance_ns, config.small_allowance_min_ns));
         if (request.shaper == Shaper::police) {
             // below a bucket of 200 ms TCP starves, so the last resort cannot keep to a tenth
             EXPECT_EQ(config.burst_ns, 200 * ms);
@@ -205,8 +206,7 @@ TEST(Parameters, BurstIsACreditAtTheRate) {
     for (const BurstCase& one : cases) {
         SCOPED_TRACE(std::to_string(one.rate_bps) + " bit/s, " + std::to_string(one.burst_bits) + " bits, " +
                      name(one.shaper));
-        const auto config =
-            make_config({.rate_bps = one.rate_bps, .burst_bits = one.burst_bits, .shaper = one.shaper});
+        const auto config = make_config({.rate_bps = one.rate_bps, .burst_bits = one.burst_bits, .shaper = one.shaper});
         EXPECT_NEAR(static_cast<double>(config.burst_ns), one.burst_ns, one.burst_ns * 1e-9 + 1);
     }
 }
