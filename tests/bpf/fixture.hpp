@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tests that run packets through both objects, natra and natra_legacy.
+//
+// Nothing here waits for time to pass: tests put clocks and cells where they
+// want them, far enough from any limit that a descheduled test still holds.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "limiter.hpp"
+#include "packet.hpp"
+
+namespace natra::test {
+
+constexpr std::uint64_t ms = 1'000'000;  // ns
+constexpr std::uint64_t second = 1000 * ms;
+
+class LimiterTest : public testing::TestWithParam<Variant> {
+protected:
+    void SetUp() override {
+        if (!may_load_bpf()) GTEST_SKIP() << "needs CAP_BPF";
+        limiter_ = std::make_unique<Limiter>(GetParam());
+    }
+
+    Limiter& limiter() { return *limiter_; }
+    natra_state& state() { return limiter_->state(); }
+    natra_config& config() { return limiter_->config(); }
+
+    // 1 Mbit/s: 1000 bytes take 8 ms.
+    void limit(datapath::Shaper shaper, std::uint64_t rate_bps = 1'000'000,
+               datapath::Direction direction = datapath::Direction::ingress) {
+        limiter_->configure({.rate_bps = rate_bps, .shaper = shaper, .direction = direction});
+    }
+
+    // Whatever a flow sends makes it heavy.
+    void make_all_heavy() { config().tau = 0; }
+    // No flow becomes heavy, and small flows may send what they want.
+    void make_all_small() {
+        config().tau = config().guard;
+        config().small_allowance_ns = config().small_allowance_min_ns = 1000 * second;
+        config().small_allowance_inv = 0;
+    }
+    // The total clock is so far ahead of now: a queue of that length.
+    std::uint64_t queue(std::uint64_t ns) { return state().total_clock_ns = monotonic_ns() + ns; }
+
+    std::uint64_t cost(std::uint64_t bytes) { return bytes * config().total_mult >> config().total_shift; }
+
+    // A flow of 1000-byte UDP packets; flows differ by their port.
+    static Packet udp_packet(std::uint16_t sport = 1000, unsigned ecn = 0) {
+        return eth / ip4("10.0.0.1", "10.0.0.2", {.ecn = ecn}) / udp(sport) / payload(958);
+    }
+    // The same over TCP.
+    static Packet tcp_packet(std::uint16_t sport = 1000, unsigned ecn = 0) {
+        return eth / ip4("10.0.0.1", "10.0.0.2", {.ecn = ecn}) / tcp({.sport = sport}) / payload(946);
+    }
+    static Packet tcp_ack(std::uint16_t sport = 1000, unsigned flags = flag_ack) {
+        return eth / ip4("10.0.0.1", "10.0.0.2") / tcp({.sport = sport, .flags = flags});
+    }
+
+private:
+    std::unique_ptr<Limiter> limiter_;
+};
+
+constexpr std::uint64_t packet_bytes = 1000;  // of udp_packet and tcp_packet
+
+inline std::string variant_name(const testing::TestParamInfo<Variant>& info) {
+    return info.param == Variant::current ? "natra" : "natra_legacy";
+}
+
+#define NATRA_BOTH_VARIANTS(suite)                                                                                     \
+    INSTANTIATE_TEST_SUITE_P(Both, suite, testing::Values(Variant::current, Variant::legacy), variant_name)
+
+}  // namespace natra::test

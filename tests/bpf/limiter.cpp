@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limiter.hpp"
+
+#include <bpf/bpf.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+#include "natra.skel.h"
+#include "natra_legacy.skel.h"
+
+namespace natra::test {
+
+struct Limiter::Skeleton {
+    natra_bpf* current = nullptr;
+    natra_legacy_bpf* legacy = nullptr;
+
+    ~Skeleton() {
+        natra_bpf::destroy(current);
+        natra_legacy_bpf::destroy(legacy);
+    }
+};
+
+bool may_load_bpf() {
+    bpf_prog_load_opts options{};
+    options.sz = sizeof(options);
+    // r0 = 0; exit
+    const bpf_insn insns[] = {{.code = 0xb7}, {.code = 0x95}};
+    const int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "probe", "GPL", insns, 2, &options);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd >= 0 || errno != EPERM;
+}
+
+std::uint64_t monotonic_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+Limiter::Limiter(Variant variant) : skeleton_(std::make_unique<Skeleton>()) {
+    int bss_fd = -1;
+    if (variant == Variant::current) {
+        skeleton_->current = natra_bpf::open_and_load();
+        if (skeleton_->current == nullptr) {
+            throw std::runtime_error("load natra: " + std::system_category().message(errno));
+        }
+        program_fd_ = bpf_program__fd(skeleton_->current->progs.natra);
+        bss_fd = bpf_map__fd(skeleton_->current->maps.bss);
+    } else {
+        skeleton_->legacy = natra_legacy_bpf::open_and_load();
+        if (skeleton_->legacy == nullptr) {
+            throw std::runtime_error("load natra_legacy: " + std::system_category().message(errno));
+        }
+        program_fd_ = bpf_program__fd(skeleton_->legacy->progs.natra);
+        bss_fd = bpf_map__fd(skeleton_->legacy->maps.bss);
+    }
+    void* memory = mmap(nullptr, sizeof(natra_state), PROT_READ | PROT_WRITE, MAP_SHARED, bss_fd, 0);
+    if (memory == MAP_FAILED) {
+        throw std::system_error(errno, std::system_category(), "mmap of .bss");
+    }
+    state_ = static_cast<natra_state*>(memory);
+    state_->abi = NATRA_ABI;
+    state_->size = sizeof(natra_state);
+    state_->seed[0] = 0x0123456789abcdefU;
+    state_->seed[1] = 0xfedcba9876543210U;
+}
+
+Limiter::~Limiter() { munmap(state_, sizeof(natra_state)); }
+
+Outcome Limiter::run(const Bytes& packet, const Meta& meta) {
+    __sk_buff in{};
+    in.wire_len = meta.wire_len != 0 ? meta.wire_len : static_cast<std::uint32_t>(packet.size());
+    in.gso_segs = meta.gso_segs;
+    in.gso_size = meta.gso_size;
+    in.priority = meta.priority;
+    in.tstamp = meta.tstamp;
+    __sk_buff out{};
+    Bytes data(packet.size() + 256);
+
+    bpf_test_run_opts options{};
+    options.sz = sizeof(options);
+    options.data_in = packet.data();
+    options.data_size_in = static_cast<std::uint32_t>(packet.size());
+    options.data_out = data.data();
+    options.data_size_out = static_cast<std::uint32_t>(data.size());
+    options.ctx_in = &in;
+    options.ctx_size_in = sizeof(in);
+    options.ctx_out = &out;
+    options.ctx_size_out = sizeof(out);
+    options.repeat = 1;
+    if (bpf_prog_test_run_opts(program_fd_, &options) != 0) {
+        throw std::system_error(errno, std::system_category(),
+                                "test run of " + std::to_string(packet.size()) + " bytes");
+    }
+    data.resize(options.data_size_out);
+    return {.verdict = static_cast<int>(options.retval),
+            .priority = out.priority,
+            .tstamp = out.tstamp,
+            .data = std::move(data)};
+}
+
+natra_counters Limiter::counters() const {
+    natra_counters sum{};
+    for (const natra_counters& slot : state_->counters) {
+        sum.fast_packets += slot.fast_packets;
+        sum.fast_bytes += slot.fast_bytes;
+        sum.paced_packets += slot.paced_packets;
+        sum.paced_bytes += slot.paced_bytes;
+        sum.marked_packets += slot.marked_packets;
+        sum.marked_bytes += slot.marked_bytes;
+        sum.dropped_packets += slot.dropped_packets;
+        sum.dropped_bytes += slot.dropped_bytes;
+        sum.spilled_packets += slot.spilled_packets;
+        sum.spilled_bytes += slot.spilled_bytes;
+    }
+    return sum;
+}
+
+const natra_heavy_flow* Limiter::heavy_flow(std::size_t nth) const {
+    for (const natra_heavy_flow& slot : state_->heavy) {
+        if (slot.hash != 0 && nth-- == 0) {
+            return &slot;
+        }
+    }
+    return nullptr;
+}
+
+std::size_t Limiter::heavy_flows() const {
+    return static_cast<std::size_t>(std::count_if(std::begin(state_->heavy), std::end(state_->heavy),
+                                                  [](const natra_heavy_flow& slot) { return slot.hash != 0; }));
+}
+
+std::uint32_t Limiter::highest_cell() const {
+    const natra_config& config = state_->config[state_->active_config & 1U];
+    const auto now = static_cast<std::uint32_t>(monotonic_ns() >> config.unit_shift);
+    std::uint32_t highest = 0;
+    for (const auto& row : state_->cell) {
+        for (const std::uint32_t cell : row) {
+            const std::uint32_t ahead = cell - now;
+            if (ahead <= config.guard) {
+                highest = std::max(highest, ahead);
+            }
+        }
+    }
+    return highest;
+}
+
+void Limiter::age_cells(std::uint64_t ns) {
+    const auto units = static_cast<std::uint32_t>(ns >> config().unit_shift);
+    for (auto& row : state_->cell) {
+        for (std::uint32_t& cell : row) {
+            if (cell != 0) cell -= units;
+        }
+    }
+}
+
+}  // namespace natra::test

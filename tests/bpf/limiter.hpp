@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// One loaded instance of the BPF program, run on packets by BPF_PROG_TEST_RUN.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "bpf/natra_abi.h"
+#include "daemon/datapath/parameters.hpp"
+#include "packet.hpp"
+
+namespace natra::test {
+
+enum class Variant { current, legacy };  // natra, natra_legacy
+
+constexpr int verdict_pass = -1;  // TC_ACT_UNSPEC, TCX_NEXT
+constexpr int verdict_drop = 2;   // TC_ACT_SHOT, TCX_DROP
+
+// The fields of the packet's metadata that the program reads.
+struct Meta {
+    std::uint32_t wire_len = 0;  // 0: as long as the packet
+    std::uint32_t gso_segs = 0;
+    std::uint32_t gso_size = 0;
+    std::uint32_t priority = 0;
+    std::uint64_t tstamp = 0;
+};
+
+struct Outcome {
+    int verdict;
+    std::uint32_t priority;
+    std::uint64_t tstamp;
+    Bytes data;
+};
+
+// True if this process may load BPF programs.
+bool may_load_bpf();
+
+std::uint64_t monotonic_ns();
+
+class Limiter {
+public:
+    // Throws std::runtime_error with the verifier's or libbpf's words.
+    explicit Limiter(Variant variant = Variant::current);
+    ~Limiter();
+    Limiter(const Limiter&) = delete;
+    Limiter& operator=(const Limiter&) = delete;
+
+    natra_state& state() { return *state_; }
+    natra_config& config() { return state_->config[state_->active_config & 1U]; }
+    void configure(const datapath::ShapeRequest& request) { config() = datapath::make_config(request); }
+
+    // Throws std::system_error if the kernel refuses to run the packet.
+    Outcome run(const Bytes& packet, const Meta& meta = {});
+    Outcome run(const Packet& packet, const Meta& meta = {}) { return run(packet.bytes(), meta); }
+
+    natra_counters counters() const;                            // sums
+    const natra_heavy_flow* heavy_flow(std::size_t nth) const;  // nth used slot, nullptr if there are fewer
+    std::size_t heavy_flows() const;
+    // The highest of all cells ahead of now, in cell units: a lone flow's estimate.
+    std::uint32_t highest_cell() const;
+    // As if so much time had passed for the sketch alone.
+    void age_cells(std::uint64_t ns);
+    int program_fd() const { return program_fd_; }
+
+private:
+    struct Skeleton;
+    std::unique_ptr<Skeleton> skeleton_;
+    natra_state* state_ = nullptr;
+    int program_fd_ = -1;
+};
+
+}  // namespace natra::test
