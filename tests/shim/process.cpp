@@ -66,10 +66,13 @@ Outcome run_program(const std::string& program, const Variables& variables, cons
     Pipe in;
     Pipe out;
     Pipe err;
+    // A plugin may end without reading its stdin.
+    ::signal(SIGPIPE, SIG_IGN);
     const auto start = Clock::now();
     const pid_t pid = ::fork();
     if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
     if (pid == 0) {
+        ::signal(SIGPIPE, SIG_DFL);
         ::dup2(in.read.get(), STDIN_FILENO);
         ::dup2(out.write.get(), STDOUT_FILENO);
         ::dup2(err.write.get(), STDERR_FILENO);
@@ -129,6 +132,7 @@ pid_t spawn(const std::vector<std::string>& command, int out) {
     if (pid == 0) {
         // A test that crashes leaves nobody behind.
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        ::signal(SIGPIPE, SIG_DFL);
         ::dup2(out, STDOUT_FILENO);
         ::execvp(argv[0], argv.data());
         ::_exit(127);
