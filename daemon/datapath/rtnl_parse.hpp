@@ -43,7 +43,7 @@ std::optional<NetlinkOutcome> parse_outcome(const NetlinkMessage& message);
 template <class Struct>
 requires std::is_trivially_copyable_v<Struct> std::optional<Struct> read_struct(Bytes bytes) {
     if (bytes.size() < sizeof(Struct)) return std::nullopt;
-    Struct out;
+    Struct out{};
     std::memcpy(&out, bytes.data(), sizeof out);
     return out;
 }

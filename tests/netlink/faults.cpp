@@ -5,30 +5,53 @@
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
-#include <atomic>
-#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <vector>
 
+namespace natra::datapath::testing {
 namespace {
 
-std::atomic<int> refused_type{-1};
-std::atomic<int> refused_in{0};  // requests of that type until the refused one
-std::atomic<bool> swallow{false};
-std::atomic<int> interruptions{0};
+thread_local RefusedRequest* refused = nullptr;
+thread_local SwallowedRequests* swallowed = nullptr;
+thread_local InterruptedDumps* interrupted = nullptr;
 
 constexpr std::uint16_t unknown_type = 0x3fff;  // above RTM_MAX
 
 }  // namespace
 
+RefusedRequest::RefusedRequest(int type, int nth) : type_(type), left_(nth) { refused = this; }
+RefusedRequest::~RefusedRequest() { refused = nullptr; }
+
+SwallowedRequests::SwallowedRequests() { swallowed = this; }
+SwallowedRequests::~SwallowedRequests() { swallowed = nullptr; }
+
+InterruptedDumps::InterruptedDumps(int count) : left_(count) { interrupted = this; }
+InterruptedDumps::~InterruptedDumps() { interrupted = nullptr; }
+
+void InterruptedDumps::interrupt(char* datagram, std::size_t length) {
+    bool dump = false;
+    nlmsghdr header{};
+    for (std::size_t at = 0; left_ > 0 && at + sizeof header <= length; at += NLMSG_ALIGN(header.nlmsg_len)) {
+        std::memcpy(&header, datagram + at, sizeof header);
+        if ((header.nlmsg_flags & NLM_F_MULTI) == 0) continue;
+        dump = true;
+        header.nlmsg_flags |= NLM_F_DUMP_INTR;
+        std::memcpy(datagram + at, &header, sizeof header);
+    }
+    if (dump) --left_;
+}
+
+// The linker's names.
+// NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp,readability-identifier-naming)
 extern "C" {
 
 ssize_t __real_mnl_socket_sendto(const mnl_socket* socket, const void* request, std::size_t length);
 ssize_t __wrap_mnl_socket_sendto(const mnl_socket* socket, const void* request, std::size_t length) {
-    if (swallow) return static_cast<ssize_t>(length);
+    if (swallowed != nullptr) return static_cast<ssize_t>(length);
     nlmsghdr header{};
     std::memcpy(&header, request, sizeof header);
-    if (header.nlmsg_type != refused_type || --refused_in != 0)
+    if (refused == nullptr || !refused->refuses(header.nlmsg_type))
         return __real_mnl_socket_sendto(socket, request, length);
     header.nlmsg_type = unknown_type;
     std::vector<char> altered(length);
@@ -40,39 +63,12 @@ ssize_t __wrap_mnl_socket_sendto(const mnl_socket* socket, const void* request, 
 ssize_t __real_recvmsg(int fd, msghdr* message, int flags);
 ssize_t __wrap_recvmsg(int fd, msghdr* message, int flags) {
     const auto n = __real_recvmsg(fd, message, flags);
-    if (n <= 0 || interruptions == 0 || message->msg_iovlen == 0) return n;
-    auto* const base = static_cast<char*>(message->msg_iov[0].iov_base);
-    bool dump = false;
-    for (std::size_t at = 0; at + sizeof(nlmsghdr) <= static_cast<std::size_t>(n);) {
-        nlmsghdr header{};
-        std::memcpy(&header, base + at, sizeof header);
-        if ((header.nlmsg_flags & NLM_F_MULTI) != 0) {
-            dump = true;
-            header.nlmsg_flags |= NLM_F_DUMP_INTR;
-            std::memcpy(base + at, &header, sizeof header);
-        }
-        at += NLMSG_ALIGN(header.nlmsg_len);
-    }
-    if (dump) --interruptions;
+    if (n > 0 && interrupted != nullptr && message->msg_iovlen == 1)
+        interrupted->interrupt(static_cast<char*>(message->msg_iov[0].iov_base), static_cast<std::size_t>(n));
     return n;
 }
 
 }  // extern "C"
-
-namespace natra::datapath::testing {
-
-RefusedRequest::RefusedRequest(int type, int nth) {
-    refused_in = nth;
-    refused_type = type;
-}
-RefusedRequest::~RefusedRequest() { refused_type = -1; }
-bool RefusedRequest::happened() const { return refused_in <= 0; }
-
-SwallowedRequests::SwallowedRequests() { swallow = true; }
-SwallowedRequests::~SwallowedRequests() { swallow = false; }
-
-InterruptedDumps::InterruptedDumps(int count) { interruptions = count; }
-InterruptedDumps::~InterruptedDumps() { interruptions = 0; }
-int InterruptedDumps::left() const { return interruptions; }
+// NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp,readability-identifier-naming)
 
 }  // namespace natra::datapath::testing

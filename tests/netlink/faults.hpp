@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes the kernel, or what comes from it, fail at a chosen point. The test is linked with
-// --wrap=mnl_socket_sendto and --wrap=recvmsg. One of each at a time.
+// --wrap=mnl_socket_sendto and --wrap=recvmsg. One of each at a time, on the test's thread.
 #pragma once
+
+#include <cstddef>
 
 namespace natra::datapath::testing {
 
@@ -12,7 +14,13 @@ public:
     ~RefusedRequest();
     RefusedRequest(const RefusedRequest&) = delete;
     RefusedRequest& operator=(const RefusedRequest&) = delete;
-    [[nodiscard]] bool happened() const;
+
+    bool refuses(int type) { return type == type_ && --left_ == 0; }
+    [[nodiscard]] bool happened() const { return left_ <= 0; }
+
+private:
+    const int type_;
+    int left_;
 };
 
 // While it lives no request reaches the kernel.
@@ -31,7 +39,12 @@ public:
     ~InterruptedDumps();
     InterruptedDumps(const InterruptedDumps&) = delete;
     InterruptedDumps& operator=(const InterruptedDumps&) = delete;
-    [[nodiscard]] int left() const;
+
+    void interrupt(char* datagram, std::size_t length);
+    [[nodiscard]] int left() const { return left_; }
+
+private:
+    int left_;
 };
 
 }  // namespace natra::datapath::testing

@@ -10,7 +10,6 @@
 namespace natra::datapath::testing {
 namespace {
 
-using ::testing::HasSubstr;
 using Code = Error::Code;
 
 constexpr std::uint32_t ingress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);

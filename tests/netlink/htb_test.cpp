@@ -21,7 +21,6 @@ namespace natra::datapath::testing {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::StartsWith;
 using Code = Error::Code;
 
 // As `tc -d class show` prints it: "80Mbit", "12500b".
@@ -33,11 +32,6 @@ struct ShownClass {
     std::string rate;
     std::string ceil;
     double burst_bytes = 0;
-
-    friend std::ostream& operator<<(std::ostream& out, const ShownClass& c) {
-        return out << c.parent << " leaf " << c.leaf << " prio " << c.priority << " quantum " << c.quantum << " rate "
-                   << c.rate << " ceil " << c.ceil << " burst " << c.burst_bytes;
-    }
 };
 
 double bytes(const std::string& text) {

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <linux/pkt_sched.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 #include "tests/netlink/world.hpp"
 
@@ -17,7 +19,7 @@ using Qdiscs = World;
 
 std::vector<std::string> kinds(const std::vector<Qdisc>& qdiscs) {
     std::vector<std::string> out;
-    for (const auto& qdisc : qdiscs) out.push_back(qdisc.kind);
+    std::transform(qdiscs.begin(), qdiscs.end(), std::back_inserter(out), [](const Qdisc& q) { return q.kind; });
     return out;
 }
 

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -18,7 +19,7 @@ namespace natra::datapath::testing {
 
 std::string run(const std::string& command) {
     const auto bounded = "exec timeout 20 " + command + " 2>&1";
-    FILE* const pipe = ::popen(bounded.c_str(), "re");
+    FILE* const pipe = ::popen(bounded.c_str(), "re");  // NOLINT(cert-env33-c): commands are the tests' own
     if (pipe == nullptr) {
         ADD_FAILURE() << command << ": " << std::strerror(errno);
         return {};
@@ -112,9 +113,8 @@ std::string World::root_of(const std::string& device) {
 }
 
 bool World::has_clsact(const std::string& device) {
-    for (const auto& qdisc : run_json("tc -j qdisc show dev " + device))
-        if (qdisc.at("kind") == "clsact") return true;
-    return false;
+    const auto qdiscs = run_json("tc -j qdisc show dev " + device);
+    return std::any_of(qdiscs.begin(), qdiscs.end(), [](const auto& qdisc) { return qdisc.at("kind") == "clsact"; });
 }
 
 }  // namespace natra::datapath::testing

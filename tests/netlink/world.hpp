@@ -39,7 +39,7 @@ protected:
     void TearDown() override;
 
     Netlink& netlink() { return *netlink_; }
-    int ifindex(const std::string& device);
+    static int ifindex(const std::string& device);
     // "htb 4e41:", "noqueue 0:"; what `tc` shows at the root of a device.
     static std::string root_of(const std::string& device);
     static bool has_clsact(const std::string& device);
