@@ -119,11 +119,14 @@ def text_of(data: bytes | str | None) -> str:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt like Ctrl-C does, so that `with` blocks clean up."""
+    """SIGTERM and SIGHUP raise KeyboardInterrupt like Ctrl-C does, so that `with` blocks clean up.
+
+    SIGINT too, where it was ignored: a shell does that to what it starts in the background.
+    """
     def interrupt(number: int, _frame: object) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
-    before = {each: signal.signal(each, interrupt) for each in (signal.SIGTERM, signal.SIGHUP)}
+    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

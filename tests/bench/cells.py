@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benchmark measures: one fresh pod a cell."""
+from __future__ import annotations
+
+import dataclasses
+import enum
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from lab.cni import CONTAINERD_BURST
+from lab.node import Node
+from lab.pod import Limiter, Limits, Pod
+from lab.traffic import Load, share_interval_us, under_load
+
+
+class Contender(enum.Enum):
+    """The stock plugin with a burst that an operator would choose, and with the one that the runtimes
+    send; natra always gets the latter, as it does in a cluster."""
+    NONE = "none"
+    STOCK = "stock"
+    STOCK_RUNTIME_BURST = "stock-rb"
+    NATRA = "natra"
+
+    def limits(self, rate: int) -> Limits:
+        if self is Contender.NONE:
+            return Limits()
+        if self is not Contender.STOCK:
+            return Limits(rate, rate, CONTAINERD_BURST, CONTAINERD_BURST)
+        # 10 ms, and a GSO packet at least: what it saves in queue is to the stock plugin's advantage.
+        burst = max(65536 * 8, rate // 100)
+        return Limits(rate, rate, burst, burst)
+
+    @property
+    def limiter(self) -> Limiter:
+        return {Contender.NONE: Limiter.NONE, Contender.NATRA: Limiter.NATRA}.get(self, Limiter.STOCK)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Where a figure was measured."""
+    part: str
+    contender: Contender
+    direction: str = ""
+    rate: int = 0
+    congestion_controls: tuple[str, ...] = ()
+    flows: int = 0
+
+    def labels(self) -> dict[str, Any]:
+        names = sorted(set(self.congestion_controls))
+        return {"part": self.part, "limiter": self.contender.value, "direction": self.direction,
+                "rate": self.rate, "congestion_control": "+".join(names), "flows": self.flows}
+
+
+Figures = dict[str, float | None]
+
+
+def pod_for(node: Node, cell: Cell) -> Pod:
+    return Pod(node, cell.contender.limiter, cell.contender.limits(cell.rate))
+
+
+def wire_share(wire: dict[str, Any], rate: int) -> float:
+    """Of the rate, as veth counters have it: the headers of a GSO packet count once, so TCP at
+    exactly the rate reads 1448/1514 = 0.957."""
+    return 8 * wire["later_bytes"] / wire["later_seconds"] / rate
+
+
+def probe_figures(rr: dict[str, Any], short: dict[str, Any] | None) -> Figures:
+    out: Figures = {f"rr_{name}": rr[name] for name in ("p50_us", "p99_us", "max_us", "samples", "unfinished")}
+    if short is not None:
+        for name in ("p50_us", "p99_us", "max_us", "samples", "unfinished", "failed"):
+            out[f"short_{name}"] = short[name]
+    return out
+
+
+def load_figures(load: Load, rate: int) -> Figures:
+    bulk = load.bulk
+    return {"total": wire_share(bulk["wire"], rate), "goodput": bulk["goodput_bps"] / rate,
+            "retransmits": bulk["retransmits"], "jain": bulk["jain"],
+            "first_second": 8 * bulk["wire"]["first_second_bytes"] / rate,
+            **probe_figures(load.rr, load.short)}
+
+
+def measure_idle(node: Node, cell: Cell, seconds: int) -> Figures:
+    with pod_for(node, cell) as pod:
+        client = pod.client()
+        with client.rr(seconds) as rr, client.short("egress", seconds) as short:
+            return probe_figures(rr.result(), short.result())
+
+
+def measure_load(node: Node, cell: Cell, seconds: int, *, idle: float = 0) -> Figures:
+    """Bulk flows, with pings and short transfers beside them."""
+    with pod_for(node, cell) as pod:
+        time.sleep(idle)
+        load = under_load(pod.client(), cell.direction, seconds, flows=cell.flows,
+                          congestion_controls=cell.congestion_controls, rate=cell.rate)
+        return load_figures(load, cell.rate)
+
+
+def measure_burst(node: Node, cell: Cell, seconds: int) -> Figures:
+    """The same after a second of idleness: whatever credit there is has been saved."""
+    return measure_load(node, cell, seconds, idle=1)
+
+
+def measure_flood(node: Node, cell: Cell, _seconds: int) -> Figures:
+    """A flood of new 5-tuples at three times the rate, beside one bulk flow and pings; over 4 s."""
+    seconds = 4
+    with pod_for(node, cell) as pod:
+        client = pod.client()
+        with client.bulk(cell.direction, 1 + seconds, congestion_controls=cell.congestion_controls) as bulk, \
+                client.udp(cell.direction, 1 + seconds, rate=3 * cell.rate) as udp:
+            time.sleep(1)
+            interval = max(1000, share_interval_us(130, 0.02, cell.rate))
+            with client.rr(seconds, interval_us=interval) as rr:
+                pings = rr.result(may_fail=True)
+            flood, load = udp.result(), bulk.result(may_fail=True)
+        wire = flood["wire"]
+        return {"total": wire_share(wire, cell.rate),
+                "first_second": 8 * wire["first_second_bytes"] / cell.rate,
+                "goodput": load["goodput_bps"] / cell.rate, "udp": flood["goodput_bps"] / cell.rate,
+                **probe_figures(pings, None)}
+
+
+def measure_fairness(node: Node, cell: Cell, seconds: int) -> Figures:
+    """Flows of different congestion controls and nothing else."""
+    with pod_for(node, cell) as pod, pod.client().bulk(
+            cell.direction, 1 + seconds, flows=cell.flows,
+            congestion_controls=cell.congestion_controls) as bulk:
+        result = bulk.result()
+    shares = {f"share_{name}": statistics.fmean(flow["goodput_bps"] for flow in result["flows"]
+                                                if flow["congestion_control"] == name) / cell.rate
+              for name in set(cell.congestion_controls)}
+    return {"total": wire_share(result["wire"], cell.rate), "goodput": result["goodput_bps"] / cell.rate,
+            "retransmits": result["retransmits"], "jain": result["jain"], **shares}
+
+
+def measure_verbs(node: Node, cell: Cell, rounds: int) -> Figures:
+    """ADD and DEL of the limiter alone, as a runtime sees them, without the start of a process."""
+    floor = []
+    seconds: dict[str, list[float]] = {"ADD": [], "DEL": []}
+    for _ in range(rounds):
+        start = time.monotonic()
+        node.host.run(["true"])
+        floor.append(time.monotonic() - start)
+        with pod_for(node, cell) as pod:
+            if node.natrad is not None:
+                node.natrad.wait_for_pool(4)  # pods do not come faster than the pool refills
+        for verb, times in seconds.items():
+            times += pod.chain.seconds[cell.contender.limiter.value, verb]
+    base = statistics.median(floor)
+    return {"samples": rounds, "process_ms": 1000 * base,
+            **{f"{verb.lower()}_p50_ms": 1000 * (statistics.median(times) - base) for verb, times in seconds.items()},
+            **{f"{verb.lower()}_max_ms": 1000 * (max(times) - base) for verb, times in seconds.items()}}
+
+
+def median_of(runs: Sequence[Figures]) -> Figures:
+    """Of each figure; None where a run could not tell."""
+    out: Figures = {}
+    for name in runs[0]:
+        values = [run[name] for run in runs]
+        known = [value for value in values if value is not None]
+        out[name] = statistics.median(known) if len(known) == len(values) else None
+    return out
