@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // natrad: wires the parts together and runs the core loop.
+#include <fcntl.h>
+#include <sys/file.h>
 #include <systemd/sd-daemon.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
@@ -10,6 +13,7 @@
 #include "daemon/datapath/link_monitor.hpp"
 #include "daemon/pods/spool.hpp"
 #include "daemon/settings.hpp"
+#include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
 #include "dbus/service.hpp"
 
@@ -27,10 +31,43 @@ void watch_devices(EventLoop& core, int monitor, pods::Registry& registry) {
     });
 }
 
+// Two natrads would repair and remove each other's work. Held until the process ends.
+Result<UniqueFd> lock_runtime_dir(const std::string& directory) {
+    if (auto r = files::make_directory(directory); !r) return r.error();
+    const auto path = directory + "/lock";
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!fd) return fail_errno(Error::Code::kernel, errno, "open ", path);
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) < 0)
+        return fail_errno(Error::Code::already_exists, errno, "another natrad holds ", path);
+    return fd;
+}
+
+// Lets operations that are under way end in the kernel, in the books and with an answer
+// to the caller. Runs before the objects that they refer to go, on an exception too.
+class FinishOperations {
+public:
+    FinishOperations(EventLoop& core, Worker& worker) : core_(core), worker_(worker) {}
+    ~FinishOperations() {
+        do worker_.wait_idle();
+        while (core_.drain());
+    }
+    FinishOperations(const FinishOperations&) = delete;
+    FinishOperations& operator=(const FinishOperations&) = delete;
+
+private:
+    EventLoop& core_;
+    Worker& worker_;
+};
+
 int run() {
     auto settings = settings_from_environment();
     if (!settings) {
         log::error(settings.error().what);
+        return EXIT_FAILURE;
+    }
+    const auto lock = lock_runtime_dir(settings->runtime_dir);
+    if (!lock) {
+        log::error(lock.error().what);
         return EXIT_FAILURE;
     }
     EventLoop core;  // before the threads: it blocks the signals that it handles
@@ -44,24 +81,28 @@ int run() {
         log::error(monitor.error().what);
         return EXIT_FAILURE;
     }
-    // Joined before the registry, to which its tasks refer, and after the bus, to which they do not.
-    std::unique_ptr<Worker> worker = std::make_unique<Worker>("natra-kernel");
-    pods::Registry registry(settings->registry, core, *worker, **engine);
+    Worker worker("natra-kernel");
+    pods::Registry registry(settings->registry, core, worker, **engine);
     pods::Spool spool(settings->spool_dir, core, registry);
     dbus::Service service(core, registry, **engine);
+    const FinishOperations finish(core, worker);
 
     watch_devices(core, monitor->get(), registry);
     registry.adopt([&] {
-        service.publish();
+        try {
+            service.publish();
+        } catch (const std::exception& e) {
+            log::error(concat("cannot take the bus name: ", e.what()));
+            return core.stop(EXIT_FAILURE);
+        }
         spool.start();
         sd_notify(0, "READY=1");
         log::info(concat("natrad ", NATRA_VERSION, " ready on kernel ", (*engine)->features().kernel, " with ",
                          registry.pods().size(), " attachments"));
     });
-    core.run();
+    const int status = core.run();
     sd_notify(0, "STOPPING=1");
-    worker.reset();
-    return EXIT_SUCCESS;
+    return status;
 }
 
 }  // namespace

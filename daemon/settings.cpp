@@ -15,9 +15,9 @@ std::string variable(const char* name, std::string fallback) {
 
 Result<Settings> settings_from_environment() {
     Settings out;
-    const auto runtime_dir = variable("NATRA_RUNTIME_DIR", "/run/natra");
-    out.registry.state_dir = runtime_dir + "/attachments";
-    out.spool_dir = variable("NATRA_SPOOL_DIR", runtime_dir + "/spool");
+    out.runtime_dir = variable("NATRA_RUNTIME_DIR", out.runtime_dir);
+    out.registry.state_dir = out.runtime_dir + "/attachments";
+    out.spool_dir = variable("NATRA_SPOOL_DIR", out.runtime_dir + "/spool");
     out.engine.pin_root = variable("NATRA_BPFFS_DIR", out.engine.pin_root);
 
     const auto shaper = variable("NATRA_SHAPER", "auto");

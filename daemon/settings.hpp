@@ -11,6 +11,7 @@ namespace natra {
 struct Settings {
     datapath::EngineSettings engine;
     pods::RegistrySettings registry;
+    std::string runtime_dir = "/run/natra";
     std::string spool_dir = "/run/natra/spool";
 };
 

@@ -3,6 +3,7 @@
 
 #include <systemd/sd-event.h>
 
+#include <cstdlib>
 #include <system_error>
 
 #include "daemon/util/log.hpp"
@@ -60,7 +61,7 @@ void BusPump::arm() {
         sd_event_source_set_enabled(timer_, finite ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
     } catch (const sdbus::Error& e) {
         log::error(concat("bus: ", e.what()));
-        core_.stop();
+        core_.stop(EXIT_FAILURE);
     }
 }
 
@@ -72,7 +73,7 @@ void BusPump::process() {
         // Without a bus natrad cannot be told anything; the kernel goes on enforcing and the
         // service manager starts us again with the bus.
         log::error(concat("bus: ", e.what()));
-        core_.stop();
+        core_.stop(EXIT_FAILURE);
     }
 }
 

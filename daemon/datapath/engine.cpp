@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "daemon/datapath/shaper.hpp"
@@ -68,41 +69,49 @@ Result<Attached> Engine::attach(const AttachSpec& spec) {
         remove_pins(spec.id);
         return started.error();
     }
+    owners_[attached.record.host_ifindex] = spec.id;
     return attached;
 }
 
-Result<Attached> Engine::change(const Attached& before, const Rates& rates) {
-    Attached after = before;
-    // Entered when the first step needs it: with EDT most changes do not touch the pod's side.
+Result<void> Engine::change(Attached& attached, const Rates& rates) {
+    const auto before = attached.record.rates();
+    // Before the first step, because it can fail.
     std::optional<PodSide> pod;
     for (const auto direction : directions) {
-        auto changed = set_direction(after, direction, rates.of(direction), pod);
-        if (changed) continue;
-        for (const auto undo : directions)
-            if (auto r = set_direction(after, undo, before.record.rates().of(undo), pod); !r)
-                log::error(concat(before.record.id, ": restore ", to_string(undo), " limit: ", r.error().what));
-        return changed.error();
-    }
-    return after;
-}
-
-Result<void> Engine::set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate,
-                                   std::optional<PodSide>& pod) {
-    const auto& now = attached.record.of(direction);
-    if (!now && !rate) return {};
-    if (now && rate && now->rate == *rate) return {};
-    const bool steer_only = now && rate && (now->shaper != Shaper::htb || !now->pod_side);
-    // Without a limit yet the shaper is not known, and it may want the pod's side.
-    const bool needs_pod = direction == Direction::egress && !steer_only && !(now && !rate && !now->pod_side);
-    if (needs_pod && !pod) {
+        if (pod || !needs_pod_side(attached.record, direction, rates.of(direction))) continue;
         auto entered = enter(attached.record);
         if (!entered) return entered.error();
         pod.emplace(*std::move(entered));
     }
     auto* const side = pod ? &*pod : nullptr;
-    if (now && rate) return retune(attached, direction, *rate, side);
-    if (rate) return start(attached, direction, *rate, side);
-    return stop(attached, direction, side);
+    for (const auto direction : directions) {
+        auto changed = set_direction(attached, direction, rates.of(direction), side);
+        if (changed) continue;
+        for (const auto undo : directions)
+            if (auto r = set_direction(attached, undo, before.of(undo), side); !r)
+                log::error(concat(attached.record.id, ": restore ", to_string(undo), " limit: ", r.error().what));
+        return changed;
+    }
+    return {};
+}
+
+// Qdiscs of the pod's side are reached through its namespace; programs through their mapped state.
+bool Engine::needs_pod_side(const AttachmentRecord& record, Direction direction,
+                            const std::optional<Rate>& rate) const {
+    const auto& now = record.of(direction);
+    if (now && rate) return now->pod_side && now->shaper == Shaper::htb && now->rate != *rate;
+    if (now) return now->pod_side;
+    // Which shaper it will be is not known yet; the forced one is.
+    return rate && direction == Direction::egress && settings_.shaper != Shaper::police;
+}
+
+Result<void> Engine::set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate,
+                                   PodSide* pod) {
+    const auto& now = attached.record.of(direction);
+    if (now && rate) return now->rate == *rate ? Result<void>() : retune(attached, direction, *rate, pod);
+    if (rate) return start(attached, direction, *rate, pod);
+    if (now) return stop(attached, direction, pod);
+    return {};
 }
 
 Result<void> Engine::start(Attached& attached, Direction direction, const Rate& rate, PodSide* pod) {
@@ -135,20 +144,18 @@ Result<void> Engine::start_with(Attached& attached, Direction direction, const R
     if (!instance) return instance.error();
     const auto config = config_for(rate, shaper, direction);
     instance->configure(config);
-    if (auto r = instance->pin(pins(record.id), std::string(to_string(direction))); !r) return r;
-
-    if (auto r = add_shaper_qdisc(where.netlink, where.ifindex, shaper, rate, config); !r) {
-        (void)files::remove(concat(pins(record.id), "/", to_string(direction), "_prog"));
-        (void)files::remove(concat(pins(record.id), "/", to_string(direction), "_state"));
-        return r;
+    auto ready = instance->pin(pins(record.id), std::string(to_string(direction)));
+    if (ready) ready = add_shaper_qdisc(where.netlink, where.ifindex, shaper, rate, config);
+    if (!ready) {
+        remove_direction_pins(record.id, direction);
+        return ready;
     }
     const auto& other = record.of(direction == Direction::ingress ? Direction::egress : Direction::ingress);
     const bool clsact_is_ours = other && other->pod_side == pod_side && other->hook.made_clsact;
     auto hook = attach_hook(where, instance->prog_fd(), settings_.attach_mode, features_.tcx, clsact_is_ours);
     if (!hook) {
         (void)remove_shaper_qdisc(where.netlink, where.ifindex, shaper);
-        (void)files::remove(concat(pins(record.id), "/", to_string(direction), "_prog"));
-        (void)files::remove(concat(pins(record.id), "/", to_string(direction), "_state"));
+        remove_direction_pins(record.id, direction);
         return hook.error();
     }
     hook->record.made_clsact = hook->record.made_clsact || (clsact_is_ours && hook->record.kind == HookKind::clsact);
@@ -176,8 +183,7 @@ Result<void> Engine::stop(Attached& attached, Direction direction, PodSide* pod)
         note(detach_hook(where, shaping.hook, keep_clsact));
         note(remove_shaper_qdisc(where.netlink, where.ifindex, shaping.shaper));
     }
-    for (const char* const what : {"_link", "_prog", "_state"})
-        note(files::remove(concat(pins(record.id), "/", to_string(direction), what)));
+    remove_direction_pins(record.id, direction);
     record.of(direction).reset();
     attached.instance(direction).reset();
     if (first) return *first;
@@ -189,7 +195,12 @@ Result<void> Engine::retune(Attached& attached, Direction direction, const Rate&
     const auto config = config_for(rate, shaping.shaper, direction);
     if (shaping.shaper == Shaper::htb) {
         const auto where = point(attached.record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
-        if (auto r = where.netlink.change_htb(where.ifindex, htb_shape(rate, config)); !r) return r;
+        if (auto r = where.netlink.change_htb(where.ifindex, htb_shape(rate, config)); !r) {
+            // Some classes may have the new rate already.
+            const auto old = config_for(shaping.rate, shaping.shaper, direction);
+            (void)where.netlink.change_htb(where.ifindex, htb_shape(shaping.rate, old));
+            return r;
+        }
     }
     attached.instance(direction)->configure(config);
     shaping.rate = rate;
@@ -219,6 +230,10 @@ Result<void> Engine::verify(const Attached& attached, Direction direction, PodSi
     if (!*hook)
         return fail(Code::mismatch, "Failed to find program for ", to_string(direction), " at ",
                     describe_hook(record, shaping));
+    const auto wanted = config_for(shaping.rate, shaping.shaper, direction);
+    if (std::memcmp(&attached.instance(direction)->config(), &wanted, sizeof wanted) != 0)
+        return fail(Code::mismatch, "Rate doesn't match: ", to_string(direction), " at ",
+                    describe_hook(record, shaping));
     return {};
 }
 
@@ -232,52 +247,74 @@ Result<void> Engine::detach(const Attached& attached) {
         if (auto r = stop(gone, direction, pod ? &*pod : nullptr); !r && !first) first = r.error();
     }
     remove_pins(attached.record.id);
+    if (const auto owner = owners_.find(attached.record.host_ifindex);
+        owner != owners_.end() && owner->second == attached.record.id)
+        owners_.erase(owner);
     if (first) return *first;
     return {};
 }
 
 Result<Attached> Engine::adopt(const AttachmentRecord& recorded) {
-    if (!alive(recorded))
+    const auto living = alive(recorded);
+    if (!living) return living.error();
+    if (!*living)
         return fail(Code::no_device, recorded.host_device, " (ifindex ", recorded.host_ifindex, ") is gone");
     Attached attached{.record = recorded};
-    auto entered = enter(recorded);
     std::optional<PodSide> pod;
-    if (entered) pod.emplace(*std::move(entered));
+    if (auto entered = enter(recorded)) pod.emplace(*std::move(entered));
+    std::optional<Error> last;
     for (const auto direction : directions) {
         if (!recorded.of(direction)) continue;
-        auto instance = Instance::adopt(pins(recorded.id), std::string(to_string(direction)));
-        if (instance) attached.instance(direction) = std::make_shared<Instance>(*std::move(instance));
-        // The pod's side cannot be looked at without its namespace; what is pinned there stays.
-        if (recorded.of(direction)->pod_side && !pod) {
-            if (instance) continue;
-            return fail(Code::no_device, "network namespace ", recorded.netns_path, " is gone");
-        }
-        auto* const side = pod ? &*pod : nullptr;
-        if (instance) {
-            const auto sound = verify(attached, direction, side);
-            if (sound) continue;
-            log::warning(concat(recorded.id, ": repairing ", to_string(direction), ": ", sound.error().what));
-        } else {
-            log::warning(concat(recorded.id, ": renewing ", to_string(direction), ": ", instance.error().what));
-        }
-        const auto rate = recorded.of(direction)->rate;
-        (void)stop(attached, direction, side);
-        if (auto r = files::make_directory(pins(recorded.id)); !r) return r.error();
-        if (auto r = start(attached, direction, rate, side); !r) return r.error();
+        auto adopted = adopt_direction(attached, direction, pod ? &*pod : nullptr);
+        if (adopted) continue;
+        log::error(concat(recorded.id, ": ", to_string(direction), " limit is lost: ", adopted.error().what));
+        attached.record.of(direction).reset();
+        attached.instance(direction).reset();
+        last = adopted.error();
     }
+    if (last && !attached.record.ingress && !attached.record.egress) return *last;
+    owners_[recorded.host_ifindex] = recorded.id;
     return attached;
 }
 
-bool Engine::alive(const AttachmentRecord& record) {
+Result<void> Engine::adopt_direction(Attached& attached, Direction direction, PodSide* pod) {
+    const auto& record = attached.record;
+    const auto shaping = *record.of(direction);
+    auto instance = Instance::adopt(pins(record.id), std::string(to_string(direction)));
+    if (instance) attached.instance(direction) = std::make_shared<Instance>(*std::move(instance));
+    // The pod's side cannot be looked at without its namespace; what is pinned there stays.
+    if (shaping.pod_side && pod == nullptr) {
+        if (instance) return {};
+        return fail(Code::no_device, "network namespace ", record.netns_path, " cannot be entered");
+    }
+    if (instance) {
+        // First, because a natrad that died between a change and its record left other rates here.
+        auto sound = retune(attached, direction, shaping.rate, pod);
+        if (sound) sound = verify(attached, direction, pod);
+        if (sound) return {};
+        log::warning(concat(record.id, ": repairing ", to_string(direction), ": ", sound.error().what));
+    } else {
+        log::warning(concat(record.id, ": renewing ", to_string(direction), ": ", instance.error().what));
+    }
+    (void)stop(attached, direction, pod);
+    if (auto r = files::make_directory(pins(record.id)); !r) return r;
+    return start(attached, direction, shaping.rate, pod);
+}
+
+Result<bool> Engine::alive(const AttachmentRecord& record) {
     const auto link = host_.link_by_index(record.host_ifindex);
+    if (!link && link.error().code == Code::no_device) return false;
+    if (!link) return link.error();
     // Not by name: an administrator may rename the device.
-    return link && link->kind == "veth" && link->peer_ifindex == record.pod_ifindex;
+    return link->kind == "veth" && link->peer_ifindex == record.pod_ifindex;
 }
 
 Result<bool> Engine::same_device(const AttachmentRecord& record, int netns_fd, const std::string& device) {
     const auto id = netns_id(netns_fd);
     if (!id) return id.error();
-    if (*id != record.netns || !alive(record)) return false;
+    const auto living = alive(record);
+    if (!living) return living.error();
+    if (*id != record.netns || !*living) return false;
     auto pod = enter(netns_fd);
     if (!pod) return pod.error();
     const auto link = pod->netlink.link_by_name(device);
@@ -290,6 +327,12 @@ void Engine::remove_pins(const std::string& id) {
     std::error_code error;
     std::filesystem::remove_all(pins(id), error);
     if (error) log::warning(concat("remove ", pins(id), ": ", error.message()));
+}
+
+void Engine::remove_direction_pins(const std::string& id, Direction direction) {
+    for (const char* const what : {"_link", "_prog", "_state"})
+        if (auto r = files::remove(concat(pins(id), "/", to_string(direction), what)); !r)
+            log::warning(r.error().what);
 }
 
 Result<Engine::PodSide> Engine::enter(int netns_fd) {
@@ -334,6 +377,10 @@ Result<void> Engine::find_devices(AttachmentRecord& record, PodSide& pod, const 
     const auto& known = spec.host_devices;
     if (!known.empty() && std::find(known.begin(), known.end(), outside->name) == known.end())
         return fail(Code::unsupported, "no veth peer of container interface found in host ns");
+    const auto owner = owners_.find(outside->ifindex);
+    if (owner != owners_.end() && owner->second != spec.id)
+        return fail(Code::already_exists, "interface ", spec.device, " is limited already, as attachment ",
+                    owner->second);
     record.netns = *id;
     record.pod_device = spec.device;
     record.pod_ifindex = inside->ifindex;

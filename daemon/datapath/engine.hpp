@@ -4,6 +4,8 @@
 // either succeeds or leaves the kernel as it was.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,18 +41,19 @@ public:
     static Result<std::unique_ptr<Engine>> create(EngineSettings settings);
 
     Result<Attached> attach(const AttachSpec& spec);
-    // The attachment with other rates. Live: packets in flight stay. On failure the old rates are in force.
-    Result<Attached> change(const Attached& attached, const Rates& rates);
+    // Other rates. Live: packets in flight stay. On failure the old rates are in force; `attached` is what
+    // is in the kernel then, too: a direction that had to be started anew has another program.
+    Result<void> change(Attached& attached, const Rates& rates);
     // Code::mismatch with upstream's wording where the kernel is not as recorded.
     Result<void> check(const Attached& attached, int netns_fd);
     // Succeeds when the devices or the namespace are gone. Takes the pins away in any case.
     Result<void> detach(const Attached& attached);
-    // Finds an attachment that another natrad made, and puts back what is missing.
-    // Code::no_device when its devices are gone.
+    // Finds an attachment that another natrad made, and puts back what is missing. A direction that
+    // cannot be put back is not in the result. Code::no_device when its devices are gone.
     Result<Attached> adopt(const AttachmentRecord& record);
 
-    // Whether the attachment's devices are still the ones recorded.
-    bool alive(const AttachmentRecord& record);
+    // Whether the attachment's devices are still the ones recorded; an error if the kernel would not say.
+    Result<bool> alive(const AttachmentRecord& record);
     // The namespace's interface of that name is the one recorded.
     Result<bool> same_device(const AttachmentRecord& record, int netns_fd, const std::string& device);
 
@@ -75,8 +78,11 @@ private:
     Result<void> start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod);
     Result<void> stop(Attached& attached, Direction direction, PodSide* pod);
     Result<void> retune(Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
+    bool needs_pod_side(const AttachmentRecord& record, Direction direction, const std::optional<Rate>& rate) const;
     Result<void> set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate,
-                               std::optional<PodSide>& pod);
+                               PodSide* pod);
+    Result<void> adopt_direction(Attached& attached, Direction direction, PodSide* pod);
+    void remove_direction_pins(const std::string& id, Direction direction);
     Result<void> verify(const Attached& attached, Direction direction, PodSide* pod);
     natra_config config_for(const Rate& rate, Shaper shaper, Direction direction) const;
     HookPoint point(const AttachmentRecord& record, Direction direction, bool pod_side, bool device_egress,
@@ -87,6 +93,7 @@ private:
     Netlink host_;
     Features features_;
     NetnsWorker worker_;
+    std::map<int, std::string> owners_;  // host devices with an attachment -> its id
     InstancePool pool_;
 };
 

@@ -66,17 +66,22 @@ Result<AttachedHook> attach_tcx(const HookPoint& point, int prog_fd, std::string
     return AttachedHook{{.kind = HookKind::tcx, .device_egress = point.device_egress}, std::move(reason)};
 }
 
-// What a natrad that died between attaching and recording left on this hook.
-void drop_leftovers(const HookPoint& point) {
-    const auto filters = point.netlink.filters(point.ifindex, clsact_parent(point));
-    if (!filters) return;
-    for (const auto& filter : *filters)
-        if (filter.kind == "bpf" && filter.name == filter_name)
-            (void)point.netlink.delete_filter(point.ifindex, filter);
+// Removes what a natrad that died between attaching and recording left on a device that
+// no attachment owns. False if filters of others remain, on either hook.
+bool drop_leftovers(const HookPoint& point) {
+    bool alone = true;
+    for (const std::uint32_t minor : {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS}) {
+        const auto filters = point.netlink.filters(point.ifindex, TC_H_MAKE(TC_H_CLSACT, minor));
+        if (!filters) return false;
+        for (const auto& filter : *filters) {
+            const bool ours = filter.kind == "bpf" && filter.name == filter_name;
+            if (!ours || !point.netlink.delete_filter(point.ifindex, filter)) alone = false;
+        }
+    }
+    return alone;
 }
 
 Result<AttachedHook> attach_clsact(const HookPoint& point, int prog_fd, bool made, std::string reason) {
-    if (!made) drop_leftovers(point);
     auto filter = point.netlink.add_bpf_filter(point.ifindex, clsact_parent(point), filter_priority, prog_fd, filter_name);
     // Another kind of classifier owns that priority: let the kernel choose one.
     if (!filter && (filter.error().sys == EEXIST || filter.error().sys == EINVAL))
@@ -107,9 +112,11 @@ Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode
             return attach_tcx(point, prog_fd, "tcx: another qdisc holds the place of clsact");
         return made.error();
     }
-    if (automatic && !*made && !clsact_is_ours)
+    // An empty clsact is what an earlier natrad left, or what nobody misses.
+    const bool ours = *made || (!clsact_is_ours && drop_leftovers(point));
+    if (automatic && !ours && !clsact_is_ours)
         return attach_tcx(point, prog_fd, "tcx: others use clsact on this device, and tcx runs before it");
-    return attach_clsact(point, prog_fd, *made,
+    return attach_clsact(point, prog_fd, ours,
                          mode == AttachMode::clsact ? "clsact by configuration"
                          : kernel_has_tcx           ? "clsact: the hook is ours alone"
                                                     : "clsact: this kernel has no tcx");

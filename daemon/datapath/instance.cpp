@@ -6,9 +6,12 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 
 #include "daemon/util/log.hpp"
@@ -52,6 +55,12 @@ Result<Loaded> load_program() {
         return legacy;
     }
     return load_variant<natra_legacy_bpf, natra_legacy_bpf::destroy>();
+}
+
+std::uint64_t monotonic_ns() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 std::string pin_path(const std::string& directory, const std::string& name, const char* what) {
@@ -136,6 +145,7 @@ Result<void> Instance::read_prog_id() {
 }
 
 void Instance::configure(const natra_config& config) {
+    adjust_clocks(this->config(), config);
     const auto next = (state_->active_config + 1) & 1;
     // A cell is a time in units that belong to a configuration: in other units it would mean another time.
     if (state_->config[state_->active_config & 1].unit_shift != config.unit_shift)
@@ -143,6 +153,28 @@ void Instance::configure(const natra_config& config) {
             for (auto& cell : row) std::atomic_ref(cell).store(0, std::memory_order_relaxed);
     state_->config[next] = config;
     std::atomic_ref(state_->active_config).store(next, std::memory_order_release);
+}
+
+// The clocks are ahead by what waits at the old rate. HTB sends that at the new one,
+// so the debt is scaled; with EDT it leaves as it was scheduled. Either way no more
+// than the new horizon, or a raised limit would drop everything until the old debt is over.
+void Instance::adjust_clocks(const natra_config& before, const natra_config& after) {
+    if (before.total_mult == 0) return;
+    const auto now_ns = monotonic_ns();
+    const auto ns_per_byte = [](const natra_config& c) {
+        return std::ldexp(static_cast<double>(c.total_mult), -static_cast<int>(c.total_shift));
+    };
+    const double scale = after.mode == NATRA_MODE_EDT ? 1 : ns_per_byte(after) / ns_per_byte(before);
+    const auto adjust = [&](__u64& clock, std::uint64_t most_ns) {
+        const std::atomic_ref live(clock);
+        const auto seen = live.load(std::memory_order_relaxed);
+        if (seen <= now_ns) return;
+        const auto ahead = std::min(static_cast<double>(seen - now_ns) * scale, static_cast<double>(most_ns));
+        live.store(now_ns + static_cast<std::uint64_t>(ahead), std::memory_order_relaxed);
+    };
+    adjust(state_->total_clock_ns, std::min(after.horizon_tcp_ns, after.horizon_other_ns));
+    adjust(state_->small_clock_ns, after.small_allowance_ns);
+    for (auto& clock : state_->fair_clock_ns) adjust(clock, after.fair_ns);
 }
 
 const natra_config& Instance::config() const { return state_->config[state_->active_config & 1]; }

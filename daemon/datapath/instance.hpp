@@ -46,6 +46,7 @@ private:
         void operator()(natra_state* state) const noexcept;
     };
     Instance() = default;
+    void adjust_clocks(const natra_config& before, const natra_config& after);
     Result<void> map_state();
     Result<void> read_prog_id();
 

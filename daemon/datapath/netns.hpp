@@ -36,12 +36,13 @@ public:
     // and returns its result; its exceptions reach the caller. Any thread but the
     // worker's own; calls queue. Throws std::system_error if netns_fd cannot be entered.
     template <class F> auto run(int netns_fd, F f) -> decltype(f()) {
-        std::packaged_task<decltype(f())()> task([&] {
+        // Shared: the caller may be gone with the result while the worker still leaves the task.
+        auto task = std::make_shared<std::packaged_task<decltype(f())()>>([&] {
             const Visit visit(netns_fd, home_.get());
             return f();
         });
-        auto result = task.get_future();
-        worker_.post([&task] { task(); });
+        auto result = task->get_future();
+        worker_.post([task] { (*task)(); });
         return result.get();
     }
 

@@ -112,18 +112,20 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
                               .device = request.interface_name,
                               .host_devices = request.host_interfaces,
                               .rates = to_rates(effective)};
-    auto work = [this, before, spec, fd = std::move(netns)]() mutable -> Result<datapath::Attached> {
+    auto replaced = std::make_shared<bool>(false);  // set on the worker, read after it
+    auto work = [this, before, spec, replaced, fd = std::move(netns)]() mutable -> Result<datapath::Attached> {
         if (before) {
             const auto same = engine_.same_device(before->record, fd.get(), spec.device);
             if (!same) return same.error();
             if (*same) return fail(Code::already_exists, "attachment ", spec.id, ": file exists");
+            *replaced = true;
             if (auto r = engine_.detach(*before); !r) log::warning(concat(spec.id, ": replaced: ", r.error().what));
         }
         spec.netns_fd = fd.get();
         return engine_.attach(spec);
     };
-    auto then = [this, id, request, effective, done, replaced = before.has_value()](Result<datapath::Attached> result) {
-        if (replaced && (result || result.error().code != Code::already_exists)) drop(id);
+    auto then = [this, id, request, effective, done, replaced](Result<datapath::Attached> result) {
+        if (*replaced) drop(id);
         if (!result) {
             log::warning(concat("not attached: container ", request.container_id, " ", request.interface_name, ": ",
                                 result.error().what));
@@ -143,27 +145,31 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
         log::info(concat("attached ", describe(pod), ": ", describe_limits(pod)));
         add(std::move(pod));
         done(id);
+        // Its end may have been announced before it was in the books.
+        drop_if_dead(id);
     };
     on_worker(std::move(work), std::move(then));
 }
 
 void Registry::detach(const std::string& id, Done done) {
-    enqueue(id, [this, id, done](std::function<void()> finish) {
-        const auto* pod = find(id);
-        if (pod == nullptr) {
-            done({});
-            return finish();
-        }
-        on_worker([this, kernel = pod->kernel] { return engine_.detach(kernel); },
-                  [this, id, done, finish](const Result<void>& result) {
-                      if (const auto* gone = find(id)) log::info(concat("detached ", describe(*gone)));
-                      // What could not be removed goes with the device; the pod must not stay for it.
-                      if (!result) log::warning(concat(id, ": detach: ", result.error().what));
-                      drop(id);
-                      done({});
-                      finish();
-                  });
-    });
+    enqueue(id, [this, id, done](std::function<void()> finish) { detach_now(id, done, finish); });
+}
+
+void Registry::detach_now(const std::string& id, const Done& done, const std::function<void()>& finish) {
+    const auto* pod = find(id);
+    if (pod == nullptr) {
+        done({});
+        return finish();
+    }
+    on_worker([this, kernel = pod->kernel] { return engine_.detach(kernel); },
+              [this, id, done, finish](const Result<void>& result) {
+                  if (const auto* gone = find(id)) log::info(concat("detached ", describe(*gone)));
+                  // What could not be removed goes with the device; the pod must not stay for it.
+                  if (!result) log::warning(concat(id, ": detach: ", result.error().what));
+                  drop(id);
+                  done({});
+                  finish();
+              });
 }
 
 void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
@@ -231,11 +237,20 @@ void Registry::change_now(const std::string& id, const Override& changes, Done d
     const auto* pod = find(id);
     if (pod == nullptr) return done(fail(Code::not_found, "no attachment ", id));
     const auto effective = effective_limits(pod->request, changes, settings_.max_burst_ns);
-    auto work = [this, kernel = pod->kernel, rates = to_rates(effective)] { return engine_.change(kernel, rates); };
-    on_worker(std::move(work), [this, id, changes, effective, done](Result<datapath::Attached> result) {
-        if (!result) return done(std::move(result).error());
+    using Outcome = std::pair<datapath::Attached, Result<void>>;
+    auto work = [this, kernel = pod->kernel, rates = to_rates(effective)]() mutable -> Result<Outcome> {
+        auto result = engine_.change(kernel, rates);
+        return Outcome(std::move(kernel), std::move(result));
+    };
+    on_worker(std::move(work), [this, id, changes, effective, done](Result<Outcome> outcome) {
+        if (!outcome) return done(std::move(outcome).error());
         auto& changed = pods_.at(id);
-        changed.kernel = *std::move(result);
+        changed.kernel = std::move(outcome->first);
+        if (!outcome->second) {
+            // What was restored may be other kernel objects than before.
+            if (auto saved = save(changed); !saved) log::error(concat(id, ": ", saved.error().what));
+            return done(outcome->second);
+        }
         changed.changes = changes;
         changed.effective = effective;
         // In force all the same; only a restart would forget it.
@@ -279,6 +294,11 @@ void Registry::adopt(std::function<void()> done) {
         else
             for (auto& [pod, kernel] : *adopted) {
                 if (!kernel) {
+                    if (kernel.error().code != Code::no_device) {
+                        // The next start may find what this one could not; its pins and its record stay.
+                        log::error(concat("not adopted: ", describe(pod), ": ", kernel.error().what));
+                        continue;
+                    }
                     log::warning(concat("dropped ", describe(pod), ": ", kernel.error().what));
                     worker_.post([this, id = pod.id] { engine_.remove_pins(id); });
                     (void)files::remove(state_path(pod.id));
@@ -291,25 +311,36 @@ void Registry::adopt(std::function<void()> done) {
                 add(std::move(pod));
             }
         done();
+        // Ends that were announced meanwhile met empty books.
+        drop_dead();
     });
 }
 
 void Registry::device_deleted(int ifindex) {
-    for (const auto& [id, pod] : pods_) {
-        if (pod.kernel.record.host_ifindex != ifindex) continue;
-        log::info(concat(describe(pod), ": ", pod.kernel.record.host_device, " is gone"));
-        detach(id, [](const Result<void>&) {});
-        return;
-    }
+    std::vector<std::string> ids;
+    for (const auto& [id, pod] : pods_)
+        if (pod.kernel.record.host_ifindex == ifindex) ids.push_back(id);
+    for (const auto& id : ids)
+        enqueue(id, [this, id, ifindex](std::function<void()> finish) {
+            const auto* pod = find(id);
+            // By now another ADD may have put a living interface in its place.
+            if (pod == nullptr || pod->kernel.record.host_ifindex != ifindex) return finish();
+            log::info(concat(describe(*pod), ": ", pod->kernel.record.host_device, " is gone"));
+            detach_now(id, [](const Result<void>&) {}, finish);
+        });
+}
+
+void Registry::drop_if_dead(const std::string& id) {
+    const auto* pod = find(id);
+    if (pod == nullptr) return;
+    on_worker([this, record = pod->kernel.record] { return engine_.alive(record); },
+              [this, ifindex = pod->kernel.record.host_ifindex](const Result<bool>& alive) {
+                  if (alive && !*alive) device_deleted(ifindex);
+              });
 }
 
 void Registry::drop_dead() {
-    for (const auto& [id, pod] : pods_) {
-        auto ask = [this, record = pod.kernel.record]() -> Result<bool> { return engine_.alive(record); };
-        on_worker(std::move(ask), [this, ifindex = pod.kernel.record.host_ifindex](const Result<bool>& alive) {
-            if (alive && !*alive) device_deleted(ifindex);
-        });
-    }
+    for (const auto& [id, pod] : pods_) drop_if_dead(id);
 }
 
 void Registry::add(Pod pod) {

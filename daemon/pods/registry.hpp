@@ -44,7 +44,8 @@ public:
     // Every `done` is called exactly once, on the core thread, possibly before the call returns.
     // Calls for one attachment take effect in the order in which they were made.
 
-    // already_exists for an attachment whose devices live; a dead one of that name is replaced.
+    // already_exists if this very interface is attached, under this name or another; an attachment of the
+    // same name to another interface is replaced.
     void attach(AttachRequest request, UniqueFd netns, AttachDone done);
     // Unknown attachments are success.
     void detach(const std::string& id, Done done);
@@ -71,6 +72,8 @@ private:
     void run_next(const std::string& id);
 
     void attach_now(const std::string& id, AttachRequest request, UniqueFd netns, AttachDone done);
+    void detach_now(const std::string& id, const Done& done, const std::function<void()>& finish);
+    void drop_if_dead(const std::string& id);
     void change_now(const std::string& id, const Override& changes, Done done);
     void add(Pod pod);
     void drop(const std::string& id);

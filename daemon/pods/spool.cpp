@@ -4,6 +4,7 @@
 #include <sys/inotify.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "daemon/datapath/netns.hpp"
 #include "daemon/pods/attachment_id.hpp"
@@ -19,9 +20,17 @@ using Code = Error::Code;
 constexpr std::size_t max_request_bytes = 1 << 20;
 constexpr std::uint64_t retry_period_usec = 10 * EventLoop::second_usec;
 
-bool is_tombstone(const std::string& text) {
+// The attachment that a tombstone names; nothing if the file is no tombstone.
+std::optional<std::string> buried(const std::string& text) {
     const auto object = nlohmann::json::parse(text, nullptr, false);
-    return object.is_object() && object.value("Tombstone", false);
+    const auto text_of = [&](const char* key) {
+        const auto it = object.find(key);
+        return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+    };
+    if (!object.is_object()) return std::nullopt;
+    const auto mark = object.find("Tombstone");
+    if (mark == object.end() || *mark != true) return std::nullopt;
+    return attachment_id(text_of("ContainerId"), text_of("InterfaceName"));
 }
 
 // Trying again cannot help: the pod is gone, or the request was never right.
@@ -65,17 +74,14 @@ void Spool::apply(const std::string& name) {
     const auto path = concat(directory_, "/", name);
     const auto text = files::read(path, max_request_bytes);
     if (!text) {
-        // Taken back by the shim between listing and reading, or unreadable for ever.
+        // not_found: the shim took it back between listing and reading.
+        if (text.error().code != Code::not_found) return finished(name, text.error());
         applying_.erase(name);
-        if (text.error().code != Code::not_found) log::warning(concat("spool: ", text.error().what));
         return;
     }
+    if (const auto id = buried(*text))
+        return registry_.detach(*id, [this, name](const Result<void>& r) { finished(name, r); });
     auto request = request_from_json(*text);
-    if (is_tombstone(*text)) {
-        const auto object = nlohmann::json::parse(*text, nullptr, false);
-        const auto id = attachment_id(object.value("ContainerId", ""), object.value("InterfaceName", ""));
-        return registry_.detach(id, [this, name](const Result<void>& r) { finished(name, r); });
-    }
     if (!request) return finished(name, request.error());
     auto netns = datapath::open_netns(request->netns_path);
     if (!netns) return finished(name, netns.error());

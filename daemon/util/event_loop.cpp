@@ -32,14 +32,18 @@ EventLoop::EventLoop() : wakeup_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     for (const int signal : {SIGTERM, SIGINT})
         check(sd_event_add_signal(event_, nullptr, signal, nullptr, nullptr), "sd_event_add_signal");
     check(sd_event_set_watchdog(event_, 1), "sd_event_set_watchdog");
-    on_readable(wakeup_.get(), "posted task", [this] { run_posted(); });
+    on_readable(wakeup_.get(), "posted task", [this] { drain(); });
 }
 
 EventLoop::~EventLoop() { sd_event_unref(event_); }
 
-void EventLoop::run() { check(sd_event_loop(event_), "sd_event_loop"); }
+int EventLoop::run() {
+    const int status = sd_event_loop(event_);
+    check(status, "sd_event_loop");
+    return status;
+}
 
-void EventLoop::stop() { sd_event_exit(event_, 0); }
+void EventLoop::stop(int status) { sd_event_exit(event_, status); }
 
 void EventLoop::post(Task task) {
     {
@@ -51,7 +55,7 @@ void EventLoop::post(Task task) {
     [[maybe_unused]] const auto written = ::write(wakeup_.get(), &one, sizeof one);
 }
 
-void EventLoop::run_posted() {
+bool EventLoop::drain() {
     std::uint64_t count = 0;
     [[maybe_unused]] const auto got = ::read(wakeup_.get(), &count, sizeof count);
     std::deque<Task> tasks;
@@ -60,6 +64,7 @@ void EventLoop::run_posted() {
         tasks.swap(posted_);
     }
     for (const auto& task : tasks) guarded("posted task", task);
+    return !tasks.empty();
 }
 
 void EventLoop::on_readable(int fd, std::string name, Task ready) {

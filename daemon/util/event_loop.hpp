@@ -31,8 +31,11 @@ public:
 
     // Runs until stop(); SIGTERM and SIGINT stop it too. Feeds systemd's watchdog
     // from this loop, so that it starves when the core thread hangs.
-    void run();
-    void stop();
+    // Returns the status given to stop(); 0 after a signal.
+    int run();
+    void stop(int status = 0);
+    // Runs what is posted without waiting for more; false if there was nothing. For the time after run().
+    bool drain();
 
     // Any thread. The task runs on the core thread; its exceptions are logged.
     void post(Task task);
@@ -52,7 +55,6 @@ private:
         std::uint64_t period_usec = 0;
     };
     Handler& keep(std::string name, Task task, std::uint64_t period_usec = 0);
-    void run_posted();
     static void guarded(const std::string& name, const Task& task) noexcept;
 
     sd_event* event_ = nullptr;

@@ -29,16 +29,24 @@ void Worker::post(std::function<void()> task) {
     wake_.notify_one();
 }
 
+void Worker::wait_idle() {
+    std::unique_lock lock(mutex_);
+    idle_.wait(lock, [this] { return tasks_.empty() && !busy_; });
+}
+
 void Worker::run() {
     pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
     for (;;) {
         std::function<void()> task;
         {
             std::unique_lock lock(mutex_);
+            busy_ = false;
+            if (tasks_.empty()) idle_.notify_all();
             wake_.wait(lock, [this] { return stop_ || !tasks_.empty(); });
             if (tasks_.empty()) return;
             task = std::move(tasks_.front());
             tasks_.pop_front();
+            busy_ = true;
         }
         try {
             task();

@@ -22,6 +22,8 @@ public:
 
     // Any thread. Exceptions of the task are logged.
     void post(std::function<void()> task);
+    // Blocks until everything posted so far, and what it posted here in turn, is done.
+    void wait_idle();
 
 private:
     void run();
@@ -30,6 +32,8 @@ private:
     std::mutex mutex_;
     std::condition_variable wake_;
     std::deque<std::function<void()>> tasks_;
+    std::condition_variable idle_;
+    bool busy_ = false;
     bool stop_ = false;
     std::thread thread_;
 };
