@@ -148,6 +148,7 @@ TEST_P(HeavyFlow, PolicedPacketsPassWhileTheBucketLasts) {
     limit(Shaper::police);
     make_all_heavy();
     config().burst_ns = 100 * second;
+    config().horizon_tcp_ns = config().horizon_other_ns = 100 * second;  // which do not apply
     const auto verdict = [&](std::uint64_t credit) {
         state().total_clock_ns = monotonic_ns() - credit;
         return limiter().run(udp_packet(), {.priority = 7, .tstamp = 123});
@@ -233,9 +234,10 @@ TEST_P(Marks, NothingInPolicing) {
 }
 
 TEST_P(Marks, NothingBehindAVlanTagInTheData) {
-    // the kernel's helper would write where the IP header is without the tag
-    const Packet tagged = eth / vlan(5) / ip4("10.0.0.1", "10.0.0.2", {.ecn = 2}) / udp() / payload(100);
-    const Packet tagged6 = eth / vlan(5) / ip6("fd00::1", "fd00::2", {.ecn = 2}) / udp() / payload(100);
+    // The kernel's helper would write where the IP header is without the tag: into this tag, whose bits look
+    // ECN-capable there.
+    const Packet tagged = eth / vlan(0x25) / ip4("10.0.0.1", "10.0.0.2", {.ecn = 2}) / udp() / payload(100);
+    const Packet tagged6 = eth / vlan(0x25) / ip6("fd00::1", "fd00::2", {.ecn = 2}) / udp() / payload(100);
     EXPECT_EQ(limiter().run(tagged).data, tagged.bytes());
     EXPECT_EQ(limiter().run(tagged6).data, tagged6.bytes());
     EXPECT_EQ(limiter().counters().marked_packets, 0U);
