@@ -22,8 +22,8 @@ struct Envelope {
 
 // natra's own keys.
 struct Policy {
-    bool fail_open = true;        // failurePolicy: "open" or "closed"
-    bool runtime_bursts = false;  // burstPolicy: "default" or "runtime"
+    bool fail_open = true;                    // failurePolicy: "open" or "closed"
+    bool runtime_bursts = false;              // burstPolicy: "default" or "runtime"
     std::chrono::milliseconds timeout{2000};  // timeoutMs: 1 to 60000; all that a verb waits for natrad
 };
 

@@ -18,10 +18,8 @@ std::string one_line(std::string text) {
 }
 
 void to_journal(std::string message, log::Level level, const Environment& environment) {
-    std::vector<std::string> fields = {"MESSAGE=" + std::move(message),
-                                       concat("PRIORITY=", static_cast<int>(level)),
-                                       "SYSLOG_IDENTIFIER=natra",
-                                       "NATRA_CONTAINER_ID=" + environment.container_id,
+    std::vector<std::string> fields = {"MESSAGE=" + std::move(message), concat("PRIORITY=", static_cast<int>(level)),
+                                       "SYSLOG_IDENTIFIER=natra", "NATRA_CONTAINER_ID=" + environment.container_id,
                                        "NATRA_INTERFACE=" + environment.interface};
     if (!environment.pod_namespace.empty()) fields.push_back("NATRA_NAMESPACE=" + environment.pod_namespace);
     if (!environment.pod_name.empty()) fields.push_back("NATRA_POD=" + environment.pod_name);

@@ -57,9 +57,8 @@ CniResult<void> check_interface(const std::string& name) {
 
 // "K=V;K=V". Pairs that are not ours may look like anything.
 void read_arguments(std::string_view text, Environment& out) {
-    const std::pair<std::string_view, std::string*> known[] = {{"K8S_POD_NAMESPACE", &out.pod_namespace},
-                                                               {"K8S_POD_NAME", &out.pod_name},
-                                                               {"K8S_POD_UID", &out.pod_uid}};
+    const std::pair<std::string_view, std::string*> known[] = {
+        {"K8S_POD_NAMESPACE", &out.pod_namespace}, {"K8S_POD_NAME", &out.pod_name}, {"K8S_POD_UID", &out.pod_uid}};
     while (!text.empty()) {
         const auto pair = text.substr(0, text.find(';'));
         text.remove_prefix(std::min(text.size(), pair.size() + 1));

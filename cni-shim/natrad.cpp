@@ -117,9 +117,8 @@ int append_request(sd_bus_message* message, int netns, const Request& request) {
           {.text = [&](const char* name,
                        const std::string& value) { keep(append_variant(message, name, "s", value.c_str())); },
            .number = [&](const char* name, std::uint64_t value) { keep(append_variant(message, name, "t", &value)); },
-           .list = [&](const char* name, const std::vector<std::string>& value) {
-               keep(append_list(message, name, value));
-           }});
+           .list = [&](const char* name,
+                       const std::vector<std::string>& value) { keep(append_list(message, name, value)); }});
     return r < 0 ? r : sd_bus_message_close_container(message);
 }
 

@@ -28,8 +28,8 @@ Result<UniqueFd> open_netns(const std::string& path) {
 bool is_own_netns(const std::string& path) {
     struct stat given {};
     struct stat own {};
-    return ::stat(path.c_str(), &given) == 0 && ::stat("/proc/self/ns/net", &own) == 0 &&
-           given.st_dev == own.st_dev && given.st_ino == own.st_ino;
+    return ::stat(path.c_str(), &given) == 0 && ::stat("/proc/self/ns/net", &own) == 0 && given.st_dev == own.st_dev &&
+           given.st_ino == own.st_ino;
 }
 
 }  // namespace natra::shim

@@ -23,11 +23,13 @@ Request make_request(const Environment& environment, const Envelope& envelope, c
 }
 
 void visit(const Request& request, const FieldVisitor& visitor) {
-    const std::pair<const char*, const std::string*> texts[] = {
-        {"ContainerId", &request.container_id},   {"InterfaceName", &request.interface},
-        {"Network", &request.network},            {"NetnsPath", &request.netns_path},
-        {"PodNamespace", &request.pod_namespace}, {"PodName", &request.pod_name},
-        {"PodUid", &request.pod_uid}};
+    const std::pair<const char*, const std::string*> texts[] = {{"ContainerId", &request.container_id},
+                                                                {"InterfaceName", &request.interface},
+                                                                {"Network", &request.network},
+                                                                {"NetnsPath", &request.netns_path},
+                                                                {"PodNamespace", &request.pod_namespace},
+                                                                {"PodName", &request.pod_name},
+                                                                {"PodUid", &request.pod_uid}};
     for (const auto& [name, value] : texts)
         if (!value->empty()) visitor.text(name, *value);
     struct Direction {

@@ -52,8 +52,7 @@ CniResult<Target> make_target(const Environment& environment, const Envelope& en
     if (!netns) return CniError{CniCode::internal, netns.error().what, ""};
     auto names = host_interfaces(*task.previous);
     if (!names) return names.error();
-    return Target{*std::move(netns),
-                  make_request(environment, envelope, task.policy, task.limits, *std::move(names))};
+    return Target{*std::move(netns), make_request(environment, envelope, task.policy, task.limits, *std::move(names))};
 }
 
 void warn_if_failed(const Result<void>& result, const Environment& environment, std::string_view what) {
@@ -153,12 +152,12 @@ CniResult<std::string> run(const Environment& environment, std::string_view inpu
     if (!envelope) return envelope.error();
     if (auto r = check_version(environment.verb, envelope->version); !r) return r.error();
     switch (environment.verb) {
-        case Verb::add: return add(environment, *envelope, spool);
-        case Verb::check: return check(environment, *envelope, spool);
-        case Verb::del: return del(environment, *envelope, spool);
-        case Verb::status: return status(*envelope);
-        case Verb::gc: return collect_garbage(*envelope);
-        case Verb::version: break;
+    case Verb::add: return add(environment, *envelope, spool);
+    case Verb::check: return check(environment, *envelope, spool);
+    case Verb::del: return del(environment, *envelope, spool);
+    case Verb::status: return status(*envelope);
+    case Verb::gc: return collect_garbage(*envelope);
+    case Verb::version: break;
     }
     return version_reply();
 }

@@ -38,10 +38,10 @@ struct Gate {
 
 std::optional<Gate> gate_of(Verb verb) {
     switch (verb) {
-        case Verb::check: return Gate{"CHECK", {0, 4, 0}};
-        case Verb::gc: return Gate{"GC", {1, 1, 0}};
-        case Verb::status: return Gate{"STATUS", {1, 1, 0}};
-        default: return std::nullopt;
+    case Verb::check: return Gate{"CHECK", {0, 4, 0}};
+    case Verb::gc: return Gate{"GC", {1, 1, 0}};
+    case Verb::status: return Gate{"STATUS", {1, 1, 0}};
+    default: return std::nullopt;
     }
 }
 

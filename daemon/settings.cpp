@@ -26,8 +26,10 @@ Result<Settings> settings_from_environment() {
         return fail(Error::Code::invalid_argument, "NATRA_SHAPER: \"", shaper, "\" is none of auto, edt, htb, police");
 
     const auto mode = variable("NATRA_ATTACH_MODE", "auto");
-    if (mode == "tcx") out.engine.attach_mode = datapath::AttachMode::tcx;
-    else if (mode == "clsact") out.engine.attach_mode = datapath::AttachMode::clsact;
+    if (mode == "tcx")
+        out.engine.attach_mode = datapath::AttachMode::tcx;
+    else if (mode == "clsact")
+        out.engine.attach_mode = datapath::AttachMode::clsact;
     else if (mode != "auto")
         return fail(Error::Code::invalid_argument, "NATRA_ATTACH_MODE: \"", mode, "\" is none of auto, tcx, clsact");
     return out;

@@ -39,8 +39,10 @@ void AttachmentObject::SetLimits(sdbus::Result<>&& result, Dictionary limits) {
         auto changes = override_from(limits);
         if (!changes) return reply->send_error(changes.error());
         registry_.set_limits(id_, *changes, [reply](const Result<void>& r) {
-            if (r) reply->send();
-            else reply->send_error(r.error());
+            if (r)
+                reply->send();
+            else
+                reply->send_error(r.error());
         });
     });
 }
@@ -50,8 +52,10 @@ void AttachmentObject::ResetLimits(sdbus::Result<>&& result) {
         require_root(getObject(), "ResetLimits");
         auto reply = share_reply(std::move(result));
         registry_.reset_limits(id_, [reply](const Result<void>& r) {
-            if (r) reply->send();
-            else reply->send_error(r.error());
+            if (r)
+                reply->send();
+            else
+                reply->send_error(r.error());
         });
     });
 }

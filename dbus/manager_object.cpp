@@ -21,8 +21,10 @@ void ManagerObject::Attach(sdbus::Result<sdbus::ObjectPath>&& result, sdbus::Uni
         auto parsed = request_from(request);
         if (!parsed) return reply->send_error(parsed.error());
         registry_.attach(*std::move(parsed), UniqueFd(netns.release()), [reply](Result<std::string> id) {
-            if (id) reply->send(compat::path(attachment_path(*id)));
-            else reply->send_error(id.error());
+            if (id)
+                reply->send(compat::path(attachment_path(*id)));
+            else
+                reply->send_error(id.error());
         });
     });
 }
@@ -32,8 +34,10 @@ void ManagerObject::Detach(sdbus::Result<>&& result, std::string container_id, s
         require_root(getObject(), "Detach");
         auto reply = share_reply(std::move(result));
         registry_.detach(pods::attachment_id(container_id, interface_name), [reply](const Result<void>& r) {
-            if (r) reply->send();
-            else reply->send_error(r.error());
+            if (r)
+                reply->send();
+            else
+                reply->send_error(r.error());
         });
     });
 }
@@ -45,8 +49,10 @@ void ManagerObject::Check(sdbus::Result<>&& result, sdbus::UnixFd netns, Diction
         auto parsed = request_from(request);
         if (!parsed) return reply->send_error(parsed.error());
         registry_.check(*std::move(parsed), UniqueFd(netns.release()), [reply](const Result<void>& r) {
-            if (r) reply->send();
-            else reply->send_error(r.error());
+            if (r)
+                reply->send();
+            else
+                reply->send_error(r.error());
         });
     });
 }

@@ -15,7 +15,9 @@ namespace natra::dbus::compat {
 inline sdbus::Error error(const std::string& name, std::string message) {
     return sdbus::Error(sdbus::Error::Name(name), std::move(message));
 }
-inline void request_name(sdbus::IConnection& bus, const std::string& name) { bus.requestName(sdbus::ServiceName(name)); }
+inline void request_name(sdbus::IConnection& bus, const std::string& name) {
+    bus.requestName(sdbus::ServiceName(name));
+}
 inline sdbus::ObjectPath path(const std::string& text) { return sdbus::ObjectPath(text); }
 inline uid_t sender_euid(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage().getCredsEuid(); }
 inline bool process(sdbus::IConnection& bus) { return bus.processPendingEvent(); }

@@ -19,9 +19,7 @@ template <class Body> void tolerate(const std::string& id, Body body) {
 }  // namespace
 
 Service::Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine)
-    : bus_(sdbus::createSystemBusConnection()),
-      pump_(core, *bus_),
-      registry_(registry),
+    : bus_(sdbus::createSystemBusConnection()), pump_(core, *bus_), registry_(registry),
       manager_(std::make_unique<ManagerObject>(*bus_, registry, engine)) {
     registry_.set_observer(this);
 }

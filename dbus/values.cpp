@@ -63,12 +63,12 @@ std::string protocol(std::uint8_t number, std::uint16_t ethertype) {
         return text;
     }
     switch (number) {
-        case IPPROTO_TCP: return "tcp";
-        case IPPROTO_UDP: return "udp";
-        case IPPROTO_SCTP: return "sctp";
-        case IPPROTO_ICMP: return "icmp";
-        case IPPROTO_ICMPV6: return "icmpv6";
-        default: return std::to_string(number);
+    case IPPROTO_TCP: return "tcp";
+    case IPPROTO_UDP: return "udp";
+    case IPPROTO_SCTP: return "sctp";
+    case IPPROTO_ICMP: return "icmp";
+    case IPPROTO_ICMPV6: return "icmpv6";
+    default: return std::to_string(number);
     }
 }
 
@@ -117,17 +117,17 @@ Result<pods::AttachRequest> request_from(const Dictionary& request) {
     pods::AttachRequest out;
     std::string burst_policy = "default";
     const std::pair<const char*, std::string*> texts[] = {
-        {"ContainerId", &out.container_id},   {"InterfaceName", &out.interface_name},
-        {"Network", &out.network},            {"NetnsPath", &out.netns_path},
-        {"PodNamespace", &out.pod_namespace}, {"PodName", &out.pod_name},
-        {"PodUid", &out.pod_uid},             {"BurstPolicy", &burst_policy}};
+        {"ContainerId", &out.container_id}, {"InterfaceName", &out.interface_name}, {"Network", &out.network},
+        {"NetnsPath", &out.netns_path},     {"PodNamespace", &out.pod_namespace},   {"PodName", &out.pod_name},
+        {"PodUid", &out.pod_uid},           {"BurstPolicy", &burst_policy}};
     for (const auto& [key, value] : texts)
         if (auto r = read(request, key, *value); !r) return r.error();
     if (auto r = read(request, "HostInterfaces", out.host_interfaces); !r) return r.error();
     if (auto r = read_limit(request, "Ingress", out.limits.ingress); !r) return r.error();
     if (auto r = read_limit(request, "Egress", out.limits.egress); !r) return r.error();
     if (burst_policy != "default" && burst_policy != "runtime")
-        return fail(Code::invalid_argument, "BurstPolicy: \"", burst_policy, "\" is neither \"default\" nor \"runtime\"");
+        return fail(Code::invalid_argument, "BurstPolicy: \"", burst_policy,
+                    "\" is neither \"default\" nor \"runtime\"");
     out.honour_filler_bursts = burst_policy == "runtime";
     return out;
 }
@@ -135,7 +135,8 @@ Result<pods::AttachRequest> request_from(const Dictionary& request) {
 Result<pods::Override> override_from(const Dictionary& limits) {
     for (const auto& [key, value] : limits)
         if (key != "IngressRate" && key != "IngressBurst" && key != "EgressRate" && key != "EgressBurst")
-            return fail(Code::invalid_argument, key, ": unknown limit; known are IngressRate, IngressBurst, EgressRate, EgressBurst");
+            return fail(Code::invalid_argument, key,
+                        ": unknown limit; known are IngressRate, IngressBurst, EgressRate, EgressBurst");
     pods::Override out;
     if (auto r = read(limits, "IngressRate", out.ingress.rate_bps); !r) return r.error();
     if (auto r = read(limits, "IngressBurst", out.ingress.burst_bits); !r) return r.error();
@@ -148,11 +149,16 @@ Result<pods::Override> override_from(const Dictionary& limits) {
 std::map<std::string, std::uint64_t> counters_of(const datapath::Instance* instance) {
     if (instance == nullptr) return {};
     const auto c = instance->counters();
-    return {{"FastPackets", c.fast_packets},       {"FastBytes", c.fast_bytes},
-            {"PacedPackets", c.paced_packets},     {"PacedBytes", c.paced_bytes},
-            {"MarkedPackets", c.marked_packets},   {"MarkedBytes", c.marked_bytes},
-            {"DroppedPackets", c.dropped_packets}, {"DroppedBytes", c.dropped_bytes},
-            {"SpilledPackets", c.spilled_packets}, {"SpilledBytes", c.spilled_bytes},
+    return {{"FastPackets", c.fast_packets},
+            {"FastBytes", c.fast_bytes},
+            {"PacedPackets", c.paced_packets},
+            {"PacedBytes", c.paced_bytes},
+            {"MarkedPackets", c.marked_packets},
+            {"MarkedBytes", c.marked_bytes},
+            {"DroppedPackets", c.dropped_packets},
+            {"DroppedBytes", c.dropped_bytes},
+            {"SpilledPackets", c.spilled_packets},
+            {"SpilledBytes", c.spilled_bytes},
             {"HeavyTableMisses", instance->heavy_table_misses()},
             {"UnparsedPackets", instance->unparsed_packets()}};
 }
@@ -176,15 +182,15 @@ std::vector<Dictionary> flows_of(const datapath::Instance* instance, std::uint32
 sdbus::Error to_bus_error(const Error& error) {
     const auto name = [&]() -> const char* {
         switch (error.code) {
-            case Code::invalid_argument: return "InvalidArgument";
-            case Code::not_found: return "NotFound";
-            case Code::already_exists: return "AlreadyExists";
-            case Code::unsupported: return "Unsupported";
-            case Code::no_device: return "NoDevice";
-            case Code::mismatch: return "Mismatch";
-            case Code::unavailable: return "Unavailable";
-            case Code::kernel: return "Kernel";
-            case Code::internal: return "Internal";
+        case Code::invalid_argument: return "InvalidArgument";
+        case Code::not_found: return "NotFound";
+        case Code::already_exists: return "AlreadyExists";
+        case Code::unsupported: return "Unsupported";
+        case Code::no_device: return "NoDevice";
+        case Code::mismatch: return "Mismatch";
+        case Code::unavailable: return "Unavailable";
+        case Code::kernel: return "Kernel";
+        case Code::internal: return "Internal";
         }
         return "Internal";
     };

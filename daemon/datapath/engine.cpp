@@ -46,9 +46,7 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineSettings settings) {
 }
 
 Engine::Engine(EngineSettings settings, Netlink host, Features features)
-    : settings_(std::move(settings)),
-      host_(std::move(host)),
-      features_(std::move(features)),
+    : settings_(std::move(settings)), host_(std::move(host)), features_(std::move(features)),
       pool_(settings_.pool_size) {}
 
 Result<Attached> Engine::attach(const AttachSpec& spec) {
@@ -159,11 +157,8 @@ Result<void> Engine::start_with(Attached& attached, Direction direction, const R
         return hook.error();
     }
     hook->record.made_clsact = hook->record.made_clsact || (clsact_is_ours && hook->record.kind == HookKind::clsact);
-    record.of(direction) = ShapingRecord{.rate = rate,
-                                         .shaper = shaper,
-                                         .pod_side = pod_side,
-                                         .hook = hook->record,
-                                         .reason = std::move(hook->reason)};
+    record.of(direction) = ShapingRecord{
+        .rate = rate, .shaper = shaper, .pod_side = pod_side, .hook = hook->record, .reason = std::move(hook->reason)};
     attached.instance(direction) = std::make_shared<Instance>(*std::move(instance));
     return {};
 }
@@ -178,8 +173,7 @@ Result<void> Engine::stop(Attached& attached, Direction direction, PodSide* pod)
     if (!shaping.pod_side || pod != nullptr) {
         const auto where = point(record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
         const auto& other = record.of(direction == Direction::ingress ? Direction::egress : Direction::ingress);
-        const bool keep_clsact =
-            other && other->pod_side == shaping.pod_side && other->hook.kind == HookKind::clsact;
+        const bool keep_clsact = other && other->pod_side == shaping.pod_side && other->hook.kind == HookKind::clsact;
         note(detach_hook(where, shaping.hook, keep_clsact));
         note(remove_shaper_qdisc(where.netlink, where.ifindex, shaping.shaper));
     }
@@ -257,8 +251,7 @@ Result<void> Engine::detach(const Attached& attached) {
 Result<Attached> Engine::adopt(const AttachmentRecord& recorded) {
     const auto living = alive(recorded);
     if (!living) return living.error();
-    if (!*living)
-        return fail(Code::no_device, recorded.host_device, " (ifindex ", recorded.host_ifindex, ") is gone");
+    if (!*living) return fail(Code::no_device, recorded.host_device, " (ifindex ", recorded.host_ifindex, ") is gone");
     Attached attached{.record = recorded};
     std::optional<PodSide> pod;
     if (auto entered = enter(recorded)) pod.emplace(*std::move(entered));
@@ -331,8 +324,7 @@ void Engine::remove_pins(const std::string& id) {
 
 void Engine::remove_direction_pins(const std::string& id, Direction direction) {
     for (const char* const what : {"_link", "_prog", "_state"})
-        if (auto r = files::remove(concat(pins(id), "/", to_string(direction), what)); !r)
-            log::warning(r.error().what);
+        if (auto r = files::remove(concat(pins(id), "/", to_string(direction), what)); !r) log::warning(r.error().what);
 }
 
 Result<Engine::PodSide> Engine::enter(int netns_fd) {
@@ -353,8 +345,7 @@ Result<Engine::PodSide> Engine::enter(const AttachmentRecord& record) {
     if (!fd) return fd.error();
     const auto id = netns_id(fd->get());
     if (!id) return id.error();
-    if (*id != record.netns)
-        return fail(Code::no_device, record.netns_path, " is another network namespace now");
+    if (*id != record.netns) return fail(Code::no_device, record.netns_path, " is another network namespace now");
     return enter(fd->get());
 }
 

@@ -23,15 +23,15 @@ struct EngineSettings {
     std::string pin_root = "/sys/fs/bpf/natra";
     std::optional<Shaper> shaper;  // forced; else the best that the kernel and the device offer
     AttachMode attach_mode = AttachMode::automatic;
-    std::size_t pool_size = 32;    // 16 pods with both directions, 1.4 MB
+    std::size_t pool_size = 32;  // 16 pods with both directions, 1.4 MB
 };
 
 struct AttachSpec {
-    std::string id;                             // names the pins: [A-Za-z0-9_], unique among attachments
-    int netns_fd = -1;                          // the pod's network namespace
-    std::string netns_path;                     // where to find it later; may be empty
-    std::string device;                         // inside the namespace
-    std::vector<std::string> host_devices;      // if not empty, the veth's peer must be among them
+    std::string id;                         // names the pins: [A-Za-z0-9_], unique among attachments
+    int netns_fd = -1;                      // the pod's network namespace
+    std::string netns_path;                 // where to find it later; may be empty
+    std::string device;                     // inside the namespace
+    std::vector<std::string> host_devices;  // if not empty, the veth's peer must be among them
     Rates rates;
 };
 
@@ -79,8 +79,7 @@ private:
     Result<void> stop(Attached& attached, Direction direction, PodSide* pod);
     Result<void> retune(Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
     bool needs_pod_side(const AttachmentRecord& record, Direction direction, const std::optional<Rate>& rate) const;
-    Result<void> set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate,
-                               PodSide* pod);
+    Result<void> set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate, PodSide* pod);
     Result<void> adopt_direction(Attached& attached, Direction direction, PodSide* pod);
     void remove_direction_pins(const std::string& id, Direction direction);
     Result<void> verify(const Attached& attached, Direction direction, PodSide* pod);

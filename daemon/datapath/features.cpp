@@ -38,8 +38,9 @@ void probe_here(Features& out) {
     out.tcx = has_tcx();
     out.fq = static_cast<bool>(netlink->add_fq(loopback, {}));
     if (out.fq) (void)netlink->delete_root(loopback, fq_handle);
-    out.htb = static_cast<bool>(
-        netlink->add_htb(loopback, {.rate_bps = 1'000'000, .burst_ns = 1'000'000, .small_burst_ns = 1'000'000, .leaf_limit_bytes = 1 << 20}));
+    out.htb = static_cast<bool>(netlink->add_htb(
+        loopback,
+        {.rate_bps = 1'000'000, .burst_ns = 1'000'000, .small_burst_ns = 1'000'000, .leaf_limit_bytes = 1 << 20}));
 }
 
 }  // namespace

@@ -82,7 +82,8 @@ bool drop_leftovers(const HookPoint& point) {
 }
 
 Result<AttachedHook> attach_clsact(const HookPoint& point, int prog_fd, bool made, std::string reason) {
-    auto filter = point.netlink.add_bpf_filter(point.ifindex, clsact_parent(point), filter_priority, prog_fd, filter_name);
+    auto filter =
+        point.netlink.add_bpf_filter(point.ifindex, clsact_parent(point), filter_priority, prog_fd, filter_name);
     // Another kind of classifier owns that priority: let the kernel choose one.
     if (!filter && (filter.error().sys == EEXIST || filter.error().sys == EINVAL))
         filter = point.netlink.add_bpf_filter(point.ifindex, clsact_parent(point), 0, prog_fd, filter_name);

@@ -12,9 +12,9 @@ namespace natra::datapath {
 
 // One hook of one device, with the means to reach it.
 struct HookPoint {
-    Netlink& netlink;      // opened in the device's namespace
-    NetnsWorker& worker;   // tcx calls must be made from inside it
-    int netns_fd = -1;     // -1: the host's
+    Netlink& netlink;     // opened in the device's namespace
+    NetnsWorker& worker;  // tcx calls must be made from inside it
+    int netns_fd = -1;    // -1: the host's
     int ifindex = 0;
     std::string device;
     bool device_egress = true;
@@ -22,7 +22,6 @@ struct HookPoint {
 };
 
 enum class AttachMode : std::uint8_t { automatic, tcx, clsact };
-
 
 // The rule: tcx where others' classifiers sit, since it runs before them; clsact
 // where the hook is ours alone, since attaching tcx waits for an RCU grace period

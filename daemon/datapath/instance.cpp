@@ -128,8 +128,7 @@ Result<void> Instance::map_state() {
     if (info.value_size < sizeof(natra_state))
         return fail(Code::unsupported, "BPF state of ", info.value_size, " bytes, this natrad wants ",
                     sizeof(natra_state));
-    void* const pages =
-        ::mmap(nullptr, sizeof(natra_state), PROT_READ | PROT_WRITE, MAP_SHARED, map_.get(), 0);
+    void* const pages = ::mmap(nullptr, sizeof(natra_state), PROT_READ | PROT_WRITE, MAP_SHARED, map_.get(), 0);
     if (pages == MAP_FAILED) return fail_errno(Code::kernel, errno, "map BPF state");
     state_.reset(static_cast<natra_state*>(pages));
     return {};

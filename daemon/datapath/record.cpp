@@ -14,9 +14,9 @@ std::string_view to_string(Direction direction) { return direction == Direction:
 
 std::string_view to_string(Shaper shaper) {
     switch (shaper) {
-        case Shaper::edt: return "edt";
-        case Shaper::htb: return "htb";
-        case Shaper::police: return "police";
+    case Shaper::edt: return "edt";
+    case Shaper::htb: return "htb";
+    case Shaper::police: return "police";
     }
     return "unknown";
 }

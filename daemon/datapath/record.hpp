@@ -48,12 +48,12 @@ struct ShapingRecord {
     Shaper shaper = Shaper::police;
     bool pod_side = false;  // on the device inside the pod's namespace, else on its host-side peer
     HookRecord hook;
-    std::string reason;     // why this hook and shaper, for the operator
+    std::string reason;  // why this hook and shaper, for the operator
 };
 
 struct AttachmentRecord {
-    std::string id;            // names the pins
-    std::string netns_path;    // may be empty: then the pod's side cannot be reached later
+    std::string id;          // names the pins
+    std::string netns_path;  // may be empty: then the pod's side cannot be reached later
     NetnsId netns;
     std::string pod_device;
     int pod_ifindex = 0;
@@ -64,9 +64,7 @@ struct AttachmentRecord {
     [[nodiscard]] const std::optional<ShapingRecord>& of(Direction d) const {
         return d == Direction::ingress ? ingress : egress;
     }
-    [[nodiscard]] std::optional<ShapingRecord>& of(Direction d) {
-        return d == Direction::ingress ? ingress : egress;
-    }
+    [[nodiscard]] std::optional<ShapingRecord>& of(Direction d) { return d == Direction::ingress ? ingress : egress; }
     [[nodiscard]] Rates rates() const;
 };
 

@@ -34,7 +34,8 @@ HtbShape htb_shape(const Rate& rate, const natra_config& config) {
     const auto limit = bytes >= static_cast<double>(most) ? most : std::max(least, static_cast<std::uint64_t>(bytes));
     // An idle pod's credit is the program's to give: HTB gets as much only where the operator asked for it.
     constexpr std::uint64_t default_burst_ns = 1'000'000;
-    const auto burst_ns = rate.burst_bits == 0 ? default_burst_ns : std::max<std::uint64_t>(default_burst_ns, config.burst_ns);
+    const auto burst_ns =
+        rate.burst_bits == 0 ? default_burst_ns : std::max<std::uint64_t>(default_burst_ns, config.burst_ns);
     // What the program lets small flows run ahead, HTB must not hold back: within its own burst
     // a class sends even while the root is in debt, and the heavy class pays that back.
     const auto small_burst_ns = std::max<std::uint64_t>(burst_ns, config.small_allowance_ns);

@@ -16,11 +16,18 @@ constexpr std::uint64_t max_uint32 = std::numeric_limits<std::uint32_t>::max();
 // The maxima of 32-bit integers, taken once as bits and once as bytes, with the
 // round number above each and with what is left after a division into whole bytes.
 constexpr std::array<std::uint64_t, 11> filler_bursts = {
-    max_int32 / 8 * 8, max_int32, max_int32 + 1,     // 256 MiB: kubelet's dockershim
-    max_uint32 / 8 * 8, max_uint32, max_uint32 + 1,  // 512 MiB: containerd; Calico's 4 Gi
-    max_int32 * 8, (max_int32 + 1) * 8,              // 2 GiB
+    max_int32 / 8 * 8,
+    max_int32,
+    max_int32 + 1,  // 256 MiB: kubelet's dockershim
+    max_uint32 / 8 * 8,
+    max_uint32,
+    max_uint32 + 1,  // 512 MiB: containerd; Calico's 4 Gi
+    max_int32 * 8,
+    (max_int32 + 1) * 8,  // 2 GiB
     // 4 GiB: CRI-O; the largest that upstream takes; Calico's bound
-    (max_uint32 - 1) * 8, max_uint32 * 8 - 1, max_uint32 * 8,
+    (max_uint32 - 1) * 8,
+    max_uint32 * 8 - 1,
+    max_uint32 * 8,
 };
 
 // rate * time in bits, saturating.

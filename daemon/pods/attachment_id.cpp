@@ -6,9 +6,7 @@
 namespace natra::pods {
 namespace {
 
-bool alphanumeric(char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+bool alphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 void escape(std::string& out, std::string_view text) {
     constexpr std::string_view hex = "0123456789abcdef";
@@ -44,8 +42,9 @@ bool valid_container_id(std::string_view id) {
 
 bool valid_interface_name(std::string_view name) {
     return !name.empty() && name.size() <= 15 && name != "." && name != ".." &&
-           std::none_of(name.begin(), name.end(),
-                        [](char c) { return c == '/' || c == ':' || c == ' ' || (c >= '\t' && c <= '\r') || c == '\0'; });
+           std::none_of(name.begin(), name.end(), [](char c) {
+               return c == '/' || c == ':' || c == ' ' || (c >= '\t' && c <= '\r') || c == '\0';
+           });
 }
 
 }  // namespace natra::pods

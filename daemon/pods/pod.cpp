@@ -46,8 +46,7 @@ Result<void> validate(const AttachRequest& request) {
     if (!valid_container_id(request.container_id))
         return fail(Code::invalid_argument, "ContainerId: \"", request.container_id, "\" is not a CNI container ID");
     if (!valid_interface_name(request.interface_name))
-        return fail(Code::invalid_argument, "InterfaceName: \"", request.interface_name,
-                    "\" is not an interface name");
+        return fail(Code::invalid_argument, "InterfaceName: \"", request.interface_name, "\" is not an interface name");
     const auto& [ingress, egress] = request.limits;
     if (auto r = validate_direction("Ingress", ingress.rate_bps, ingress.burst_bits); !r) return r;
     if (auto r = validate_direction("Egress", egress.rate_bps, egress.burst_bits); !r) return r;

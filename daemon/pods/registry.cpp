@@ -191,14 +191,16 @@ void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
         if (!same(pod->request.limits.ingress, request.limits.ingress) ||
             !same(pod->request.limits.egress, request.limits.egress))
             return over(fail(Code::mismatch, "Rate doesn't match: ", id, " was attached with ingress ",
-                             pod->request.limits.ingress.rate_bps, " and egress ",
-                             pod->request.limits.egress.rate_bps, " bit/s"));
-        on_worker([this, kernel = pod->kernel, fd]() -> Result<void> {
-            const auto live = engine_.same_device(kernel.record, fd->get(), kernel.record.pod_device);
-            if (!live) return live.error();
-            if (!*live) return fail(Code::mismatch, kernel.record.id, ": another interface is in its place");
-            return engine_.check(kernel, fd->get());
-        }, over);
+                             pod->request.limits.ingress.rate_bps, " and egress ", pod->request.limits.egress.rate_bps,
+                             " bit/s"));
+        on_worker(
+            [this, kernel = pod->kernel, fd]() -> Result<void> {
+                const auto live = engine_.same_device(kernel.record, fd->get(), kernel.record.pod_device);
+                if (!live) return live.error();
+                if (!*live) return fail(Code::mismatch, kernel.record.id, ": another interface is in its place");
+                return engine_.check(kernel, fd->get());
+            },
+            over);
     });
 }
 
@@ -290,7 +292,8 @@ void Registry::adopt(std::function<void()> done) {
         return out;
     };
     on_worker(std::move(work), [this, done](Result<Adopted> adopted) {
-        if (!adopted) log::error(concat("adoption: ", adopted.error().what));
+        if (!adopted)
+            log::error(concat("adoption: ", adopted.error().what));
         else
             for (auto& [pod, kernel] : *adopted) {
                 if (!kernel) {
@@ -326,7 +329,8 @@ void Registry::device_deleted(int ifindex) {
             // By now another ADD may have put a living interface in its place.
             if (pod == nullptr || pod->kernel.record.host_ifindex != ifindex) return finish();
             log::info(concat(describe(*pod), ": ", pod->kernel.record.host_device, " is gone"));
-            detach_now(id, [](const Result<void>&) {}, finish);
+            detach_now(
+                id, [](const Result<void>&) {}, finish);
         });
 }
 

@@ -35,8 +35,8 @@ std::optional<std::string> buried(const std::string& text) {
 
 // Trying again cannot help: the pod is gone, or the request was never right.
 bool is_final(const Error& error) {
-    return error.code == Code::no_device || error.code == Code::unsupported ||
-           error.code == Code::invalid_argument || error.code == Code::already_exists;
+    return error.code == Code::no_device || error.code == Code::unsupported || error.code == Code::invalid_argument ||
+           error.code == Code::already_exists;
 }
 
 }  // namespace

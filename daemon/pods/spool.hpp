@@ -25,7 +25,7 @@ private:
     const std::string directory_;
     EventLoop& core_;
     Registry& registry_;
-    UniqueFd watch_;                // inotify
+    UniqueFd watch_;                  // inotify
     std::set<std::string> applying_;  // not to be started twice
 };
 

@@ -40,16 +40,11 @@ DirectionOverride override_from(const json& object) {
 
 json to_object(const std::optional<ShapingRecord>& shaping) {
     if (!shaping) return nullptr;
-    return {{"rate_bps", shaping->rate.rate_bps},
-            {"burst_bits", shaping->rate.burst_bits},
-            {"shaper", to_string(shaping->shaper)},
-            {"pod_side", shaping->pod_side},
-            {"hook", to_string(shaping->hook.kind)},
-            {"device_egress", shaping->hook.device_egress},
-            {"made_clsact", shaping->hook.made_clsact},
-            {"priority", shaping->hook.priority},
-            {"handle", shaping->hook.handle},
-            {"reason", shaping->reason}};
+    return {{"rate_bps", shaping->rate.rate_bps},       {"burst_bits", shaping->rate.burst_bits},
+            {"shaper", to_string(shaping->shaper)},     {"pod_side", shaping->pod_side},
+            {"hook", to_string(shaping->hook.kind)},    {"device_egress", shaping->hook.device_egress},
+            {"made_clsact", shaping->hook.made_clsact}, {"priority", shaping->hook.priority},
+            {"handle", shaping->hook.handle},           {"reason", shaping->reason}};
 }
 
 std::optional<ShapingRecord> shaping_from(const json& object) {
@@ -151,11 +146,12 @@ template <class Parse> auto parse_with(std::string_view text, Parse parse) -> Re
 }  // namespace
 
 std::string to_json(const Pod& pod) {
-    const json object{{"version", format_version},
-                      {"attached_at_usec", pod.attached_at_usec},
-                      {"request", to_object(pod.request)},
-                      {"override", {{"ingress", to_object(pod.changes.ingress)}, {"egress", to_object(pod.changes.egress)}}},
-                      {"kernel", to_object(pod.kernel.record)}};
+    const json object{
+        {"version", format_version},
+        {"attached_at_usec", pod.attached_at_usec},
+        {"request", to_object(pod.request)},
+        {"override", {{"ingress", to_object(pod.changes.ingress)}, {"egress", to_object(pod.changes.egress)}}},
+        {"kernel", to_object(pod.kernel.record)}};
     // Names come from outside: a stray byte must not make the state unwritable.
     return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }

@@ -7,15 +7,15 @@ namespace natra {
 
 std::string_view to_string(Error::Code code) {
     switch (code) {
-        case Error::Code::invalid_argument: return "invalid_argument";
-        case Error::Code::not_found: return "not_found";
-        case Error::Code::already_exists: return "already_exists";
-        case Error::Code::unsupported: return "unsupported";
-        case Error::Code::no_device: return "no_device";
-        case Error::Code::mismatch: return "mismatch";
-        case Error::Code::unavailable: return "unavailable";
-        case Error::Code::kernel: return "kernel";
-        case Error::Code::internal: return "internal";
+    case Error::Code::invalid_argument: return "invalid_argument";
+    case Error::Code::not_found: return "not_found";
+    case Error::Code::already_exists: return "already_exists";
+    case Error::Code::unsupported: return "unsupported";
+    case Error::Code::no_device: return "no_device";
+    case Error::Code::mismatch: return "mismatch";
+    case Error::Code::unavailable: return "unavailable";
+    case Error::Code::kernel: return "kernel";
+    case Error::Code::internal: return "internal";
     }
     return "unknown";
 }

@@ -35,11 +35,7 @@ namespace detail {
 inline std::string piece(std::string_view text) { return std::string(text); }
 inline std::string piece(const char* text) { return text; }
 inline std::string piece(const std::string& text) { return text; }
-template <class Number> std::string piece(Number n)
-    requires std::is_arithmetic_v<Number>
-{
-    return std::to_string(n);
-}
+template <class Number> std::string piece(Number n) requires std::is_arithmetic_v<Number> { return std::to_string(n); }
 }  // namespace detail
 
 // Joins strings and numbers: concat("ifindex ", 7).

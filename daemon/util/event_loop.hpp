@@ -59,7 +59,7 @@ private:
 
     sd_event* event_ = nullptr;
     UniqueFd wakeup_;
-    std::mutex mutex_;        // guards posted_
+    std::mutex mutex_;  // guards posted_
     std::deque<Task> posted_;
     std::list<Handler> handlers_;
 };

@@ -61,8 +61,7 @@ Result<void> remove(const std::string& path) {
 Result<void> make_directory(const std::string& path) {
     for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
         const auto part = path.substr(0, end);
-        if (::mkdir(part.c_str(), 0700) < 0 && errno != EEXIST)
-            return fail_errno(Code::kernel, errno, "mkdir ", part);
+        if (::mkdir(part.c_str(), 0700) < 0 && errno != EEXIST) return fail_errno(Code::kernel, errno, "mkdir ", part);
         if (end == std::string::npos) return {};
     }
 }

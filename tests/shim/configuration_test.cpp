@@ -31,8 +31,8 @@ TEST(Envelope, RejectsWhatIsNoConfiguration) {
         {R"({"name": "n",})", decoding, "error unmarshall network config: parse error", ""},
         {R"({"name": "n", "a": NaN})", decoding, "error unmarshall network config: parse error", ""},
         {"{\"name\": \"\xff\"}", decoding, "error unmarshall network config: parse error", ""},
-        {std::string("{\"name\": \"n\"}\0", 14), decoding,
-         "error unmarshall network config: parse error: a NUL byte", ""},
+        {std::string("{\"name\": \"n\"}\0", 14), decoding, "error unmarshall network config: parse error: a NUL byte",
+         ""},
         {std::string("{\"name\": \"n\"}\0x", 15), decoding, "error unmarshall network config: parse error", ""},
         {"[]", decoding, "error unmarshall network config: the configuration: expected an object, got an array", ""},
         {"null", decoding, "error unmarshall network config: the configuration: expected an object, got null", ""},
@@ -47,8 +47,7 @@ TEST(Envelope, RejectsWhatIsNoConfiguration) {
         {R"({"name": null})", invalid, "missing network name", ""},
         {R"({"name": "1234%%%"})", invalid, "invalid characters found in network name", "1234%%%"},
         {R"({"name": "a/../b"})", invalid, "invalid characters found in network name", "a/../b"},
-        {R"({"name": "a\u0000b"})", invalid, "invalid characters found in network name",
-         std::string("a\0b", 3)},
+        {R"({"name": "a\u0000b"})", invalid, "invalid characters found in network name", std::string("a\0b", 3)},
         {R"({"name": 5})", decoding, "error unmarshall network config: name: expected a string, got 5", ""},
         {R"({"name": "n", "cniVersion": 1})", decoding,
          "decoding version from network config: cniVersion: expected a string, got 1", ""},
@@ -71,8 +70,8 @@ TEST(Envelope, ReadsNameAndVersion) {
 }
 
 TEST(Envelope, NoVersionMeansTheFirstOne) {
-    for (const char* text : {R"({"name": "n"})", R"({"name": "n", "cniVersion": ""})",
-                             R"({"name": "n", "cniVersion": null})"}) {
+    for (const char* text :
+         {R"({"name": "n"})", R"({"name": "n", "cniVersion": ""})", R"({"name": "n", "cniVersion": null})"}) {
         const auto r = read_envelope(text);
         ASSERT_TRUE(r) << text;
         EXPECT_EQ(r->version, "0.1.0") << text;
@@ -138,8 +137,8 @@ TEST(Policy, LenientReadingKeepsWhatIsRight) {
 }
 
 CniResult<std::optional<Json>> previous(std::string_view version, std::string_view value) {
-    return read_previous_result({.name = "n", .version = std::string(version),
-                                 .document = document(concat(R"({"prevResult": )", value, "}"))});
+    return read_previous_result(
+        {.name = "n", .version = std::string(version), .document = document(concat(R"({"prevResult": )", value, "}"))});
 }
 
 TEST(PreviousResult, AbsentAndNullAreNone) {
@@ -156,7 +155,8 @@ TEST(PreviousResult, MustBeAnObject) {
         const auto r = previous("1.0.0", value);
         ASSERT_FALSE(r) << value;
         EXPECT_TRUE(r.error().message.starts_with(
-            "failed to parse network configuration: prevResult: expected an object, got ")) << r.error().message;
+            "failed to parse network configuration: prevResult: expected an object, got "))
+            << r.error().message;
         EXPECT_EQ(r.error().code, CniCode::internal);
     }
 }
@@ -183,10 +183,9 @@ TEST(PreviousResult, MustHaveTheFormOfTheVersion) {
 }
 
 TEST(ValidAttachments, AcceptsWhatRuntimesSend) {
-    for (const char* text : {
-             R"({})", R"({"cni.dev/valid-attachments": null})", R"({"cni.dev/valid-attachments": []})",
-             R"({"cni.dev/valid-attachments": [{"containerID": "c1", "ifname": "eth0"}]})",
-             R"({"cni.dev/attachments": [{"containerID": "c1", "ifname": "eth0", "x": 1}]})"})
+    for (const char* text : {R"({})", R"({"cni.dev/valid-attachments": null})", R"({"cni.dev/valid-attachments": []})",
+                             R"({"cni.dev/valid-attachments": [{"containerID": "c1", "ifname": "eth0"}]})",
+                             R"({"cni.dev/attachments": [{"containerID": "c1", "ifname": "eth0", "x": 1}]})"})
         EXPECT_TRUE(check_valid_attachments(document(text))) << text;
 }
 

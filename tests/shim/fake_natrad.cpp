@@ -129,10 +129,10 @@ int FakeNatrad::handle(sd_bus_message* message) {
         calls_.push_back(std::move(call));
     }
     switch (behaviour_) {
-        case Behaviour::hang: return 1;
-        case Behaviour::disconnect: sd_bus_close(bus_); return 1;
-        case Behaviour::refuse: return sd_bus_reply_method_errorf(message, error_.c_str(), "%s", text_.c_str());
-        case Behaviour::answer: break;
+    case Behaviour::hang: return 1;
+    case Behaviour::disconnect: sd_bus_close(bus_); return 1;
+    case Behaviour::refuse: return sd_bus_reply_method_errorf(message, error_.c_str(), "%s", text_.c_str());
+    case Behaviour::answer: break;
     }
     if (method == "Attach") return sd_bus_reply_method_return(message, "o", "/io/natra/Natrad1/attachment/x");
     if (method == "Status") return sd_bus_reply_method_return(message, "a{sv}", 0);

@@ -12,9 +12,9 @@
 namespace natra::shim {
 namespace {
 
+using golden::configuration;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using golden::configuration;
 using Json = nlohmann::ordered_json;
 
 constexpr const char* limited = R"("ingressRate": 8000, "ingressBurst": 80, )";

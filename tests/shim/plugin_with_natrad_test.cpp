@@ -15,10 +15,10 @@
 namespace natra::shim {
 namespace {
 
+using golden::configuration;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using golden::configuration;
 using Behaviour = FakeNatrad::Behaviour;
 using Fields = std::map<std::string, std::string>;
 using std::chrono::milliseconds;

@@ -19,10 +19,10 @@
 namespace natra::shim {
 namespace {
 
+using golden::configuration;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using golden::configuration;
 using Json = nlohmann::json;
 using std::chrono::milliseconds;
 
@@ -110,10 +110,8 @@ TEST_P(Away, DelOfAnEarlierAddLeavesATombstone) {
         const auto r = plugin_.run("DEL", input);
         EXPECT_EQ(r.status, 0) << r.out;
         EXPECT_EQ(r.out, "");
-        EXPECT_EQ(plugin_.spooled(file), (Json{{"Tombstone", true},
-                                               {"ContainerId", "c1"},
-                                               {"InterfaceName", "eth0"},
-                                               {"Network", "net"}}));
+        EXPECT_EQ(plugin_.spooled(file),
+                  (Json{{"Tombstone", true}, {"ContainerId", "c1"}, {"InterfaceName", "eth0"}, {"Network", "net"}}));
     }
 }
 

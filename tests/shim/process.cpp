@@ -33,8 +33,10 @@ void drain(pollfd& stream, std::string& into) {
     std::array<char, 65536> buffer{};
     if ((stream.revents & (POLLIN | POLLHUP)) == 0) return;
     const auto n = ::read(stream.fd, buffer.data(), buffer.size());
-    if (n > 0) into.append(buffer.data(), static_cast<std::size_t>(n));
-    else stream.fd = -1;
+    if (n > 0)
+        into.append(buffer.data(), static_cast<std::size_t>(n));
+    else
+        stream.fd = -1;
 }
 
 // False once everything is written, or nobody reads any more.

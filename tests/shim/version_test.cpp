@@ -44,8 +44,7 @@ TEST(CheckVersion, OthersAreIncompatible) {
         EXPECT_EQ(r.error().code, CniCode::incompatible_version);
         EXPECT_EQ(r.error().message, "incompatible CNI versions");
         EXPECT_EQ(r.error().details,
-                  concat("config is \"", version,
-                         R"(", plugin supports ["0.3.0" "0.3.1" "0.4.0" "1.0.0" "1.1.0"])"));
+                  concat("config is \"", version, R"(", plugin supports ["0.3.0" "0.3.1" "0.4.0" "1.0.0" "1.1.0"])"));
     }
 }
 
@@ -67,9 +66,8 @@ TEST(CheckVersion, LaterVerbsSayWhyAVersionIsNoGood) {
 }
 
 TEST(VersionReply, IsWhatRuntimesExpect) {
-    EXPECT_EQ(version_reply(),
-              R"({"cniVersion":"1.1.0","supportedVersions":["0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]})"
-              "\n");
+    EXPECT_EQ(version_reply(), R"({"cniVersion":"1.1.0","supportedVersions":["0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]})"
+                               "\n");
 }
 
 }  // namespace

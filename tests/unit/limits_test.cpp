@@ -61,8 +61,8 @@ TEST(ValidatePair, AnswersAsUpstreamDoes) {
 }
 
 TEST(FillerBurst, KnowsWhatRuntimesSend) {
-    for (const std::uint64_t filler : {2147483647ULL, 2147483648ULL,   // dockershim
-                                       4294967295ULL, 4294967296ULL,   // containerd, Calico
+    for (const std::uint64_t filler : {2147483647ULL, 2147483648ULL,    // dockershim
+                                       4294967295ULL, 4294967296ULL,    // containerd, Calico
                                        34359738359ULL, 34359738360ULL,  // CRI-O
                                        2147483640ULL, 4294967288ULL, 34359738352ULL, 17179869176ULL, 17179869184ULL})
         EXPECT_TRUE(is_filler_burst(filler)) << filler;

@@ -50,7 +50,8 @@ TEST(EffectiveLimits, TreatsARuntimesBurstAsNotSet) {
 }
 
 TEST(EffectiveLimits, OverrideWinsFieldByField) {
-    const Override changes{.ingress = {.rate_bps = 5'000'000}, .egress = {.rate_bps = 1'000'000, .burst_bits = 100'000}};
+    const Override changes{.ingress = {.rate_bps = 5'000'000},
+                           .egress = {.rate_bps = 1'000'000, .burst_bits = 100'000}};
     const auto limits = effective_limits(request(), changes, second_ns);
     EXPECT_EQ(limits.ingress.rate_bps, 5'000'000U);
     EXPECT_EQ(limits.ingress.source, limits::Source::operator_override);
