@@ -101,12 +101,20 @@ def count(build: Path, suite: str) -> Tally:
         title = report.get("name", "")
         for case in report.findall("testcase"):
             path = f"{title}.{case.get('name')}"
-            if case.find("failure") is not None or case.find("error") is not None:
+            if program := programs.get(path):
+                # A program without cases of its own: meson's report does not say
+                # "failed" of every bad end, its log does.
+                failed, skipped = program.result not in GOOD_RESULTS, program.result == "SKIP"
+            else:
+                failed = case.find("failure") is not None or case.find("error") is not None
+                skipped = case.find("skipped") is not None or case.get("status") == "notrun"
+                owners = [key for key in programs if path.startswith(key + ".")]
+                program = programs[max(owners, key=len)] if owners else None
+            if failed:
                 tally.fail(path)
-                owners = [key for key in programs if path == key or path.startswith(key + ".")]
-                if owners:
-                    programs[max(owners, key=len)].failed_cases += 1
-            elif case.find("skipped") is not None or case.get("status") == "notrun":
+                if program:
+                    program.failed_cases += 1
+            elif skipped:
                 tally.skipped += 1
             else:
                 tally.passed += 1

@@ -15,7 +15,7 @@ SUMMARY = Path(sys.argv.pop(1))
 # A GoogleTest program as meson sees it: writes the report it is told to, or not.
 GTEST = """#!/bin/sh
 report=${1#--gtest_output=xml:}
-case $0 in *crashed) kill -ABRT $$ ;; esac
+case $0 in *crashed) kill -ABRT $$ ;; *endless) exec sleep 30 ;; esac
 cat >"$report" <<X
 <testsuites><testsuite name="S" tests="4">
 <testcase name="good" status="run" classname="S"/>
@@ -31,10 +31,11 @@ case $0 in *failing | *leaking) exit 1 ;; esac
 TAP = "#!/bin/sh\necho 1..3\necho ok 1 - a\necho ok 2 - b '# SKIP'\n"
 PROGRAMS = {
     "gtest-good": GTEST, "gtest-failing": GTEST, "gtest-leaking": GTEST, "gtest-crashed": GTEST,
+    "gtest-endless": GTEST,
     "tap-good": TAP + "echo ok 3 - c\n", "tap-failing": TAP + "echo not ok 3 - c\n",
     "tap-short": TAP, "tap-status": TAP + "echo ok 3 - c\nexit 9\n",
     "exitcode-good": "#!/bin/sh\n", "exitcode-failing": "#!/bin/sh\nexit 1\n",
-    "exitcode-skipped": "#!/bin/sh\nexit 77\n",
+    "exitcode-skipped": "#!/bin/sh\nexit 77\n", "exitcode-endless": "#!/bin/sh\nexec sleep 30\n",
 }
 
 
@@ -45,7 +46,7 @@ class Closing(unittest.TestCase):
         self.root = Path(scratch.name)
         self.build = self.root / "build"
         (self.root / "meson.build").write_text("project('natra')\n" + "".join(
-            f"test('{name}', find_program('./{name}'), suite: 'one', protocol: '{kind}')\n"
+            f"test('{name}', find_program('./{name}'), suite: 'one', protocol: '{kind}', timeout: 1)\n"
             for name, kind in ((name, name.partition("-")[0]) for name in PROGRAMS)))
         for name, text in PROGRAMS.items():
             (self.root / name).write_text(text)
@@ -71,10 +72,11 @@ class Closing(unittest.TestCase):
     def test_every_way_to_end(self) -> None:
         status, lines = self.run_and_count()
         self.assertEqual(status, 1)
-        # Passed: gtest 3 (the crashed one left no report), TAP 2 + 1 + 1 + 2, exitcode 1.
-        # Failed: a case each of three programs; the leaking, crashed, short and badly ended.
+        # Passed: gtest 3 (the crashed and the endless left no report), TAP 2 + 1 + 1 + 2, exitcode 1.
+        # Failed: a case each of three programs; the leaking, crashed, short, badly ended and
+        # two endless ones.
         # Skipped: 2 in each gtest report, 1 in each of TAP, 1 of exitcode.
-        self.assertEqual(lines[-1], "10 passed, 7 failed, 11 skipped")
+        self.assertEqual(lines[-1], "10 passed, 9 failed, 11 skipped")
 
     def test_success(self) -> None:
         status, lines = self.run_and_count("gtest-good", "tap-good", "exitcode-good")
