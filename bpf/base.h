@@ -53,10 +53,12 @@ extern struct natra_state state;
 /*
  * The same value, but unknown to the verifier, which would otherwise go through
  * the rest of the program once for every constant that a path has put there.
+ * Older verifiers do so even where nothing depends on it: to them a bounded
+ * value saved on the stack is another kind of thing than an unbounded one.
  */
 inline_fn __u64 opaque(__u64 value)
 {
-	return value | READ_ONCE(state.zero);
+	return value ^ READ_ONCE(state.zero);
 }
 
 #endif

@@ -11,58 +11,33 @@
 
 #include "base.h"
 
-#define CLAIM_ATTEMPTS 4
 #define SMALL_PACKET_BYTES 256
 
-inline_fn __u64 cost_of(__u32 len, __u64 mult, __u32 shift)
+inline_fn __u64 cost_of(__u64 len, __u64 mult, __u32 shift)
 {
 	return len * mult >> shift;
 }
 
 #define CLAIM_REFUSED (~0ULL)
 
-#ifdef NATRA_NO_FETCH_ATOMICS
+/*
+ * Charges cost to the clock, last seen at `seen`, unless it would start after
+ * latest. A clock behind earliest counts as earliest: credit is not saved beyond
+ * that. Returns the start.
+ *
+ * If another CPU was faster, the clock is fresh and the charge is simply added:
+ * that may overshoot latest by what other CPUs charge at this moment, but loses
+ * nothing, and spares a loop.
+ */
 inline_fn __u64 clock_claim(__u64 *clock, __u64 seen, __u64 earliest, __u64 latest, __u64 cost)
 {
 	__u64 start = max_u64(seen, earliest);
-
+#ifdef NATRA_NO_FETCH_ATOMICS
 	if (start > latest)
 		return CLAIM_REFUSED;
 	WRITE_ONCE(*clock, start + cost);
 	return start;
-}
 #else
-/*
- * The rest of clock_claim, for when another CPU was faster. Not static: the
- * verifier then looks at it once, not once per way to get here.
- */
-__noinline __u64 clock_claim_contended(int small, __u64 seen, __u64 earliest, __u64 latest, __u64 cost)
-{
-	__u64 *clock = small ? &state.small_clock_ns : &state.total_clock_ns;
-
-	for (int i = 1; i < CLAIM_ATTEMPTS; i++) {
-		__u64 start = max_u64(seen, earliest);
-		__u64 found;
-
-		if (start > latest)
-			return CLAIM_REFUSED;
-		found = __sync_val_compare_and_swap(clock, seen, start + cost);
-		if (found == seen)
-			return start;
-		seen = found;
-	}
-	return max_u64(__sync_fetch_and_add(clock, cost), earliest);
-}
-
-/*
- * Charges cost to the clock, last seen at `seen`, unless it would start after
- * latest. A clock behind earliest counts as earliest: credit is not saved beyond
- * that. Returns the start. When other CPUs win every attempt the charge is added
- * blindly, which overshoots by what they just charged but loses nothing.
- */
-inline_fn __u64 clock_claim(__u64 *clock, __u64 seen, __u64 earliest, __u64 latest, __u64 cost)
-{
-	__u64 start = max_u64(seen, earliest);
 	__u64 found;
 
 	if (start > latest)
@@ -70,9 +45,11 @@ inline_fn __u64 clock_claim(__u64 *clock, __u64 seen, __u64 earliest, __u64 late
 	found = __sync_val_compare_and_swap(clock, seen, start + cost);
 	if (found == seen)
 		return start;
-	return clock_claim_contended(clock == &state.small_clock_ns, found, earliest, latest, cost);
-}
+	if (found > latest)
+		return CLAIM_REFUSED;
+	return max_u64(__sync_fetch_and_add(clock, cost), earliest);
 #endif
+}
 
 /* How much of the small flows' allowance is in use, in ns. */
 inline_fn __u64 small_used(__u64 now)
@@ -81,7 +58,7 @@ inline_fn __u64 small_used(__u64 now)
 }
 
 /* Whether a packet of a small flow may pass at once; if so it is charged to the small clock. */
-inline_fn int small_claim(const struct natra_config *config, __u64 now, __u32 len)
+inline_fn int small_claim(const struct natra_config *config, __u64 now, __u64 len)
 {
 	__u64 allowance = len <= SMALL_PACKET_BYTES ? config->small_allowance_min_ns : config->small_allowance_ns;
 	__u64 cost = cost_of(len, config->small_mult, config->small_shift);

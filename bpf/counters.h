@@ -14,7 +14,7 @@ inline_fn struct natra_counters *cpu_counters(void)
 }
 
 /* packets: a *_packets member; its *_bytes follows it. */
-inline_fn void count(const struct natra_config *config, __u64 *packets, __u32 len)
+inline_fn void count(const struct natra_config *config, __u64 *packets, __u64 len)
 {
 	if (config->flags & NATRA_F_SHARED_COUNTERS) {
 		__sync_fetch_and_add(&packets[0], 1);

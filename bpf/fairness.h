@@ -13,10 +13,10 @@
 #define ACTIVITY_EPOCH_SHIFT 26 /* 67 ms */
 
 /* bits: not 0 */
-inline_fn __u32 count_bits(__u64 bits)
+inline_fn __u64 count_bits(__u64 bits)
 {
 	if (!(bits & (bits - 1)))
-		return 1;
+		return opaque(1);
 	bits -= bits >> 1 & 0x5555555555555555ULL;
 	bits = (bits & 0x3333333333333333ULL) + (bits >> 2 & 0x3333333333333333ULL);
 	bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
@@ -27,7 +27,7 @@ inline_fn __u32 count_bits(__u64 bits)
  * Notes that the flow is heavy now and returns how many heavy flows were seen
  * in this epoch and the one before it, between 1 and 64.
  */
-inline_fn __u32 heavy_flows_active(__u64 hash, __u64 now)
+inline_fn __u64 heavy_flows_active(__u64 hash, __u64 now)
 {
 	__u64 epoch = now >> ACTIVITY_EPOCH_SHIFT;
 	__u64 seen = READ_ONCE(state.activity_epoch);
@@ -50,7 +50,7 @@ inline_fn __u64 *fair_clock(__u64 hash)
 	return &state.fair_clock_ns[hash >> HASH_FAIR_SHIFT & (NATRA_FAIR_BUCKETS - 1)];
 }
 
-inline_fn void fair_charge(__u64 hash, __u64 now, __u64 cost, __u32 flows)
+inline_fn void fair_charge(__u64 hash, __u64 now, __u64 cost, __u64 flows)
 {
 	__u64 *clock = fair_clock(hash);
 

@@ -35,7 +35,7 @@ inline_fn void heavy_take(struct natra_heavy_flow *slot, const union flow *flow,
  * The flow's slot; with may_take also one that is free or whose flow has been
  * idle. NULL if there is none.
  */
-inline_fn struct natra_heavy_flow *heavy_slot(const union flow *flow, __u64 hash, __u64 now, __u32 may_take)
+inline_fn struct natra_heavy_flow *heavy_slot(const union flow *flow, __u64 hash, __u64 now, __u64 may_take)
 {
 	struct natra_heavy_flow *set = &state.heavy[(hash >> HASH_HEAVY_SHIFT & (HEAVY_SETS - 1)) * NATRA_HEAVY_WAYS];
 	struct natra_heavy_flow *idle = NULL;
@@ -59,19 +59,19 @@ inline_fn struct natra_heavy_flow *heavy_slot(const union flow *flow, __u64 hash
 	return idle;
 }
 
-inline_fn void heavy_record_drop(struct natra_heavy_flow *slot, __u64 now, __u32 len)
+inline_fn void heavy_record_drop(struct natra_heavy_flow *slot, __u64 now, __u64 len)
 {
 	slot->last_ns = now;
 	slot->dropped_packets++;
 	slot->dropped_bytes += len;
 }
 
-inline_fn void heavy_record_pass(struct natra_heavy_flow *slot, __u64 now, __u32 len, int marked)
+inline_fn void heavy_record_pass(struct natra_heavy_flow *slot, __u64 now, __u64 len, int marked)
 {
 	__u64 age = sub_floor(now, slot->window_start_ns);
 
 	if (age >= HEAVY_WINDOW_NS) {
-		int adjacent = age < 2 * HEAVY_WINDOW_NS;
+		__u64 adjacent = age < 2 * HEAVY_WINDOW_NS;
 
 		slot->previous_window_bytes = adjacent ? slot->window_bytes : 0;
 		slot->window_bytes = 0;

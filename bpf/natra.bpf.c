@@ -24,20 +24,20 @@ struct natra_state state;
  * headers included. At ingress wire_len lacks the Ethernet header, which
  * skb->len has in here, and before 6.19 the headers of all segments but one.
  */
-inline_fn __u32 wire_length(const struct __sk_buff *skb, const struct natra_config *config, const struct packet *p)
+inline_fn __u64 wire_length(const struct __sk_buff *skb, const struct natra_config *config, const struct packet *p)
 {
-	__u32 len = skb->len;
-	__u32 wire_len = skb->wire_len;
+	__u64 len = skb->len;
+	__u64 wire_len = skb->wire_len;
 
 	if (config->flags & NATRA_F_INGRESS_HOOK) {
-		__u32 segments = skb->gso_segs;
+		__u64 segments = skb->gso_segs;
 
 		if (segments > 1)
 			len += (segments - 1) * p->header_len;
 	}
 	if (wire_len > len)
 		len = wire_len;
-	return len < MAX_LEN ? len : MAX_LEN;
+	return min_u64(len, MAX_LEN);
 }
 
 inline_fn void set_class(struct __sk_buff *skb, const struct natra_config *config, __u32 minor)
@@ -46,17 +46,24 @@ inline_fn void set_class(struct __sk_buff *skb, const struct natra_config *confi
 		skb->priority = NATRA_HTB_MAJOR << 16 | minor;
 }
 
-/* The paced packet waits for its departure: in fq (EDT) or in HTB's heavy class. */
+/*
+ * The paced packet waits for its departure: in fq (EDT) or in HTB's heavy class.
+ * A later time of its own (TCP's pacing) holds.
+ */
 inline_fn void set_departure(struct __sk_buff *skb, const struct natra_config *config, __u64 now, __u64 departure)
 {
 	__u64 own;
 
 	if (config->mode != NATRA_MODE_EDT)
 		return;
+	if (departure < now)
+		departure = now;
+	if (departure > now + NATRA_EDT_MAX_NS)
+		departure = now + NATRA_EDT_MAX_NS;
 	own = skb->tstamp;
-	if (own > now + FOREIGN_TSTAMP_NS)
-		own = 0;
-	skb->tstamp = max_u64(own, max_u64(now, min_u64(departure, now + NATRA_EDT_MAX_NS)));
+	if (own > departure && own <= now + FOREIGN_TSTAMP_NS)
+		departure = own;
+	skb->tstamp = departure;
 }
 
 /*
@@ -68,15 +75,17 @@ inline_fn void set_departure(struct __sk_buff *skb, const struct natra_config *c
  * threshold of the moment, which may rise meanwhile, and which then lets go of
  * the many heavy flows that each stay below phi*R.
  */
-inline_fn __u32 heavy_estimate(const struct natra_config *config, __u64 estimate, __u64 now, __u32 len, __u64 departure)
+inline_fn __u64 heavy_estimate(const struct natra_config *config, __u64 estimate, __u64 now, __u64 len, __u64 departure)
 {
 	__u64 ceiling = (__u64)config->tau + config->excess_cap;
-	__u64 waits = min_u64(sub_floor(departure, now), NATRA_EDT_MAX_NS) >> config->unit_shift;
+	__u64 waits = sub_floor(departure, now);
 
-	estimate = min_u64(estimate, ceiling);
+	if (estimate > ceiling)
+		estimate = ceiling;
 	/* policed packets leave at once or never */
 	if (!waits || config->mode == NATRA_MODE_POLICE)
 		return estimate;
+	waits = min_u64(waits, NATRA_EDT_MAX_NS) >> config->unit_shift;
 	if (len > SMALL_PACKET_BYTES)
 		len = SMALL_PACKET_BYTES;
 	waits += sub_floor(config->tau, cost_of(len, config->cell_mult, config->cell_shift));
@@ -90,10 +99,8 @@ int natra(struct __sk_buff *skb)
 	struct natra_counters *counters;
 	struct natra_heavy_flow *slot;
 	struct packet p;
-	__u64 now, hash, departure = 0, estimate = 0;
-	__u32 len, ahead, flows = 0;
+	__u64 now, hash, len, ahead, estimate, heavy, flows, departure, result;
 	struct sketch_view view;
-	int heavy, result;
 
 	if (config->mode == NATRA_MODE_OFF)
 		return VERDICT_PASS;
@@ -109,9 +116,9 @@ int natra(struct __sk_buff *skb)
 	 * would throttle that transfer: they leave no trace in the sketch.
 	 */
 	ahead = sketch_read(config, hash, now, &view);
+	estimate = opaque(0);
 	if (p.carries_data || len > SMALL_PACKET_BYTES)
 		estimate = ahead + cost_of(len, config->cell_mult, config->cell_shift);
-	estimate = opaque(estimate);
 	heavy = estimate > sketch_threshold(config, now);
 
 	if (!heavy && small_claim(config, now, len)) {
@@ -123,11 +130,12 @@ int natra(struct __sk_buff *skb)
 		return VERDICT_PASS;
 	}
 
+	flows = opaque(0);
+	departure = opaque(0);
 	if (heavy)
 		flows = heavy_flows_active(hash, now);
 	else
 		count(config, &counters->spilled_packets, len);
-	flows = opaque(flows);
 	result = opaque(pace(skb, config, &p, hash, now, len, flows, &departure));
 	if (estimate)
 		sketch_raise(&view, heavy_estimate(config, estimate, now, len, departure));

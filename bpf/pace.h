@@ -29,7 +29,7 @@ inline_fn __u64 latest_start(const struct natra_config *config, const struct pac
 }
 
 /* Sets CE. False if the packet cannot carry it; a packet that carries it already needs no other sign. */
-inline_fn int mark_ce(struct __sk_buff *skb, const struct packet *p)
+inline_fn __u64 mark_ce(struct __sk_buff *skb, const struct packet *p)
 {
 	return p->ecn && bpf_skb_ecn_set_ce(skb);
 }
@@ -41,24 +41,23 @@ inline_fn int mark_ce(struct __sk_buff *skb, const struct packet *p)
  * or when it would be through a link of that rate. Refused packets are charged
  * nowhere.
  */
-inline_fn int pace(struct __sk_buff *skb, const struct natra_config *config, const struct packet *p, __u64 hash,
-		   __u64 now, __u32 len, __u32 flows, __u64 *departure)
+inline_fn __u64 pace(struct __sk_buff *skb, const struct natra_config *config, const struct packet *p, __u64 hash,
+		     __u64 now, __u64 len, __u64 flows, __u64 *departure)
 {
 	__u64 cost = cost_of(len, config->total_mult, config->total_shift);
 	__u64 earliest = sub_floor(now, config->burst_ns);
 	__u64 latest = latest_start(config, p, now);
 	__u64 seen = READ_ONCE(state.total_clock_ns);
 	__u64 start = max_u64(seen, earliest);
-	int police = config->mode == NATRA_MODE_POLICE;
-	__u64 excess = 0;
-	int unfair, marked = 0;
+	__u64 excess = opaque(0), marked = opaque(0);
+	__u64 unfair;
 
 	if (start > latest)
 		return PACE_DROP;
 	if (flows > 1)
 		excess = fair_excess(hash, now);
 	unfair = excess > config->fair_ns;
-	if (police) {
+	if (config->mode == NATRA_MODE_POLICE) {
 		/* no queue that a mark could tell of: who has more than a share pays once half the bucket is gone */
 		if (unfair && start > sub_floor(now, config->burst_ns >> 1))
 			return PACE_DROP;

@@ -52,10 +52,9 @@ enum parse_result {
 
 struct packet {
 	union flow flow;
-	__u32 header_len;   /* Ethernet to transport header, as far as read: what GSO repeats per segment */
-	__u32 carries_data; /* 0: a TCP ACK and nothing else */
-	__u8 ecn;           /* 0 too where the kernel could not mark: behind a VLAN tag inside the data */
-	__u8 has_addresses; /* of an IP header */
+	__u64 header_len;   /* Ethernet to transport header, as far as read: what GSO repeats per segment */
+	__u64 carries_data; /* 0: a TCP ACK and nothing else */
+	__u64 ecn;          /* 0 too where the kernel could not mark: behind a VLAN tag inside the data */
 };
 
 #define BIT(protocol) (1ULL << (protocol))
@@ -84,9 +83,9 @@ inline_fn int is_vlan(__be16 ethertype)
 }
 
 /* payload: what the IP header says follows it, transport header included */
-inline_fn void read_tcp(struct packet *p, __u32 offset_byte, __u32 flags, __u32 payload)
+inline_fn void read_tcp(struct packet *p, __u32 offset_byte, __u64 flags, __u64 payload)
 {
-	__u32 header = (offset_byte >> 4) * 4;
+	__u64 header = (offset_byte >> 4) * 4;
 
 	p->header_len += header;
 	/* ACK set; SYN, FIN and RST not; nothing behind the header */
@@ -94,12 +93,12 @@ inline_fn void read_tcp(struct packet *p, __u32 offset_byte, __u32 flags, __u32 
 }
 
 /* Both ports at once: they are adjacent in the key as in every header that has them. */
-inline_fn void read_ports(struct packet *p, __u32 ports)
+inline_fn void read_ports(struct packet *p, __u64 ports)
 {
 	p->flow.ports = ports;
 }
 
-inline_fn int parse_transport(struct packet *p, void *header, void *end, __u8 protocol, __u32 payload)
+inline_fn int parse_transport(struct packet *p, void *header, void *end, __u8 protocol, __u64 payload)
 {
 	if (protocol == PROTO_TCP) {
 		if (header + TCP_BYTES > end)
@@ -117,17 +116,16 @@ inline_fn int parse_transport(struct packet *p, void *header, void *end, __u8 pr
 	return PARSED;
 }
 
-inline_fn int parse_ipv4(struct packet *p, void *data, void *end, __u32 offset)
+inline_fn int parse_ipv4(struct packet *p, void *data, void *end, __u64 offset)
 {
 	struct iphdr *ip = data + offset;
-	__u32 header, payload;
+	__u64 header, payload;
 
 	if ((void *)(ip + 1) > end)
 		return MALFORMED;
 	header = ip->ihl * 4;
 	if (ip->version != 4 || header < sizeof(*ip))
 		return MALFORMED;
-	p->has_addresses = 1;
 	p->flow.word[0] = ip->saddr;
 	p->flow.word[2] = ip->daddr;
 	p->flow.key.protocol = ip->protocol;
@@ -140,35 +138,41 @@ inline_fn int parse_ipv4(struct packet *p, void *data, void *end, __u32 offset)
 	return parse_transport(p, (void *)ip + header, end, ip->protocol, payload);
 }
 
+/* 1 if a is b, 0 if not; without a branch, which would double the verifier's paths */
+inline_fn __u64 equal(__u8 a, __u8 b)
+{
+	__u64 difference = a ^ b;
+
+	/* or the compiler makes a branch of it */
+	asm("" : "+r"(difference));
+	return (difference - 1) >> 63;
+}
+
 /*
  * Extension headers are rare enough to be copied out by the helper, which reads
  * the paged part of a packet as well and leaves the verifier no pointer to follow.
  */
-inline_fn int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *p, __u32 offset, __u8 protocol, __u32 payload)
+inline_fn int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *p, __u64 offset, __u8 protocol, __u64 payload)
 {
-	__u32 fragment = 0;
 	__u8 head[16];
 
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAX_EXTENSION_HEADERS && is_extension(protocol); i++) {
-		__u32 size;
+		__u64 ah = equal(protocol, PROTO_AH);
+		__u64 fragment = equal(protocol, PROTO_FRAGMENT);
+		__u64 size;
 
 		if (bpf_skb_load_bytes(skb, offset, head, 8))
 			return MALFORMED;
-		if (protocol == PROTO_AH)
-			size = (head[1] + 2U) * 4;
-		else
-			size = (head[1] + 1U) * 8;
-		if (protocol == PROTO_FRAGMENT) {
-			size = 8; /* it has no length field */
-			fragment = *(__be16 *)&head[2] & bpf_htons(IPV6_FRAGMENT_MASK);
-		}
+		/* the length is in units of 8 bytes beyond the first, in AH of 4 beyond the second; fragments have none
+		 */
+		size = ((head[1] & (fragment - 1)) + 1 + ah) << (3 - ah);
 		protocol = head[0];
 		offset += size;
 		payload -= size;
 		p->flow.key.protocol = protocol;
 		p->header_len = offset;
-		if (fragment)
+		if (*(__be16 *)&head[2] & bpf_htons(IPV6_FRAGMENT_MASK) & -fragment)
 			return PARSED;
 	}
 	if (is_extension(protocol))
@@ -188,17 +192,16 @@ inline_fn int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *p, __u
 	return PARSED;
 }
 
-inline_fn int parse_ipv6(struct __sk_buff *skb, struct packet *p, void *data, void *end, __u32 offset)
+inline_fn int parse_ipv6(struct __sk_buff *skb, struct packet *p, void *data, void *end, __u64 offset)
 {
 	struct ipv6hdr *ip = data + offset;
 	__u64 *address;
-	__u32 payload;
+	__u64 payload;
 
 	if ((void *)(ip + 1) > end)
 		return MALFORMED;
 	if (ip->version != 6)
 		return MALFORMED;
-	p->has_addresses = 1;
 	address = (__u64 *)&ip->saddr;
 	p->flow.word[0] = address[0];
 	p->flow.word[1] = address[1];
@@ -219,11 +222,9 @@ inline_fn int parse_linear(struct __sk_buff *skb, struct packet *p)
 {
 	void *data = (void *)(long)skb->data;
 	void *end = (void *)(long)skb->data_end;
-	__u32 offset = ETH_HLEN;
+	__u64 offset = ETH_HLEN;
 	__be16 ethertype;
 
-	__builtin_memset(p, 0, sizeof(*p));
-	p->carries_data = 1;
 	if (data + ETH_HLEN > end)
 		return MALFORMED;
 	ethertype = *(__be16 *)(data + ETH_HLEN - 2);
@@ -257,27 +258,19 @@ inline_fn void read_macs(struct __sk_buff *skb, struct packet *p)
 	__builtin_memcpy(p->flow.key.saddr, macs + ETH_ALEN, ETH_ALEN);
 }
 
-/*
- * Fills *p as far as the packet can be read, whatever it is. A function of its
- * own: inlined it would slow down the common packets by what it keeps at hand.
- */
-static __noinline int parse_any(struct __sk_buff *skb, struct packet *p)
+/* Fills *p as far as the packet can be read, whatever it is. */
+inline_fn void parse_any(struct __sk_buff *skb, struct packet *p)
 {
 	__u64 linear = skb->data_end - skb->data;
 	__u32 wanted = skb->len < PULL_BYTES ? skb->len : PULL_BYTES;
 
 	if (linear < wanted)
 		bpf_skb_pull_data(skb, wanted);
-	if (parse_linear(skb, p) != PARSED)
+	__builtin_memset(p, 0, sizeof(*p));
+	p->carries_data = 1;
+	read_macs(skb, p);
+	if (opaque(parse_linear(skb, p)))
 		__sync_fetch_and_add(&state.unparsed_packets, 1);
-	if (!p->has_addresses)
-		read_macs(skb, p);
-#pragma clang loop unroll(full)
-	for (__u32 i = 0; i < KEY_WORDS; i++)
-		p->flow.word[i] = opaque(p->flow.word[i]);
-	p->carries_data = opaque(p->carries_data);
-	p->ecn = opaque(p->ecn);
-	return 0;
 }
 
 /* The last word of a key: ports, ethertype and protocol as they lie in memory. */
@@ -292,7 +285,7 @@ static __noinline int parse_any(struct __sk_buff *skb, struct packet *p)
  * verifier would go through the rest of the program once for every pair.
  */
 inline_fn int parse_common_transport(struct packet *p, __u8 *header, const __be16 *ethertype, const __u8 *protocol,
-				     __u32 payload)
+				     __u64 payload)
 {
 	if (*protocol == PROTO_TCP) {
 		read_tcp(p, header[12], header[13], payload);
@@ -353,8 +346,18 @@ inline_fn int parse_common(struct __sk_buff *skb, struct packet *p)
 /* Fills *p as far as the packet can be read. */
 inline_fn void parse(struct __sk_buff *skb, struct packet *p)
 {
+	__u64 zero;
+
 	if (!parse_common(skb, p))
 		parse_any(skb, p);
+	/* see opaque(): from here on all packets are alike to the verifier */
+	asm("" : : "r"(p) : "memory");
+	zero = READ_ONCE(state.zero);
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < KEY_WORDS; i++)
+		p->flow.word[i] ^= zero;
+	p->carries_data ^= zero;
+	p->ecn ^= zero;
 }
 
 #endif

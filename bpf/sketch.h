@@ -18,21 +18,21 @@
 /* A flow's cells as they were read: how far each is ahead of now. */
 struct sketch_view {
 	__u32 *cell[NATRA_SKETCH_ROWS];
-	__u32 ahead[NATRA_SKETCH_ROWS];
-	__u32 now;
+	__u64 ahead[NATRA_SKETCH_ROWS];
+	__u64 now;
 };
 
 /* Returns the cell units that the flow is ahead of phi*R, this packet not included. */
-inline_fn __u32 sketch_read(const struct natra_config *config, __u64 hash, __u64 now, struct sketch_view *view)
+inline_fn __u64 sketch_read(const struct natra_config *config, __u64 hash, __u64 now, struct sketch_view *view)
 {
-	__u32 guard = config->guard;
-	__u32 estimate = ~0U;
+	__u64 guard = config->guard;
+	__u64 estimate = ~0ULL;
 
 	view->now = now >> config->unit_shift;
 #pragma clang loop unroll(full)
 	for (__u32 row = 0; row < NATRA_SKETCH_ROWS; row++) {
 		__u32 *cell = &state.cell[row][hash >> row * HASH_SKETCH_BITS & (NATRA_SKETCH_COLS - 1)];
-		__u32 ahead = *cell - view->now;
+		__u64 ahead = (*cell - view->now) & ~0U;
 
 		/* in the past, or left over from before the units wrapped */
 		if (ahead > guard)
@@ -45,7 +45,7 @@ inline_fn __u32 sketch_read(const struct natra_config *config, __u64 hash, __u64
 	return estimate;
 }
 
-inline_fn void sketch_raise(const struct sketch_view *view, __u32 estimate)
+inline_fn void sketch_raise(const struct sketch_view *view, __u64 estimate)
 {
 #pragma clang loop unroll(full)
 	for (__u32 row = 0; row < NATRA_SKETCH_ROWS; row++) {
@@ -59,7 +59,7 @@ inline_fn void sketch_raise(const struct sketch_view *view, __u32 estimate)
  * small flows together use up their allowance: that finds the heavy ones among
  * them that stay below phi*R. small_allowance_inv is 15/16 of 2^40/M.
  */
-inline_fn __u32 sketch_threshold(const struct natra_config *config, __u64 now)
+inline_fn __u64 sketch_threshold(const struct natra_config *config, __u64 now)
 {
 	__u64 used = min_u64(small_used(now), config->small_allowance_ns);
 	__u64 share = used * config->small_allowance_inv >> 24;
