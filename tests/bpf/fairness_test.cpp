@@ -136,18 +136,18 @@ TEST_P(Fairness, FlowsSpreadOverTheBits) {
 
 TEST_P(Fairness, PolicedFlowsPayOnceHalfTheBucketIsGone) {
     config().mode = NATRA_MODE_POLICE;
-    config().burst_ns = 1000 * second;
+    config().burst_ns = 2 * second;  // less than any uptime
     ahead_of_share(20 * second);
     const auto verdict = [&](std::uint64_t credit, const Packet& packet) {
         others_active(8);
         state().total_clock_ns = monotonic_ns() - credit;
         return limiter().run(packet).verdict;
     };
-    EXPECT_EQ(verdict(600 * second, udp_packet()), verdict_pass);
-    EXPECT_EQ(verdict(400 * second, udp_packet()), verdict_drop);
-    EXPECT_EQ(verdict(400 * second, udp_packet(1000, 2)), verdict_drop) << "marks have no queue to shorten";
+    EXPECT_EQ(verdict(1500 * ms, udp_packet()), verdict_pass);
+    EXPECT_EQ(verdict(500 * ms, udp_packet()), verdict_drop);
+    EXPECT_EQ(verdict(500 * ms, udp_packet(1000, 2)), verdict_drop) << "marks have no queue to shorten";
     ahead_of_share(5 * second);
-    EXPECT_EQ(verdict(400 * second, udp_packet()), verdict_pass);
+    EXPECT_EQ(verdict(500 * ms, udp_packet()), verdict_pass);
 }
 
 }  // namespace

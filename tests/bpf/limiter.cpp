@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +11,7 @@
 #include <string>
 #include <system_error>
 
+#include "daemon/util/unique_fd.hpp"
 #include "natra.skel.h"
 #include "natra_legacy.skel.h"
 
@@ -32,11 +32,21 @@ bool may_load_bpf() {
     options.sz = sizeof(options);
     // r0 = 0; exit
     const bpf_insn insns[] = {{.code = 0xb7}, {.code = 0x95}};
-    const int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "probe", "GPL", insns, 2, &options);
-    if (fd >= 0) {
-        close(fd);
-    }
-    return fd >= 0 || errno != EPERM;
+    const UniqueFd fd(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "probe", "GPL", insns, std::size(insns), &options));
+    return fd.get() >= 0 || errno != EPERM;
+}
+
+bool has_fetching_atomics() {
+    bpf_prog_load_opts options{};
+    options.sz = sizeof(options);
+    // r0 = 0; *(r10 - 8) = r0; r0 = fetch_add(r10 - 8, r0); r0 = 0; exit
+    const bpf_insn insns[] = {{.code = 0xb7},
+                              {.code = 0x7b, .dst_reg = 10, .src_reg = 0, .off = -8},
+                              {.code = 0xdb, .dst_reg = 10, .src_reg = 0, .off = -8, .imm = 1},
+                              {.code = 0xb7},
+                              {.code = 0x95}};
+    const UniqueFd fd(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "probe", "GPL", insns, std::size(insns), &options));
+    return fd.get() >= 0;
 }
 
 std::uint64_t monotonic_ns() {

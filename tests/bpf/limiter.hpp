@@ -35,6 +35,9 @@ struct Outcome {
 // True if this process may load BPF programs.
 bool may_load_bpf();
 
+// True if the kernel can run Variant::current: Linux 5.12 and later.
+bool has_fetching_atomics();
+
 std::uint64_t monotonic_ns();
 
 class Limiter {
