@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Engine: what an earlier natrad left in the kernel, taken over and mended.
+#include "daemon/datapath/engine.hpp"
+
+#include "daemon/util/files.hpp"
+#include "daemon/util/log.hpp"
+
+namespace natra::datapath {
+
+using Code = Error::Code;
+
+Result<Attached> Engine::adopt(const AttachmentRecord& recorded) {
+    const auto living = alive(recorded);
+    if (!living) return living.error();
+    if (!*living) return fail(Code::no_device, recorded.host_device, " (ifindex ", recorded.host_ifindex, ") is gone");
+    Attached attached{.record = recorded};
+    std::optional<PodSide> pod;
+    if (auto entered = enter(recorded)) pod.emplace(*std::move(entered));
+    std::optional<Error> last;
+    for (const auto direction : directions) {
+        if (!recorded.of(direction)) continue;
+        auto adopted = adopt_direction(attached, direction, pod ? &*pod : nullptr);
+        if (adopted) continue;
+        log::error(concat(recorded.id, ": ", to_string(direction), " limit is lost: ", adopted.error().what));
+        attached.record.of(direction).reset();
+        attached.instance(direction).reset();
+        last = adopted.error();
+    }
+    if (last && !attached.record.ingress && !attached.record.egress) return *last;
+    owners_[recorded.host_ifindex] = recorded.id;
+    return attached;
+}
+
+Result<void> Engine::adopt_direction(Attached& attached, Direction direction, PodSide* pod) {
+    const auto& record = attached.record;
+    const auto shaping = *record.of(direction);
+    auto instance = Instance::adopt(pins(record.id), std::string(to_string(direction)));
+    if (instance) attached.instance(direction) = std::make_shared<Instance>(*std::move(instance));
+    // The pod's side cannot be looked at without its namespace; what is pinned there stays.
+    if (shaping.pod_side && pod == nullptr) {
+        if (instance) return {};
+        return fail(Code::no_device, "network namespace ", record.netns_path, " cannot be entered");
+    }
+    if (instance) {
+        // First, because a natrad that died between a change and its record left other rates here.
+        auto sound = retune(attached, direction, shaping.rate, pod);
+        if (sound) sound = verify(attached, direction, pod);
+        if (sound) return {};
+        log::warning(concat(record.id, ": repairing ", to_string(direction), ": ", sound.error().what));
+    } else {
+        log::warning(concat(record.id, ": renewing ", to_string(direction), ": ", instance.error().what));
+    }
+    (void)stop(attached, direction, pod);
+    if (auto r = files::make_directory(pins(record.id)); !r) return r;
+    return start(attached, direction, shaping.rate, pod);
+}
+
+}  // namespace natra::datapath

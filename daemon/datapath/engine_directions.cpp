@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Engine: one direction of an attachment, put into the kernel, changed, taken out.
+#include "daemon/datapath/engine.hpp"
+
+#include "daemon/datapath/shaper.hpp"
+#include "daemon/util/files.hpp"
+#include "daemon/util/log.hpp"
+
+namespace natra::datapath {
+
+using Code = Error::Code;
+
+// Qdiscs of the pod's side are reached through its namespace; programs through their mapped state.
+bool Engine::needs_pod_side(const AttachmentRecord& record, Direction direction,
+                            const std::optional<Rate>& rate) const {
+    const auto& now = record.of(direction);
+    if (now && rate) return now->pod_side && now->shaper == Shaper::htb && now->rate != *rate;
+    if (now) return now->pod_side;
+    // Which shaper it will be is not known yet; the forced one is.
+    return rate && direction == Direction::egress && settings_.shaper != Shaper::police;
+}
+
+Result<void> Engine::set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate,
+                                   PodSide* pod) {
+    const auto& now = attached.record.of(direction);
+    if (now && rate) return now->rate == *rate ? Result<void>() : retune(attached, direction, *rate, pod);
+    if (rate) return start(attached, direction, *rate, pod);
+    if (now) return stop(attached, direction, pod);
+    return {};
+}
+
+Result<void> Engine::start(Attached& attached, Direction direction, const Rate& rate, PodSide* pod) {
+    std::string skipped;
+    std::optional<Error> last;
+    for (const auto shaper : shaper_candidates(features_, settings_.shaper)) {
+        auto started = start_with(attached, direction, rate, shaper, pod);
+        if (started) {
+            auto& reason = attached.record.of(direction)->reason;
+            reason = concat(settings_.shaper ? concat(to_string(shaper), " by configuration")
+                                             : concat(to_string(shaper), ": best that works here", skipped),
+                            "; ", reason);
+            return {};
+        }
+        last = started.error();
+        skipped += concat(" (", to_string(shaper), ": ", last->what, ")");
+    }
+    return *last;
+}
+
+Result<void> Engine::start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper,
+                                PodSide* pod) {
+    auto& record = attached.record;
+    const bool pod_side = on_pod_side(shaper, direction);
+    // Policing what leaves the pod happens where it arrives at the host.
+    const bool device_egress = !(shaper == Shaper::police && direction == Direction::egress);
+    const auto where = point(record, direction, pod_side, device_egress, pod);
+
+    auto instance = pool_.take();
+    if (!instance) return instance.error();
+    const auto config = config_for(rate, shaper, direction);
+    instance->configure(config);
+    auto ready = instance->pin(pins(record.id), std::string(to_string(direction)));
+    if (ready) ready = add_shaper_qdisc(where.netlink, where.ifindex, shaper, rate, config);
+    if (!ready) {
+        remove_direction_pins(record.id, direction);
+        return ready;
+    }
+    const auto& other = record.of(direction == Direction::ingress ? Direction::egress : Direction::ingress);
+    const bool clsact_is_ours = other && other->pod_side == pod_side && other->hook.made_clsact;
+    auto hook = attach_hook(where, instance->prog_fd(), settings_.attach_mode, features_.tcx, clsact_is_ours);
+    if (!hook) {
+        (void)remove_shaper_qdisc(where.netlink, where.ifindex, shaper);
+        remove_direction_pins(record.id, direction);
+        return hook.error();
+    }
+    hook->record.made_clsact = hook->record.made_clsact || (clsact_is_ours && hook->record.kind == HookKind::clsact);
+    record.of(direction) = ShapingRecord{
+        .rate = rate, .shaper = shaper, .pod_side = pod_side, .hook = hook->record, .reason = std::move(hook->reason)};
+    attached.instance(direction) = std::make_shared<Instance>(*std::move(instance));
+    return {};
+}
+
+Result<void> Engine::stop(Attached& attached, Direction direction, PodSide* pod) {
+    auto& record = attached.record;
+    const auto shaping = *record.of(direction);
+    std::optional<Error> first;
+    const auto note = [&](Result<void> r) {
+        if (!r && r.error().code != Code::no_device && !first) first = std::move(r).error();
+    };
+    if (!shaping.pod_side || pod != nullptr) {
+        const auto where = point(record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
+        const auto& other = record.of(direction == Direction::ingress ? Direction::egress : Direction::ingress);
+        const bool keep_clsact = other && other->pod_side == shaping.pod_side && other->hook.kind == HookKind::clsact;
+        note(detach_hook(where, shaping.hook, keep_clsact));
+        note(remove_shaper_qdisc(where.netlink, where.ifindex, shaping.shaper));
+    }
+    remove_direction_pins(record.id, direction);
+    record.of(direction).reset();
+    attached.instance(direction).reset();
+    if (first) return *first;
+    return {};
+}
+
+Result<void> Engine::retune(Attached& attached, Direction direction, const Rate& rate, PodSide* pod) {
+    auto& shaping = *attached.record.of(direction);
+    const auto config = config_for(rate, shaping.shaper, direction);
+    if (shaping.shaper == Shaper::htb) {
+        const auto where = point(attached.record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
+        if (auto r = where.netlink.change_htb(where.ifindex, htb_shape(rate, config)); !r) {
+            // Some classes may have the new rate already.
+            const auto old = config_for(shaping.rate, shaping.shaper, direction);
+            (void)where.netlink.change_htb(where.ifindex, htb_shape(shaping.rate, old));
+            return r;
+        }
+    }
+    attached.instance(direction)->configure(config);
+    shaping.rate = rate;
+    return {};
+}
+
+void Engine::remove_direction_pins(const std::string& id, Direction direction) {
+    for (const char* const what : {"_link", "_prog", "_state"})
+        if (auto r = files::remove(concat(pins(id), "/", to_string(direction), what)); !r) log::warning(r.error().what);
+}
+
+natra_config Engine::config_for(const Rate& rate, Shaper shaper, Direction direction) const {
+    return make_config({.rate_bps = rate.rate_bps,
+                        .burst_bits = rate.burst_bits,
+                        .shaper = shaper,
+                        .direction = direction,
+                        .ingress_hook = shaper == Shaper::police && direction == Direction::egress,
+                        .shared_counters = features_.shared_counters});
+}
+
+HookPoint Engine::point(const AttachmentRecord& record, Direction direction, bool pod_side, bool device_egress,
+                        PodSide* pod) {
+    return HookPoint{.netlink = pod_side ? pod->netlink : host_,
+                     .worker = worker_,
+                     .netns_fd = pod_side ? pod->fd.get() : -1,
+                     .ifindex = pod_side ? record.pod_ifindex : record.host_ifindex,
+                     .device = pod_side ? record.pod_device : record.host_device,
+                     .device_egress = device_egress,
+                     .link_pin = concat(pins(record.id), "/", to_string(direction), "_link")};
+}
+
+}  // namespace natra::datapath
