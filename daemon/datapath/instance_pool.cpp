@@ -2,12 +2,17 @@
 #include "daemon/datapath/instance_pool.hpp"
 
 #include <pthread.h>
-
-#include <chrono>
+#include <sys/resource.h>
 
 #include "daemon/util/log.hpp"
 
 namespace natra::datapath {
+namespace {
+
+// Longer than an ADD takes, shorter than the pause between two waves of them.
+constexpr auto quiet = std::chrono::milliseconds(50);
+
+}  // namespace
 
 InstancePool::InstancePool(std::size_t size) : size_(size), thread_([this] { refill(); }) {}
 
@@ -26,6 +31,7 @@ Result<Instance> InstancePool::take() {
         if (!ready_.empty()) {
             auto instance = std::move(ready_.front());
             ready_.pop_front();
+            last_take_ = std::chrono::steady_clock::now();
             wake_.notify_one();
             return instance;
         }
@@ -43,12 +49,21 @@ std::optional<Error> InstancePool::last_error() const {
     return error_;
 }
 
+bool InstancePool::may_wait() const {
+    return !stop_ && ready_.size() * 2 > size_ && std::chrono::steady_clock::now() < last_take_ + quiet;
+}
+
 void InstancePool::refill() {
     pthread_setname_np(pthread_self(), "natra-pool");
+    (void)::setpriority(PRIO_PROCESS, 0, 19);  // of this thread alone
     std::unique_lock lock(mutex_);
     while (!stop_) {
         if (ready_.size() >= size_) {
             wake_.wait(lock, [this] { return stop_ || ready_.size() < size_; });
+            continue;
+        }
+        if (may_wait()) {
+            wake_.wait_until(lock, last_take_ + quiet);
             continue;
         }
         lock.unlock();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -12,8 +13,10 @@
 
 namespace natra::datapath {
 
-// Loaded programs in reserve, so that an ADD does not wait for the verifier.
-// A thread of its own keeps the pool at its size.
+// Loaded programs in reserve, so that an ADD does not wait for the verifier (8 ms
+// a program). A thread of its own keeps the pool at its size, and out of the way:
+// it has the lowest priority, and while more than half is left it waits until
+// nobody has taken one for a while, since an ADD takes two and goes on working.
 class InstancePool {
 public:
     explicit InstancePool(std::size_t size);
@@ -29,11 +32,13 @@ public:
 
 private:
     void refill();
+    [[nodiscard]] bool may_wait() const;  // mutex_ is held
 
     const std::size_t size_;
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     std::deque<Instance> ready_;
+    std::chrono::steady_clock::time_point last_take_;
     std::optional<Error> error_;
     bool stop_ = false;
     std::thread thread_;
