@@ -31,7 +31,11 @@ Result<std::string> read(const std::string& path, std::size_t max_bytes) {
     }
 }
 
-Result<void> write_atomically(const std::string& path, std::string_view content) {
+namespace {
+
+// prepare: the last step before the rename; gets the staged file's descriptor, returns false with errno set.
+template <class Prepare>
+Result<void> write_by_rename(const std::string& path, std::string_view content, Prepare prepare) {
     std::string staged = path + ".XXXXXX";
     // Hidden until complete: list() does not show it.
     const auto slash = staged.rfind('/');
@@ -49,7 +53,29 @@ Result<void> write_atomically(const std::string& path, std::string_view content)
         if (n < 0) return abandon("write");
         content.remove_prefix(static_cast<std::size_t>(n));
     }
+    if (!prepare(fd.get())) return abandon("prepare");
     if (::rename(staged.c_str(), path.c_str()) < 0) return abandon("rename");
+    return {};
+}
+
+}  // namespace
+
+Result<void> write_atomically(const std::string& path, std::string_view content) {
+    return write_by_rename(path, content, [](int) { return true; });
+}
+
+Result<void> replace(const std::string& path, std::string_view content, const std::string& like) {
+    struct stat model {};
+    if (::stat(like.c_str(), &model) < 0) return fail_errno(Code::kernel, errno, "stat ", like);
+    auto written = write_by_rename(path, content, [&](int fd) {
+        return ::fchown(fd, model.st_uid, model.st_gid) == 0 && ::fchmod(fd, model.st_mode & 07777) == 0 &&
+               ::fsync(fd) == 0;
+    });
+    if (!written) return written;
+    const auto slash = path.rfind('/');
+    const UniqueFd folder(::open(slash == std::string::npos ? "." : path.substr(0, slash + 1).c_str(),
+                                 O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder || ::fsync(folder.get()) < 0) return fail_errno(Code::kernel, errno, "flush the folder of ", path);
     return {};
 }
 

@@ -13,6 +13,8 @@ namespace natra::files {
 Result<std::string> read(const std::string& path, std::size_t max_bytes);
 // Temporary file in the same folder, then rename: a reader sees the old or the new content. Mode 0600.
 Result<void> write_atomically(const std::string& path, std::string_view content);
+// The same for a file that others read and that must survive a power cut: owner and mode of `like`, flushed to disk.
+Result<void> replace(const std::string& path, std::string_view content, const std::string& like);
 // Absent is success.
 Result<void> remove(const std::string& path);
 // mkdir -p with mode 0700 for what it makes.

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// natra's place in a CNI network configuration: text in, text out.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/util/error.hpp"
+
+namespace natra::chain {
+
+// What the file's name says is inside: a list of plugins (.conflist), or one plugin (.conf, .json).
+enum class Format : std::uint8_t { list, single };
+
+struct Edit {
+    std::string text;  // always a list
+    std::string how;   // "behind ptp", "in place of bandwidth"
+};
+
+// Puts natra behind the plugins that make interfaces, or in place of `bandwidth`, whose keys it keeps.
+// Every other key stays, in its order. Nothing if natra is there already.
+// Code::invalid_argument for what a runtime would not load either.
+Result<std::optional<Edit>> with_natra(std::string_view text, Format format);
+
+// The reverse, for a list that somebody changed after natra was put in: `original` is the text from before.
+// Nothing if natra is not in it.
+Result<std::optional<std::string>> without_natra(std::string_view text, std::string_view original, Format format);
+
+// Types of the plugins, first to last; the same errors.
+Result<std::vector<std::string>> plugin_types(std::string_view text, Format format);
+
+}  // namespace natra::chain

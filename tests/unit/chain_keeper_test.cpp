@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/chain/keeper.hpp"
+
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "daemon/util/files.hpp"
+
+namespace natra::chain {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+const std::string bridge_list = R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":"bridge"},{"type":"portmap"}]})";
+
+class ChainKeeper : public testing::Test {
+protected:
+    void SetUp() override {
+        std::string name = fs::temp_directory_path() / "natra-chain-XXXXXX";
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
+        root_ = name;
+        for (const char* const folder : {"net.d", "bin"}) fs::create_directory(root_ / folder);
+        program("bridge");
+        program("natra");
+        settings_ = {.manage = true,
+                     .directories = {root_ / "net.d"},
+                     .binary_directories = {root_ / "other-bin", root_ / "bin"},
+                     .state_directory = root_ / "state" / "chain"};
+    }
+    void TearDown() override { fs::remove_all(root_); }
+
+    void program(const std::string& name) {
+        write(root_ / "bin" / name, "");
+        fs::permissions(root_ / "bin" / name, fs::perms::owner_all);
+    }
+    static void write(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
+    void conf(const std::string& name, const std::string& text) { write(root_ / "net.d" / name, text); }
+    std::string conf(const std::string& name) const {
+        auto text = files::read(root_ / "net.d" / name, 1 << 20);
+        EXPECT_TRUE(text) << text.error().what;
+        return text ? *text : "";
+    }
+    std::vector<std::string> types(const std::string& name) const { return *plugin_types(conf(name), Format::list); }
+    std::vector<std::string> names() const {
+        std::vector<std::string> out;
+        for (const auto& entry : fs::directory_iterator(root_ / "net.d")) out.push_back(entry.path().filename());
+        return out;
+    }
+    Keeper keeper(bool manage = true) const {
+        auto settings = settings_;
+        settings.manage = manage;
+        return Keeper(settings);
+    }
+
+    fs::path root_;
+    Settings settings_;
+};
+
+TEST_F(ChainKeeper, PutsNatraInAndTheOriginalBack) {
+    conf("10-n.conflist", bridge_list);
+    fs::permissions(root_ / "net.d/10-n.conflist", fs::perms(0640));
+    keeper().look();
+    EXPECT_THAT(types("10-n.conflist"), ElementsAre("bridge", "natra", "portmap"));
+    EXPECT_EQ(fs::status(root_ / "net.d/10-n.conflist").permissions(), fs::perms(0640));
+    EXPECT_THAT(names(), ElementsAre("10-n.conflist"));
+
+    keeper(false).look();  // another natrad, with the chain no longer managed
+    EXPECT_EQ(conf("10-n.conflist"), bridge_list);
+    EXPECT_EQ(fs::status(root_ / "net.d/10-n.conflist").permissions(), fs::perms(0640));
+}
+
+TEST_F(ChainKeeper, DoesNothingUnlessAsked) {
+    conf("10-n.conflist", bridge_list);
+    keeper(false).look();
+    EXPECT_EQ(conf("10-n.conflist"), bridge_list);
+    EXPECT_FALSE(fs::exists(root_ / "state"));
+}
+
+TEST_F(ChainKeeper, ChoosesTheFileThatTheRuntimeWouldUse) {
+    conf("05-broken.conflist", "{");
+    conf("07-readme.txt", bridge_list);
+    conf(".06-hidden.conflist", bridge_list);
+    conf("10-first.conflist", bridge_list);
+    conf("20-second.conflist", bridge_list);
+    keeper().look();
+    EXPECT_THAT(types("10-first.conflist"), ElementsAre("bridge", "natra", "portmap"));
+    EXPECT_EQ(conf("20-second.conflist"), bridge_list);
+    EXPECT_EQ(conf("07-readme.txt"), bridge_list);
+}
+
+TEST_F(ChainKeeper, FollowsWhenAnotherFileComesFirst) {
+    auto keeper_now = keeper();
+    conf("20-n.conflist", bridge_list);
+    keeper_now.look();
+    conf("10-m.conflist", bridge_list);
+    keeper_now.look();
+    EXPECT_THAT(types("10-m.conflist"), ElementsAre("bridge", "natra", "portmap"));
+    EXPECT_EQ(conf("20-n.conflist"), bridge_list);
+}
+
+TEST_F(ChainKeeper, ReplacesASinglePluginByAListAndBack) {
+    const std::string single = R"({"cniVersion":"0.4.0","name":"one","type":"bridge","bridge":"br0"})";
+    conf("10-one.conf", single);
+    conf("10-one.conflist", bridge_list);  // not in use: the .conf comes first
+    keeper().look();
+    EXPECT_THAT(names(), UnorderedElementsAre("10-one.conf.natra-original", "10-one.conf.conflist", "10-one.conflist"));
+    EXPECT_EQ(conf_in_use(root_ / "net.d")->path, root_ / "net.d/10-one.conf.conflist");
+    EXPECT_THAT(types("10-one.conf.conflist"), ElementsAre("bridge", "natra"));
+    keeper().look();
+    EXPECT_EQ(conf("10-one.conflist"), bridge_list);
+
+    keeper(false).look();
+    EXPECT_THAT(names(), UnorderedElementsAre("10-one.conf", "10-one.conflist"));
+    EXPECT_EQ(conf("10-one.conf"), single);
+}
+
+TEST_F(ChainKeeper, ASinglePluginWrittenAnewIsTakenAnew) {
+    conf("10-one.conf", R"({"name":"one","type":"bridge"})");
+    auto keeper_now = keeper();
+    keeper_now.look();
+    const std::string again = R"({"name":"two","type":"bridge"})";
+    conf("10-one.conf", again);
+    keeper_now.look();
+    EXPECT_THAT(conf("10-one.conf.conflist"), HasSubstr("\"two\""));
+    keeper(false).look();
+    EXPECT_THAT(names(), ElementsAre("10-one.conf"));
+    EXPECT_EQ(conf("10-one.conf"), again);
+}
+
+TEST_F(ChainKeeper, KeepsWhatOthersChangedMeanwhile) {
+    conf("10-n.conflist", bridge_list);
+    keeper().look();
+    auto text = conf("10-n.conflist");
+    text.replace(text.find("\"1.0.0\""), 7, "\"1.1.0\"");
+    conf("10-n.conflist", text);
+    keeper(false).look();
+    EXPECT_THAT(types("10-n.conflist"), ElementsAre("bridge", "portmap"));
+    EXPECT_THAT(conf("10-n.conflist"), HasSubstr("1.1.0"));
+}
+
+TEST_F(ChainKeeper, LeavesAnAdministratorsOwnNatraAlone) {
+    const std::string theirs = R"({"name":"n","plugins":[{"type":"bridge"},{"type":"natra"}]})";
+    conf("10-n.conflist", theirs);
+    keeper().look();
+    keeper(false).look();
+    EXPECT_EQ(conf("10-n.conflist"), theirs);
+}
+
+TEST_F(ChainKeeper, AFileThatWasRemovedStaysRemoved) {
+    conf("10-n.conflist", bridge_list);
+    conf("10-one.conf", R"({"name":"one","type":"bridge"})");
+    auto keeper_now = keeper();
+    keeper_now.look();
+    for (const auto& name : names()) fs::remove(root_ / "net.d" / name);
+    keeper_now.look();
+    keeper(false).look();
+    EXPECT_THAT(names(), IsEmpty());
+    EXPECT_THAT(keeper_now.problems(), IsEmpty());
+}
+
+TEST_F(ChainKeeper, LeavesTheChainAloneWhereTheRuntimeWouldNotFindNatra) {
+    fs::remove(root_ / "bin/natra");
+    conf("10-n.conflist", bridge_list);
+    auto keeper_now = keeper();
+    keeper_now.look();
+    EXPECT_EQ(conf("10-n.conflist"), bridge_list);
+    EXPECT_THAT(keeper_now.problems(), ElementsAre(HasSubstr("natra is not where the plugin \"bridge\" is")));
+    program("natra");
+    keeper_now.look();
+    EXPECT_THAT(types("10-n.conflist"), ElementsAre("bridge", "natra", "portmap"));
+    EXPECT_THAT(keeper_now.problems(), IsEmpty());
+
+    fs::remove(root_ / "bin/bridge");
+    conf("10-n.conflist", bridge_list);
+    keeper_now.look();
+    EXPECT_THAT(keeper_now.problems(), ElementsAre(HasSubstr("cannot tell where the runtime looks")));
+}
+
+TEST_F(ChainKeeper, DoesNotFightAnotherWriter) {
+    auto keeper_now = keeper();
+    auto now = Keeper::Clock::now();
+    for (std::size_t i = 0; i < Keeper::max_insertions; i++) {
+        conf("10-n.conflist", bridge_list);
+        keeper_now.look(now);
+        ASSERT_THAT(types("10-n.conflist"), ElementsAre("bridge", "natra", "portmap"));
+        EXPECT_THAT(keeper_now.problems(), IsEmpty());
+    }
+    conf("10-n.conflist", bridge_list);
+    keeper_now.look(now);
+    EXPECT_EQ(conf("10-n.conflist"), bridge_list);
+    EXPECT_THAT(keeper_now.problems(), ElementsAre(HasSubstr("another program has taken natra out 5 times")));
+
+    keeper_now.look(now + Keeper::insertion_period + std::chrono::seconds(1));
+    EXPECT_THAT(types("10-n.conflist"), ElementsAre("bridge", "natra", "portmap"));
+    EXPECT_THAT(keeper_now.problems(), IsEmpty());
+}
+
+TEST_F(ChainKeeper, ACrashBetweenRecordAndChangeHarmsNothing) {
+    conf("10-n.conflist", bridge_list);
+    const Records records(settings_.state_directory);
+    ASSERT_TRUE(records.put({.path = root_ / "net.d/10-n.conflist",
+                             .format = Format::list,
+                             .original = bridge_list,
+                             .written = with_natra(bridge_list, Format::list)->value().text}));
+    keeper(false).look();
+    EXPECT_EQ(conf("10-n.conflist"), bridge_list);
+    EXPECT_THAT(records.all(), IsEmpty());
+}
+
+TEST_F(ChainKeeper, WatchesAllFolders) {
+    fs::create_directory(root_ / "k3s");
+    settings_.directories = {root_ / "net.d", root_ / "k3s", root_ / "absent"};
+    write(root_ / "k3s/10-flannel.conflist", bridge_list);
+    conf("10-n.conflist", bridge_list);
+    keeper().look();
+    EXPECT_THAT(types("10-n.conflist"), ElementsAre("bridge", "natra", "portmap"));
+    EXPECT_THAT(types("../k3s/10-flannel.conflist"), ElementsAre("bridge", "natra", "portmap"));
+}
+
+}  // namespace
+}  // namespace natra::chain
