@@ -2,11 +2,13 @@
 """What the benchmark measures: one fresh pod a cell."""
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import enum
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lab.cni import CONTAINERD_BURST
@@ -46,11 +48,12 @@ class Cell:
     rate: int = 0
     congestion_controls: tuple[str, ...] = ()
     flows: int = 0
+    pods: int = 0  # on the node besides
 
     def labels(self) -> dict[str, Any]:
         names = sorted(set(self.congestion_controls))
         return {"part": self.part, "limiter": self.contender.value, "direction": self.direction,
-                "rate": self.rate, "congestion_control": "+".join(names), "flows": self.flows}
+                "rate": self.rate, "congestion_control": "+".join(names), "flows": self.flows, "pods": self.pods}
 
 
 Figures = dict[str, float | None]
@@ -135,23 +138,72 @@ def measure_fairness(node: Node, cell: Cell, seconds: int) -> Figures:
             "retransmits": result["retransmits"], "jain": result["jain"], **shares}
 
 
-def measure_verbs(node: Node, cell: Cell, rounds: int) -> Figures:
-    """ADD and DEL of the limiter alone, as a runtime sees them, without the start of a process."""
-    floor = []
-    seconds: dict[str, list[float]] = {"ADD": [], "DEL": []}
+def wait_for_pool(node: Node) -> None:
+    """Pods do not come faster than natrad's pool refills."""
+    if node.natrad is not None:
+        node.natrad.wait_for_pool(4)
+
+
+@contextlib.contextmanager
+def crowd(node: Node, cell: Cell) -> Iterator[None]:
+    """The cell's pods, limited alike, idle."""
+    with contextlib.ExitStack() as pods:
+        for _ in range(cell.pods):
+            pods.enter_context(pod_for(node, cell))
+            wait_for_pool(node)
+        yield
+
+
+def process_floor(node: Node, rounds: int) -> float:
+    """Seconds that the start of any process inside the node takes."""
+    times = []
     for _ in range(rounds):
         start = time.monotonic()
         node.host.run(["true"])
-        floor.append(time.monotonic() - start)
-        with pod_for(node, cell) as pod:
-            if node.natrad is not None:
-                node.natrad.wait_for_pool(4)  # pods do not come faster than the pool refills
-        for verb, times in seconds.items():
-            times += pod.chain.seconds[cell.contender.limiter.value, verb]
-    base = statistics.median(floor)
+        times.append(time.monotonic() - start)
+    return statistics.median(times)
+
+
+def measure_verbs(node: Node, cell: Cell, rounds: int) -> Figures:
+    """ADD, CHECK and DEL of the limiter alone, as a runtime sees them, without the start of a process."""
+    verbs = ("ADD", "CHECK", "DEL")
+    seconds: dict[str, list[float]] = {verb: [] for verb in verbs}
+    with crowd(node, cell):
+        base = process_floor(node, rounds)
+        for _ in range(rounds):
+            with pod_for(node, cell) as pod:
+                pod.chain.check(pod.attachment)
+                wait_for_pool(node)
+            for verb, times in seconds.items():
+                times += pod.chain.seconds[cell.contender.limiter.value, verb]
     return {"samples": rounds, "process_ms": 1000 * base,
             **{f"{verb.lower()}_p50_ms": 1000 * (statistics.median(times) - base) for verb, times in seconds.items()},
             **{f"{verb.lower()}_max_ms": 1000 * (max(times) - base) for verb, times in seconds.items()}}
+
+
+def measure_boot(node: Node, cell: Cell, _seconds: int) -> Figures:
+    """ADD of the limiter for all of the cell's pods at once, as when a node starts."""
+    plugin = cell.contender.limiter.value
+    with contextlib.ExitStack() as cleanup:
+        waiting = []
+        for _ in range(cell.pods):
+            pod = pod_for(node, cell)
+            pod.create()
+            cleanup.callback(pod.destroy)
+            result = pod.chain.run_one("ADD", "ptp", pod.attachment, None)
+            cleanup.callback(pod.chain.run_one, "DEL", "ptp", pod.attachment, result)
+            waiting.append((pod, result))
+        with concurrent.futures.ThreadPoolExecutor(len(waiting)) as together:
+            start = time.monotonic()
+            calls = [together.submit(pod.chain.run_one, "ADD", plugin, pod.attachment, result)
+                     for pod, result in waiting]
+            for call in calls:
+                call.result()
+            wall = time.monotonic() - start
+        for pod, result in waiting:
+            cleanup.callback(pod.chain.run_one, "DEL", plugin, pod.attachment, result)
+        times = [pod.chain.seconds[plugin, "ADD"][0] for pod, _ in waiting]
+        return {"boot_s": wall, "add_p50_ms": 1000 * statistics.median(times), "add_max_ms": 1000 * max(times)}
 
 
 def median_of(runs: Sequence[Figures]) -> Figures:
