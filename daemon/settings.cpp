@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/settings.hpp"
 
+#include <charconv>
 #include <cstdlib>
 
 namespace natra {
 namespace {
+
+constexpr std::size_t max_pool_size = 4096;
 
 std::string variable(const char* name, std::string fallback) {
     const char* const value = std::getenv(name);
@@ -24,6 +27,12 @@ Result<Settings> settings_from_environment() {
     out.engine.shaper = datapath::shaper_from(shaper);
     if (shaper != "auto" && !out.engine.shaper)
         return fail(Error::Code::invalid_argument, "NATRA_SHAPER: \"", shaper, "\" is none of auto, edt, htb, police");
+
+    const auto pool = variable("NATRA_POOL_SIZE", std::to_string(out.engine.pool_size));
+    const auto [end, error] = std::from_chars(pool.data(), pool.data() + pool.size(), out.engine.pool_size);
+    if (error != std::errc() || end != pool.data() + pool.size() || out.engine.pool_size > max_pool_size)
+        return fail(Error::Code::invalid_argument, "NATRA_POOL_SIZE: \"", pool, "\" is not a number from 0 to ",
+                    max_pool_size);
 
     const auto mode = variable("NATRA_ATTACH_MODE", "auto");
     if (mode == "tcx")

@@ -21,6 +21,7 @@ struct Settings {
 //   NATRA_BPFFS_DIR     pins (default /sys/fs/bpf/natra)
 //   NATRA_SHAPER        auto, edt, htb, police (default auto)
 //   NATRA_ATTACH_MODE   auto, tcx, clsact (default auto)
+//   NATRA_POOL_SIZE     loaded programs in reserve, two a pod, 0 to 4096 (default 128)
 // Code::invalid_argument naming the variable and its value.
 Result<Settings> settings_from_environment();
 

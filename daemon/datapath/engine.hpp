@@ -23,7 +23,7 @@ struct EngineSettings {
     std::string pin_root = "/sys/fs/bpf/natra";
     std::optional<Shaper> shaper;  // forced; else the best that the kernel and the device offer
     AttachMode attach_mode = AttachMode::automatic;
-    std::size_t pool_size = 32;  // 16 pods with both directions, 1.4 MB
+    std::size_t pool_size = 128;  // 64 pods with both directions, 6 MB
 };
 
 struct AttachSpec {

@@ -32,7 +32,9 @@ class Natrad:
 
     def environment(self) -> dict[str, str]:
         return {"DBUS_SYSTEM_BUS_ADDRESS": self.bus.address, "NATRA_RUNTIME_DIR": str(self.runtime),
-                "NATRA_BPFFS_DIR": str(self.pins), **self.env}
+                "NATRA_BPFFS_DIR": str(self.pins),
+                # Tests have few pods, and an emulated processor takes long to verify a program.
+                "NATRA_POOL_SIZE": "16", **self.env}
 
     @property
     def pid(self) -> int:
