@@ -43,6 +43,14 @@ CniResult<void> read_choice(const Json& document, std::string_view field, std::s
     return {};
 }
 
+CniResult<void> read_switch(const Json& document, std::string_view field, bool& out) {
+    const Json* const value = find(document, field);
+    if (value == nullptr) return {};
+    if (!value->is_boolean()) return wrong(CniCode::invalid_configuration, "", field, "true or false", *value);
+    out = value->get<bool>();
+    return {};
+}
+
 CniResult<void> read_timeout(const Json& document, std::chrono::milliseconds& out) {
     const Json* const value = find(document, "timeoutMs");
     if (value == nullptr) return {};
@@ -92,6 +100,7 @@ CniResult<Policy> read_policy(const Json& document) {
     Policy out;
     if (auto r = read_choice(document, "failurePolicy", "open", "closed", out.fail_open); !r) return r.error();
     if (auto r = read_choice(document, "burstPolicy", "runtime", "default", out.runtime_bursts); !r) return r.error();
+    if (auto r = read_switch(document, "strictInterfaces", out.strict_interfaces); !r) return r.error();
     if (auto r = read_timeout(document, out.timeout); !r) return r.error();
     return out;
 }
@@ -100,6 +109,7 @@ Policy read_policy_leniently(const Json& document) {
     Policy out;
     (void)read_choice(document, "failurePolicy", "open", "closed", out.fail_open);
     (void)read_choice(document, "burstPolicy", "runtime", "default", out.runtime_bursts);
+    (void)read_switch(document, "strictInterfaces", out.strict_interfaces);
     (void)read_timeout(document, out.timeout);
     return out;
 }

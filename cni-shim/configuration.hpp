@@ -24,6 +24,7 @@ struct Envelope {
 struct Policy {
     bool fail_open = true;                    // failurePolicy: "open" or "closed"
     bool runtime_bursts = false;              // burstPolicy: "default" or "runtime"
+    bool strict_interfaces = false;           // strictInterfaces: only what the stock plugin would limit
     std::chrono::milliseconds timeout{2000};  // timeoutMs: 1 to 60000; all that a verb waits for natrad
 };
 

@@ -117,6 +117,11 @@ int append_request(sd_bus_message* message, int netns, const Request& request) {
           {.text = [&](const char* name,
                        const std::string& value) { keep(append_variant(message, name, "s", value.c_str())); },
            .number = [&](const char* name, std::uint64_t value) { keep(append_variant(message, name, "t", &value)); },
+           .flag =
+               [&](const char* name, bool value) {
+                   const int number = value ? 1 : 0;  // sd-bus takes a boolean as an int
+                   keep(append_variant(message, name, "b", &number));
+               },
            .list = [&](const char* name,
                        const std::vector<std::string>& value) { keep(append_list(message, name, value)); }});
     return r < 0 ? r : sd_bus_message_close_container(message);

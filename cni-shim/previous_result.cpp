@@ -20,16 +20,25 @@ CniResult<std::string> text_of(const Json& interface, std::string_view field, co
     return out;
 }
 
-}  // namespace
-
-CniResult<std::vector<std::string>> host_interfaces(const Json& result) {
+const Json* interfaces_of(const Json& result) {
     const Json* list = nullptr;
     for (const auto& [key, value] : result.items())
         if (key_matches(key, "interfaces") && !value.is_null()) list = &value;
-    if (list != nullptr && !list->is_array()) return malformed("interfaces", "an array", *list);
-    if (list == nullptr || list->empty()) return CniError{CniCode::internal, "no interfaces provided", ""};
+    return list;
+}
 
+}  // namespace
+
+bool lists_interfaces(const Json& result) {
+    const Json* const list = interfaces_of(result);
+    return list != nullptr && !list->empty();
+}
+
+CniResult<std::vector<std::string>> host_interfaces(const Json& result) {
     std::vector<std::string> out;
+    const Json* const list = interfaces_of(result);
+    if (list == nullptr) return out;
+    if (!list->is_array()) return malformed("interfaces", "an array", *list);
     for (std::size_t i = 0; i < list->size(); ++i) {
         const auto& interface = (*list)[i];
         const auto path = concat("interfaces[", i, "]");

@@ -10,9 +10,12 @@
 
 namespace natra::shim {
 
-// The interfaces outside of containers, as an earlier plugin listed them. Code 999 if the list
-// is malformed, or empty ("no interfaces provided").
+// The interfaces outside of containers, as an earlier plugin listed them; none where there is no
+// list. Code 999 if the list is malformed.
 CniResult<std::vector<std::string>> host_interfaces(const Json& result);
+
+// Whether there is a list that is not empty.
+bool lists_interfaces(const Json& result);
 
 // The result as it came, every key in its place, under `version`.
 std::string print_result(const Json& result, std::string_view version);

@@ -19,7 +19,8 @@ Request make_request(const Environment& environment, const Envelope& envelope, c
             .pod_uid = environment.pod_uid,
             .host_interfaces = std::move(host_interfaces),
             .limits = limits,
-            .runtime_bursts = policy.runtime_bursts};
+            .runtime_bursts = policy.runtime_bursts,
+            .strict_interfaces = policy.strict_interfaces};
 }
 
 void visit(const Request& request, const FieldVisitor& visitor) {
@@ -45,13 +46,14 @@ void visit(const Request& request, const FieldVisitor& visitor) {
         visitor.text(direction.source, std::string(limits::to_string(direction.limit.source)));
     }
     if (!request.host_interfaces.empty()) visitor.list("HostInterfaces", request.host_interfaces);
+    if (request.strict_interfaces) visitor.flag("StrictInterfaces", true);
     visitor.text("BurstPolicy", request.runtime_bursts ? "runtime" : "default");
 }
 
 Json to_object(const Request& request) {
     Json out;
     const auto put = [&out](const char* name, const auto& value) { out[name] = value; };
-    visit(request, {.text = put, .number = put, .list = put});
+    visit(request, {.text = put, .number = put, .flag = put, .list = put});
     return out;
 }
 

@@ -26,6 +26,7 @@ struct Request {
     std::vector<std::string> host_interfaces;
     limits::Limits limits;
     bool runtime_bursts = false;
+    bool strict_interfaces = false;
 };
 
 Request make_request(const Environment& environment, const Envelope& envelope, const Policy& policy,
@@ -35,6 +36,7 @@ Request make_request(const Environment& environment, const Envelope& envelope, c
 struct FieldVisitor {
     std::function<void(const char* name, const std::string& value)> text;
     std::function<void(const char* name, std::uint64_t value)> number;
+    std::function<void(const char* name, bool value)> flag;
     std::function<void(const char* name, const std::vector<std::string>& value)> list;
 };
 void visit(const Request& request, const FieldVisitor& visitor);

@@ -52,6 +52,8 @@ CniResult<Target> make_target(const Environment& environment, const Envelope& en
     if (!netns) return CniError{CniCode::internal, netns.error().what, ""};
     auto names = host_interfaces(*task.previous);
     if (!names) return names.error();
+    if (task.policy.strict_interfaces && !lists_interfaces(*task.previous))
+        return CniError{CniCode::internal, "no interfaces provided", ""};
     return Target{*std::move(netns), make_request(environment, envelope, task.policy, task.limits, *std::move(names))};
 }
 

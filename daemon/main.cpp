@@ -21,6 +21,9 @@ namespace {
 
 using namespace natra;
 
+// How late natrad may notice the end of an interface that no device of the host's tells of.
+constexpr std::uint64_t sweep_period_usec = 5 * EventLoop::second_usec;
+
 // Devices that vanish without a DEL: their attachments must not stay in the books.
 void watch_devices(EventLoop& core, int monitor, pods::Registry& registry) {
     core.on_readable(monitor, "link monitor", [monitor, &registry] {
@@ -29,6 +32,7 @@ void watch_devices(EventLoop& core, int monitor, pods::Registry& registry) {
             if (event.deleted) registry.device_deleted(event.ifindex);
         if (news.lost) registry.drop_dead();
     });
+    core.every(sweep_period_usec, "sweep", [&registry] { registry.sweep(); });
 }
 
 // Two natrads would repair and remove each other's work. Held until the process ends.

@@ -87,7 +87,7 @@ std::string AttachmentObject::shaper(Direction direction) const {
 
 std::string AttachmentObject::reason(Direction direction) const {
     const auto& shaping = pod().kernel.record.of(direction);
-    return shaping ? shaping->reason : "";
+    return shaping ? shaping->reason : pods::shortfall(pod(), direction);
 }
 
 // One line a property: the names are the contract's.

@@ -84,6 +84,8 @@ std::vector<std::string> ManagerObject::Degraded() {
         std::vector<std::string> out;
         if (!engine_.features().fq && !engine_.features().htb)
             out.emplace_back("the kernel has neither fq nor HTB: limits are policed, heavy flows lose packets");
+        for (const auto& [id, pod] : registry_.pods())
+            for (auto& sentence : pods::shortfalls(pod)) out.push_back(std::move(sentence));
         if (const auto error = engine_.pool().last_error()) out.push_back("no new attachment: " + error->what);
         return out;
     });

@@ -16,6 +16,7 @@ using Code = Error::Code;
 template <class T> constexpr const char* type_name = "";
 template <> constexpr const char* type_name<std::string> = "s";
 template <> constexpr const char* type_name<std::uint64_t> = "t";
+template <> constexpr const char* type_name<bool> = "b";
 template <> constexpr const char* type_name<std::vector<std::string>> = "as";
 
 // Leaves `out` alone when the key is absent.
@@ -123,6 +124,7 @@ Result<pods::AttachRequest> request_from(const Dictionary& request) {
     for (const auto& [key, value] : texts)
         if (auto r = read(request, key, *value); !r) return r.error();
     if (auto r = read(request, "HostInterfaces", out.host_interfaces); !r) return r.error();
+    if (auto r = read(request, "StrictInterfaces", out.strict_interfaces); !r) return r.error();
     if (auto r = read_limit(request, "Ingress", out.limits.ingress); !r) return r.error();
     if (auto r = read_limit(request, "Egress", out.limits.egress); !r) return r.error();
     if (burst_policy != "default" && burst_policy != "runtime")

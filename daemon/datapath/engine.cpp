@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "daemon/datapath/placement.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
 
@@ -55,7 +56,7 @@ Result<Attached> Engine::attach(const AttachSpec& spec) {
     remove_pins(spec.id);
     if (auto r = files::make_directory(pins(spec.id)); !r) return r.error();
     for (const auto direction : directions) {
-        if (!spec.rates.of(direction)) continue;
+        if (!spec.rates.of(direction) || !obstacle(attached.record, direction).empty()) continue;
         auto started = start(attached, direction, *spec.rates.of(direction), &*pod);
         if (started) continue;
         for (const auto undo : directions)
@@ -63,7 +64,7 @@ Result<Attached> Engine::attach(const AttachSpec& spec) {
         remove_pins(spec.id);
         return started.error();
     }
-    owners_[attached.record.host_ifindex] = spec.id;
+    owners_[key_of(attached.record)] = owner_of(attached.record);
     return attached;
 }
 
@@ -99,8 +100,8 @@ Result<void> Engine::detach(const Attached& attached) {
         if (auto r = stop(gone, direction, pod ? &*pod : nullptr); !r && !first) first = r.error();
     }
     remove_pins(attached.record.id);
-    if (const auto owner = owners_.find(attached.record.host_ifindex);
-        owner != owners_.end() && owner->second == attached.record.id)
+    if (const auto owner = owners_.find(key_of(attached.record));
+        owner != owners_.end() && owner->second.id == attached.record.id)
         owners_.erase(owner);
     if (first) return *first;
     return {};

@@ -29,9 +29,11 @@ struct EngineSettings {
 struct AttachSpec {
     std::string id;                         // names the pins: [A-Za-z0-9_], unique among attachments
     int netns_fd = -1;                      // the pod's network namespace
-    std::string netns_path;                 // where to find it later; may be empty
-    std::string device;                     // inside the namespace
-    std::vector<std::string> host_devices;  // if not empty, the veth's peer must be among them
+    std::string netns_path;  // where to find it later; may be empty for a veth pair
+    std::string device;      // inside the namespace
+    // As the stock plugin: only a veth pair will do, and its end on the host must be among host_devices.
+    bool strict = false;
+    std::vector<std::string> host_devices;
     Rates rates;
 };
 
@@ -40,6 +42,7 @@ public:
     // Opens the host's netlink in the calling thread's namespace, probes the kernel, fills the pool.
     static Result<std::unique_ptr<Engine>> create(EngineSettings settings);
 
+    // A direction that the interface cannot be held to (see obstacle()) is left out of the result's record.
     Result<Attached> attach(const AttachSpec& spec);
     // Other rates. Live: packets in flight stay. On failure the old rates are in force; `attached` is what
     // is in the kernel then, too: a direction that had to be started anew has another program.
@@ -69,11 +72,28 @@ private:
         UniqueFd fd;
         Netlink netlink;
     };
+    // The device that an attachment is known by: the host's where there is one, else the pod's.
+    struct DeviceKey {
+        std::uint64_t netns_dev = 0;  // 0 and 0: the host's namespace
+        std::uint64_t netns_ino = 0;
+        int ifindex = 0;
+        friend auto operator<=>(const DeviceKey&, const DeviceKey&) = default;
+    };
+    struct Owner {
+        std::string id;
+        std::string netns_path;
+        std::uint64_t netns_cookie = 0;
+    };
+    static DeviceKey key_of(const AttachmentRecord& record);
+    static Owner owner_of(const AttachmentRecord& record);
     Engine(EngineSettings settings, Netlink host, Features features);
 
     Result<PodSide> enter(int netns_fd);
     Result<PodSide> enter(const AttachmentRecord& record);
     Result<void> find_devices(AttachmentRecord& record, PodSide& pod, const AttachSpec& spec);
+    Result<std::optional<Link>> find_host_side(const Link& inside, PodSide& pod);
+    Result<void> check_unowned(const AttachmentRecord& record);
+    Result<bool> alive_inside(const AttachmentRecord& record);
     Result<void> start(Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
     Result<void> start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod);
     Result<void> stop(Attached& attached, Direction direction, PodSide* pod);
@@ -83,7 +103,7 @@ private:
     Result<void> adopt_direction(Attached& attached, Direction direction, PodSide* pod);
     void remove_direction_pins(const std::string& id, Direction direction);
     Result<void> verify(const Attached& attached, Direction direction, PodSide* pod);
-    natra_config config_for(const Rate& rate, Shaper shaper, Direction direction) const;
+    natra_config config_for(const AttachmentRecord& record, const Rate& rate, Shaper shaper, Direction direction) const;
     HookPoint point(const AttachmentRecord& record, Direction direction, bool pod_side, bool device_egress,
                     PodSide* pod);
     std::string pins(const std::string& id) const;
@@ -92,7 +112,7 @@ private:
     Netlink host_;
     Features features_;
     NetnsWorker worker_;
-    std::map<int, std::string> owners_;  // host devices with an attachment -> its id
+    std::map<DeviceKey, Owner> owners_;  // devices with an attachment
     InstancePool pool_;
 };
 

@@ -12,7 +12,7 @@ using Code = Error::Code;
 Result<Attached> Engine::adopt(const AttachmentRecord& recorded) {
     const auto living = alive(recorded);
     if (!living) return living.error();
-    if (!*living) return fail(Code::no_device, recorded.host_device, " (ifindex ", recorded.host_ifindex, ") is gone");
+    if (!*living) return fail(Code::no_device, describe_device(recorded), " is gone");
     Attached attached{.record = recorded};
     std::optional<PodSide> pod;
     if (auto entered = enter(recorded)) pod.emplace(*std::move(entered));
@@ -27,7 +27,7 @@ Result<Attached> Engine::adopt(const AttachmentRecord& recorded) {
         last = adopted.error();
     }
     if (last && !attached.record.ingress && !attached.record.egress) return *last;
-    owners_[recorded.host_ifindex] = recorded.id;
+    owners_[key_of(recorded)] = owner_of(recorded);
     return attached;
 }
 

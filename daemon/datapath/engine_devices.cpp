@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "daemon/datapath/placement.hpp"
+
 namespace natra::datapath {
 
 using Code = Error::Code;
@@ -30,38 +32,89 @@ Result<Engine::PodSide> Engine::enter(const AttachmentRecord& record) {
     const auto id = netns_id(fd->get());
     if (!id) return id.error();
     if (*id != record.netns) return fail(Code::no_device, record.netns_path, " is another network namespace now");
-    return enter(fd->get());
+    auto pod = enter(fd->get());
+    // The kernel gives a dead namespace's inode to the next one.
+    if (pod && record.netns_cookie != 0 && pod->netlink.netns_cookie() != record.netns_cookie)
+        return fail(Code::no_device, record.netns_path, " is another network namespace now");
+    return pod;
+}
+
+// The veth's end in our namespace; absent for every other interface.
+Result<std::optional<Link>> Engine::find_host_side(const Link& inside, PodSide& pod) {
+    if (inside.kind != "veth" || inside.peer_ifindex == 0) return std::optional<Link>();
+    auto outside = host_.link_by_index(inside.peer_ifindex);
+    if (!outside && outside.error().code == Code::no_device) return std::optional<Link>();
+    if (!outside) return outside.error();
+    // The index may belong to an unrelated device here when the peer is in a third namespace.
+    if (outside->kind != "veth" || outside->peer_ifindex != inside.ifindex) return std::optional<Link>();
+    const auto nsid = host_.nsid(pod.fd.get());
+    if (!nsid) return nsid.error();
+    if (!*nsid || outside->peer_nsid != *nsid) return std::optional<Link>();
+    return std::optional<Link>(*std::move(outside));
+}
+
+Engine::DeviceKey Engine::key_of(const AttachmentRecord& record) {
+    if (record.has_host_side()) return {.ifindex = record.host_ifindex};
+    return {.netns_dev = record.netns.dev, .netns_ino = record.netns.ino, .ifindex = record.pod_ifindex};
+}
+
+Engine::Owner Engine::owner_of(const AttachmentRecord& record) {
+    return {.id = record.id, .netns_path = record.netns_path, .netns_cookie = record.netns_cookie};
+}
+
+Result<void> Engine::check_unowned(const AttachmentRecord& record) {
+    const auto found = owners_.find(key_of(record));
+    if (found == owners_.end() || found->second.id == record.id) return {};
+    const auto& owner = found->second;
+    if (!record.has_host_side()) {
+        // The kernel gives a dead namespace's inode to the next one. The owner's end may not have been noticed yet.
+        if (owner.netns_cookie != record.netns_cookie) return {};
+        const auto there = open_netns(owner.netns_path);
+        if (!there) return {};
+        if (const auto id = netns_id(there->get()); id && *id != record.netns) return {};
+    }
+    return fail(Code::already_exists, "interface ", record.pod_device, " is limited already, as attachment ", owner.id);
 }
 
 Result<void> Engine::find_devices(AttachmentRecord& record, PodSide& pod, const AttachSpec& spec) {
     const auto id = netns_id(pod.fd.get());
     if (!id) return id.error();
+    const auto inside = pod.netlink.link_by_name(spec.device);
     // Wording of the stock plugin, which users and their tools know.
     const auto no_peer = concat("container interface ", spec.device, " has no veth peer: ");
-    const auto inside = pod.netlink.link_by_name(spec.device);
     if (!inside) {
         if (inside.error().code != Code::no_device) return inside.error();
-        return fail(Code::no_device, no_peer, "could not look up \"", spec.device, "\": Link not found");
+        return fail(Code::no_device, spec.strict ? no_peer : "", "could not look up \"", spec.device,
+                    "\": Link not found");
     }
-    if (inside->kind != "veth" || inside->peer_ifindex == 0)
-        return fail(Code::unsupported, no_peer, "interface \"", spec.device, "\" was not a veth interface");
-    const auto outside = host_.link_by_index(inside->peer_ifindex);
-    // The index may belong to an unrelated device here when the peer is in a third namespace.
-    if (!outside || outside->kind != "veth" || outside->peer_ifindex != inside->ifindex)
-        return fail(Code::unsupported, "veth peer with index ", inside->peer_ifindex, " is not in host ns");
-    const auto& known = spec.host_devices;
-    if (!known.empty() && std::find(known.begin(), known.end(), outside->name) == known.end())
-        return fail(Code::unsupported, "no veth peer of container interface found in host ns");
-    const auto owner = owners_.find(outside->ifindex);
-    if (owner != owners_.end() && owner->second != spec.id)
-        return fail(Code::already_exists, "interface ", spec.device, " is limited already, as attachment ",
-                    owner->second);
+    constexpr int loopback = 1;
+    if (inside->ifindex == loopback)
+        return fail(Code::unsupported, "interface ", spec.device, " is the namespace's loopback");
+    const auto outside = find_host_side(*inside, pod);
+    if (!outside) return outside.error();
+    if (spec.strict) {
+        if (inside->kind != "veth" || inside->peer_ifindex == 0)
+            return fail(Code::unsupported, no_peer, "interface \"", spec.device, "\" was not a veth interface");
+        if (!*outside)
+            return fail(Code::unsupported, "veth peer with index ", inside->peer_ifindex, " is not in host ns");
+        const auto& known = spec.host_devices;
+        if (std::find(known.begin(), known.end(), (*outside)->name) == known.end())
+            return fail(Code::unsupported, "no veth peer of container interface found in host ns");
+    }
     record.netns = *id;
+    record.netns_cookie = pod.netlink.netns_cookie();
     record.pod_device = spec.device;
+    record.pod_kind = kind_text(*inside);
     record.pod_ifindex = inside->ifindex;
-    record.host_device = outside->name;
-    record.host_ifindex = outside->ifindex;
-    return {};
+    if (*outside) {
+        record.host_device = (*outside)->name;
+        record.host_ifindex = (*outside)->ifindex;
+    } else if (auto way = enter(record); !way) {
+        // The path is all that would be left of it: neither DEL nor its end could ever be acted upon.
+        return fail(Code::unavailable, "interface ", spec.device, " has no host side, and its namespace cannot be ",
+                    "found again: ", way.error().what);
+    }
+    return check_unowned(record);
 }
 
 }  // namespace natra::datapath

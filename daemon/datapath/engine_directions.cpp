@@ -2,6 +2,7 @@
 // Engine: one direction of an attachment, put into the kernel, changed, taken out.
 #include "daemon/datapath/engine.hpp"
 
+#include "daemon/datapath/placement.hpp"
 #include "daemon/datapath/shaper.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
@@ -16,6 +17,7 @@ bool Engine::needs_pod_side(const AttachmentRecord& record, Direction direction,
     const auto& now = record.of(direction);
     if (now && rate) return now->pod_side && now->shaper == Shaper::htb && now->rate != *rate;
     if (now) return now->pod_side;
+    if (!record.has_host_side()) return rate && obstacle(record, direction).empty();
     // Which shaper it will be is not known yet; the forced one is.
     return rate && direction == Direction::egress && settings_.shaper != Shaper::police;
 }
@@ -24,6 +26,7 @@ Result<void> Engine::set_direction(Attached& attached, Direction direction, cons
                                    PodSide* pod) {
     const auto& now = attached.record.of(direction);
     if (now && rate) return now->rate == *rate ? Result<void>() : retune(attached, direction, *rate, pod);
+    if (rate && !obstacle(attached.record, direction).empty()) return {};
     if (rate) return start(attached, direction, *rate, pod);
     if (now) return stop(attached, direction, pod);
     return {};
@@ -32,12 +35,16 @@ Result<void> Engine::set_direction(Attached& attached, Direction direction, cons
 Result<void> Engine::start(Attached& attached, Direction direction, const Rate& rate, PodSide* pod) {
     std::string skipped;
     std::optional<Error> last;
-    for (const auto shaper : shaper_candidates(features_, settings_.shaper)) {
+    const bool queued = has_queue(attached.record, direction);
+    const auto candidates =
+        queued ? shaper_candidates(features_, settings_.shaper) : std::vector<Shaper>{Shaper::police};
+    for (const auto shaper : candidates) {
         auto started = start_with(attached, direction, rate, shaper, pod);
         if (started) {
             auto& reason = attached.record.of(direction)->reason;
-            reason = concat(settings_.shaper ? concat(to_string(shaper), " by configuration")
-                                             : concat(to_string(shaper), ": best that works here", skipped),
+            reason = concat(!queued ? concat(to_string(shaper), ": no queue leads to the pod on its side")
+                            : settings_.shaper ? concat(to_string(shaper), " by configuration")
+                                               : concat(to_string(shaper), ": best that works here", skipped),
                             "; ", reason);
             return {};
         }
@@ -50,14 +57,12 @@ Result<void> Engine::start(Attached& attached, Direction direction, const Rate& 
 Result<void> Engine::start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper,
                                 PodSide* pod) {
     auto& record = attached.record;
-    const bool pod_side = on_pod_side(shaper, direction);
-    // Policing what leaves the pod happens where it arrives at the host.
-    const bool device_egress = !(shaper == Shaper::police && direction == Direction::egress);
+    const auto [pod_side, device_egress] = placement_of(record, shaper, direction);
     const auto where = point(record, direction, pod_side, device_egress, pod);
 
     auto instance = pool_.take();
     if (!instance) return instance.error();
-    const auto config = config_for(rate, shaper, direction);
+    const auto config = config_for(record, rate, shaper, direction);
     instance->configure(config);
     auto ready = instance->pin(pins(record.id), std::string(to_string(direction)));
     if (ready) ready = add_shaper_qdisc(where.netlink, where.ifindex, shaper, rate, config);
@@ -103,12 +108,12 @@ Result<void> Engine::stop(Attached& attached, Direction direction, PodSide* pod)
 
 Result<void> Engine::retune(Attached& attached, Direction direction, const Rate& rate, PodSide* pod) {
     auto& shaping = *attached.record.of(direction);
-    const auto config = config_for(rate, shaping.shaper, direction);
+    const auto config = config_for(attached.record, rate, shaping.shaper, direction);
     if (shaping.shaper == Shaper::htb) {
         const auto where = point(attached.record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
         if (auto r = where.netlink.change_htb(where.ifindex, htb_shape(rate, config)); !r) {
             // Some classes may have the new rate already.
-            const auto old = config_for(shaping.rate, shaping.shaper, direction);
+            const auto old = config_for(attached.record, shaping.rate, shaping.shaper, direction);
             (void)where.netlink.change_htb(where.ifindex, htb_shape(shaping.rate, old));
             return r;
         }
@@ -123,12 +128,13 @@ void Engine::remove_direction_pins(const std::string& id, Direction direction) {
         if (auto r = files::remove(concat(pins(id), "/", to_string(direction), what)); !r) log::warning(r.error().what);
 }
 
-natra_config Engine::config_for(const Rate& rate, Shaper shaper, Direction direction) const {
+natra_config Engine::config_for(const AttachmentRecord& record, const Rate& rate, Shaper shaper,
+                                Direction direction) const {
     return make_config({.rate_bps = rate.rate_bps,
                         .burst_bits = rate.burst_bits,
                         .shaper = shaper,
                         .direction = direction,
-                        .ingress_hook = shaper == Shaper::police && direction == Direction::egress,
+                        .ingress_hook = !placement_of(record, shaper, direction).device_egress,
                         .shared_counters = features_.shared_counters});
 }
 

@@ -2,6 +2,7 @@
 // Engine: what the kernel has, compared with what the record says.
 #include "daemon/datapath/engine.hpp"
 
+#include <cerrno>
 #include <cstring>
 
 #include "daemon/datapath/shaper.hpp"
@@ -33,7 +34,7 @@ Result<void> Engine::verify(const Attached& attached, Direction direction, PodSi
     if (!*hook)
         return fail(Code::mismatch, "Failed to find program for ", to_string(direction), " at ",
                     describe_hook(record, shaping));
-    const auto wanted = config_for(shaping.rate, shaping.shaper, direction);
+    const auto wanted = config_for(record, shaping.rate, shaping.shaper, direction);
     if (std::memcmp(&attached.instance(direction)->config(), &wanted, sizeof wanted) != 0)
         return fail(Code::mismatch, "Rate doesn't match: ", to_string(direction), " at ",
                     describe_hook(record, shaping));
@@ -41,11 +42,27 @@ Result<void> Engine::verify(const Attached& attached, Direction direction, PodSi
 }
 
 Result<bool> Engine::alive(const AttachmentRecord& record) {
+    if (!record.has_host_side()) return alive_inside(record);
     const auto link = host_.link_by_index(record.host_ifindex);
     if (!link && link.error().code == Code::no_device) return false;
     if (!link) return link.error();
     // Not by name: an administrator may rename the device.
     return link->kind == "veth" && link->peer_ifindex == record.pod_ifindex;
+}
+
+// Nothing on the host dies with such an interface: its namespace has to be looked into.
+Result<bool> Engine::alive_inside(const AttachmentRecord& record) {
+    auto pod = enter(record);
+    if (!pod) {
+        // No file of that name, or a file that is no namespace any more. Short of descriptors we know nothing.
+        const auto& [code, sys, text] = pod.error();
+        const bool path_ended = sys == 0 || sys == ENOENT || sys == ENOTDIR || sys == ESRCH;
+        if (code == Code::no_device && path_ended) return false;
+        return pod.error();
+    }
+    const auto link = pod->netlink.link_by_index(record.pod_ifindex);
+    if (!link && link.error().code != Code::no_device) return link.error();
+    return static_cast<bool>(link);
 }
 
 Result<bool> Engine::same_device(const AttachmentRecord& record, int netns_fd, const std::string& device) {

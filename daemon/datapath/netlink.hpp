@@ -22,6 +22,8 @@ struct Link {
     std::string name;
     std::string kind;      // IFLA_INFO_KIND: "veth", "macvlan", ...; empty for plain devices
     int peer_ifindex = 0;  // IFLA_LINK: a veth's peer, a macvlan's lower device; 0 if none
+    std::optional<int> peer_nsid;              // see Netlink::nsid(): where peer_ifindex is, if in another namespace
+    std::optional<std::uint16_t> ipvlan_mode;  // IFLA_IPVLAN_MODE
     std::uint32_t mtu = 0;
     bool up = false;
 };
@@ -69,6 +71,10 @@ public:
     // Code::no_device if absent; a name that no interface can have is Code::invalid_argument.
     Result<Link> link_by_name(std::string_view name);
     Result<Link> link_by_index(int ifindex);  // Code::no_device if absent
+    // This namespace's number for another one; absent if it has given none yet.
+    Result<std::optional<int>> nsid(int netns_fd);
+    // Never used again until the next boot; 0 before Linux 5.14.
+    [[nodiscard]] std::uint64_t netns_cookie() const;
     // Costs a walk over every device of the namespace: for rare questions. Without the kernel's built-in ones.
     Result<std::vector<Qdisc>> qdiscs(int ifindex);
     // Absent when the device has none but the kernel's built-in noqueue.

@@ -35,6 +35,11 @@ std::optional<HookKind> hook_kind_from(std::string_view name) {
     return std::nullopt;
 }
 
+std::string describe_device(const AttachmentRecord& record) {
+    if (record.has_host_side()) return concat(record.host_device, " (ifindex ", record.host_ifindex, ")");
+    return concat(record.pod_device, " (ifindex ", record.pod_ifindex, ") in ", record.netns_path);
+}
+
 std::string describe_hook(const AttachmentRecord& record, const ShapingRecord& shaping) {
     return concat(to_string(shaping.hook.kind), shaping.hook.device_egress ? " egress " : " ingress ",
                   shaping.pod_side ? record.pod_device : record.host_device);

@@ -55,10 +55,13 @@ struct AttachmentRecord {
     std::string id;          // names the pins
     std::string netns_path;  // may be empty: then the pod's side cannot be reached later
     NetnsId netns;
+    std::uint64_t netns_cookie = 0;  // never used again until the next boot, unlike netns; 0 before Linux 5.14
     std::string pod_device;
+    std::string pod_kind;  // see kind_text(); empty if a natrad wrote it that knew veth pairs only
     int pod_ifindex = 0;
-    std::string host_device;
+    std::string host_device;  // a veth pair's end on the host; empty and 0 for every other interface
     int host_ifindex = 0;
+    [[nodiscard]] bool has_host_side() const { return host_ifindex != 0; }
     std::optional<ShapingRecord> ingress;
     std::optional<ShapingRecord> egress;
     [[nodiscard]] const std::optional<ShapingRecord>& of(Direction d) const {
@@ -89,6 +92,9 @@ std::string_view to_string(Shaper shaper);        // "edt", "htb", "police"
 std::string_view to_string(HookKind kind);        // "tcx", "clsact"
 std::optional<Shaper> shaper_from(std::string_view name);
 std::optional<HookKind> hook_kind_from(std::string_view name);
+
+// "veth1a2b (ifindex 7)", or "eth0 (ifindex 3) in /run/netns/x": what an attachment lives and dies with.
+std::string describe_device(const AttachmentRecord& record);
 
 // "clsact egress veth1a2b": where a direction's program sits.
 std::string describe_hook(const AttachmentRecord& record, const ShapingRecord& shaping);

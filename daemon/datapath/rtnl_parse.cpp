@@ -2,6 +2,7 @@
 #include "daemon/datapath/rtnl_parse.hpp"
 
 #include <linux/if_link.h>
+#include <linux/net_namespace.h>
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -13,12 +14,17 @@ namespace {
 
 std::uint32_t read_u32(Bytes value) { return read_struct<std::uint32_t>(value).value_or(0); }
 
-std::string read_link_kind(Bytes link_info) {
-    std::string kind;
+void read_link_info(Bytes link_info, Link& link) {
+    Bytes data;
     for_each_attribute(link_info, [&](int type, Bytes value) {
-        if (type == IFLA_INFO_KIND) kind = read_text(value);
+        if (type == IFLA_INFO_KIND) link.kind = read_text(value);
+        if (type == IFLA_INFO_DATA) data = value;
     });
-    return kind;
+    // Attribute numbers mean something else in every other kind.
+    if (link.kind != "ipvlan") return;
+    for_each_attribute(data, [&](int type, Bytes value) {
+        if (type == IFLA_IPVLAN_MODE) link.ipvlan_mode = read_struct<std::uint16_t>(value);
+    });
 }
 
 void read_bpf_options(Bytes options, BpfFilter& filter) {
@@ -46,11 +52,21 @@ std::optional<Link> parse_link(const NetlinkMessage& message) {
         case IFLA_IFNAME: link.name = read_text(value); break;
         case IFLA_LINK: link.peer_ifindex = static_cast<int>(read_u32(value)); break;
         case IFLA_MTU: link.mtu = read_u32(value); break;
-        case IFLA_LINKINFO: link.kind = read_link_kind(value); break;
+        case IFLA_LINK_NETNSID: link.peer_nsid = read_struct<int>(value); break;
+        case IFLA_LINKINFO: read_link_info(value, link); break;
         default: break;
         }
     });
     return link;
+}
+
+std::optional<int> parse_nsid(const NetlinkMessage& message) {
+    if (message.header.nlmsg_type != RTM_NEWNSID || message.payload.size() < sizeof(rtgenmsg)) return std::nullopt;
+    std::optional<int> nsid;
+    for_each_attribute(rest_of(message.payload, sizeof(rtgenmsg)), [&](int type, Bytes value) {
+        if (type == NETNSA_NSID) nsid = read_struct<int>(value);
+    });
+    return nsid && *nsid != NETNSA_NSID_NOT_ASSIGNED ? nsid : std::nullopt;
 }
 
 std::optional<Qdisc> parse_qdisc(const NetlinkMessage& message) {

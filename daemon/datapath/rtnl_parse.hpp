@@ -32,6 +32,8 @@ struct NetlinkOutcome {
 
 // RTM_NEWLINK.
 std::optional<Link> parse_link(const NetlinkMessage& message);
+// The number in an RTM_NEWNSID; absent if the namespace has none.
+std::optional<int> parse_nsid(const NetlinkMessage& message);
 // RTM_NEWQDISC.
 std::optional<Qdisc> parse_qdisc(const NetlinkMessage& message);
 // RTM_NEWTFILTER of any kind.

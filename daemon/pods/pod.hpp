@@ -23,6 +23,7 @@ struct AttachRequest {
     std::string pod_name;
     std::string pod_uid;
     std::vector<std::string> host_interfaces;
+    bool strict_interfaces = false;  // see datapath::AttachSpec::strict
     limits::Limits limits;
     bool honour_filler_bursts = false;  // burstPolicy "runtime"
 };
@@ -57,6 +58,14 @@ Result<void> validate(const Override& changes, const AttachRequest& request);
 
 // The stronger source wins, then the burst policy applies. max_burst_ns: see limits::BurstPolicy.
 limits::Limits effective_limits(const AttachRequest& request, const Override& changes, std::uint64_t max_burst_ns);
+
+// "namespace/name interface", or "container ID interface" where the runtime names no pod.
+std::string describe(const Pod& pod);
+
+// What is asked for and not in force, as sentences; empty when all is well.
+std::vector<std::string> shortfalls(const Pod& pod);
+// The reason in them; empty if the direction is in force, or not asked for.
+std::string shortfall(const Pod& pod, datapath::Direction direction);
 
 // For the data path, which knows no sources.
 datapath::Rates to_rates(const limits::Limits& limits);

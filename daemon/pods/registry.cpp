@@ -23,12 +23,6 @@ std::uint64_t now_realtime_usec() {
     return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
 }
 
-std::string describe(const Pod& pod) {
-    const auto& request = pod.request;
-    if (request.pod_name.empty()) return concat("container ", request.container_id, " ", request.interface_name);
-    return concat(request.pod_namespace, "/", request.pod_name, " ", request.interface_name);
-}
-
 std::string describe_limits(const Pod& pod) {
     std::string out;
     for (const auto direction : datapath::directions) {
@@ -43,6 +37,16 @@ std::string describe_limits(const Pod& pod) {
                       describe_hook(pod.kernel.record, *shaping), " (", shaping->reason, ")");
     }
     return out;
+}
+
+void warn_of_shortfalls(const Pod& pod) {
+    for (const auto& sentence : shortfalls(pod)) log::warning(sentence);
+}
+
+// The two speak of the same interface, not only of the same name.
+bool same_interface(const datapath::AttachmentRecord& a, const datapath::AttachmentRecord& b) {
+    return a.host_ifindex == b.host_ifindex && a.pod_ifindex == b.pod_ifindex && a.netns == b.netns &&
+           a.netns_cookie == b.netns_cookie;
 }
 
 }  // namespace
@@ -110,6 +114,7 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
     datapath::AttachSpec spec{.id = id,
                               .netns_path = request.netns_path,
                               .device = request.interface_name,
+                              .strict = request.strict_interfaces,
                               .host_devices = request.host_interfaces,
                               .rates = to_rates(effective)};
     auto replaced = std::make_shared<bool>(false);  // set on the worker, read after it
@@ -143,6 +148,7 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
             return;
         }
         log::info(concat("attached ", describe(pod), ": ", describe_limits(pod)));
+        warn_of_shortfalls(pod);
         add(std::move(pod));
         done(id);
         // Its end may have been announced before it was in the books.
@@ -258,6 +264,7 @@ void Registry::change_now(const std::string& id, const Override& changes, Done d
         // In force all the same; only a restart would forget it.
         if (auto saved = save(changed); !saved) log::error(concat(id, ": ", saved.error().what));
         log::info(concat("changed ", describe(changed), ": ", describe_limits(changed)));
+        warn_of_shortfalls(changed);
         if (observer_ != nullptr) observer_->pod_changed(changed);
         done({});
     });
@@ -311,6 +318,7 @@ void Registry::adopt(std::function<void()> done) {
                 pod.effective = effective_limits(pod.request, pod.changes, settings_.max_burst_ns);
                 if (auto saved = save(pod); !saved) log::error(concat(pod.id, ": ", saved.error().what));
                 log::info(concat("adopted ", describe(pod), ": ", describe_limits(pod)));
+                warn_of_shortfalls(pod);
                 add(std::move(pod));
             }
         done();
@@ -320,31 +328,40 @@ void Registry::adopt(std::function<void()> done) {
 }
 
 void Registry::device_deleted(int ifindex) {
-    std::vector<std::string> ids;
+    std::vector<datapath::AttachmentRecord> dead;
     for (const auto& [id, pod] : pods_)
-        if (pod.kernel.record.host_ifindex == ifindex) ids.push_back(id);
-    for (const auto& id : ids)
-        enqueue(id, [this, id, ifindex](std::function<void()> finish) {
-            const auto* pod = find(id);
-            // By now another ADD may have put a living interface in its place.
-            if (pod == nullptr || pod->kernel.record.host_ifindex != ifindex) return finish();
-            log::info(concat(describe(*pod), ": ", pod->kernel.record.host_device, " is gone"));
-            detach_now(
-                id, [](const Result<void>&) {}, finish);
-        });
+        if (pod.kernel.record.has_host_side() && pod.kernel.record.host_ifindex == ifindex)
+            dead.push_back(pod.kernel.record);
+    for (const auto& record : dead) drop_as_dead(record.id, record);
+}
+
+void Registry::drop_as_dead(const std::string& id, const datapath::AttachmentRecord& dead) {
+    enqueue(id, [this, id, dead](std::function<void()> finish) {
+        const auto* pod = find(id);
+        // By now another ADD may have put a living interface in its place.
+        if (pod == nullptr || !same_interface(pod->kernel.record, dead)) return finish();
+        log::info(concat(describe(*pod), ": ", describe_device(dead), " is gone"));
+        detach_now(
+            id, [](const Result<void>&) {}, finish);
+    });
 }
 
 void Registry::drop_if_dead(const std::string& id) {
     const auto* pod = find(id);
     if (pod == nullptr) return;
     on_worker([this, record = pod->kernel.record] { return engine_.alive(record); },
-              [this, ifindex = pod->kernel.record.host_ifindex](const Result<bool>& alive) {
-                  if (alive && !*alive) device_deleted(ifindex);
+              [this, id, record = pod->kernel.record](const Result<bool>& alive) {
+                  if (alive && !*alive) drop_as_dead(id, record);
               });
 }
 
 void Registry::drop_dead() {
     for (const auto& [id, pod] : pods_) drop_if_dead(id);
+}
+
+void Registry::sweep() {
+    for (const auto& [id, pod] : pods_)
+        if (!pod.kernel.record.has_host_side()) drop_if_dead(id);
 }
 
 void Registry::add(Pod pod) {

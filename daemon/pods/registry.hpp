@@ -61,6 +61,8 @@ public:
     void device_deleted(int ifindex);
     // Asks the kernel about every attachment and drops those whose devices are gone.
     void drop_dead();
+    // The same for those whose end no device of the host's namespace tells of. From time to time.
+    void sweep();
 
     [[nodiscard]] const Pod* find(const std::string& id) const;
     [[nodiscard]] const std::map<std::string, Pod>& pods() const { return pods_; }
@@ -74,6 +76,7 @@ private:
     void attach_now(const std::string& id, AttachRequest request, UniqueFd netns, AttachDone done);
     void detach_now(const std::string& id, const Done& done, const std::function<void()>& finish);
     void drop_if_dead(const std::string& id);
+    void drop_as_dead(const std::string& id, const datapath::AttachmentRecord& dead);
     void change_now(const std::string& id, const Override& changes, Done done);
     void add(Pod pod);
     void drop(const std::string& id);

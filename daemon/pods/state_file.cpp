@@ -65,7 +65,8 @@ std::optional<ShapingRecord> shaping_from(const json& object) {
 
 json to_object(const AttachmentRecord& record) {
     return {{"netns_path", record.netns_path},     {"netns_dev", record.netns.dev},
-            {"netns_ino", record.netns.ino},       {"pod_device", record.pod_device},
+            {"netns_ino", record.netns.ino},       {"netns_cookie", record.netns_cookie},
+            {"pod_device", record.pod_device},     {"pod_kind", record.pod_kind},
             {"pod_ifindex", record.pod_ifindex},   {"host_device", record.host_device},
             {"host_ifindex", record.host_ifindex}, {"ingress", to_object(record.ingress)},
             {"egress", to_object(record.egress)}};
@@ -76,7 +77,9 @@ AttachmentRecord record_from(const json& object) {
     out.netns_path = object.at("netns_path");
     out.netns.dev = object.at("netns_dev");
     out.netns.ino = object.at("netns_ino");
+    out.netns_cookie = object.value("netns_cookie", std::uint64_t{0});
     out.pod_device = object.at("pod_device");
+    out.pod_kind = object.value("pod_kind", "");
     out.pod_ifindex = object.at("pod_ifindex");
     out.host_device = object.at("host_device");
     out.host_ifindex = object.at("host_ifindex");
@@ -129,6 +132,7 @@ AttachRequest spooled_request_from(const json& object) {
     out.pod_name = object.value("PodName", "");
     out.pod_uid = object.value("PodUid", "");
     out.host_interfaces = object.value("HostInterfaces", std::vector<std::string>{});
+    out.strict_interfaces = object.value("StrictInterfaces", false);
     out.limits = {.ingress = limit("IngressRate", "IngressBurst", "IngressSource"),
                   .egress = limit("EgressRate", "EgressBurst", "EgressSource")};
     out.honour_filler_bursts = object.value("BurstPolicy", "default") == "runtime";

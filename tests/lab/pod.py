@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -54,13 +55,21 @@ def conflist(node: Node, limiter: Limiter, *, version: str = "1.0.0", static: di
 
 
 class Pod:
-    """with Pod(node, Limiter.NATRA, Limits(...)) as pod: ADD on entry, DEL on exit."""
+    """with Pod(node, Limiter.NATRA, Limits(...)) as pod: ADD on entry, DEL on exit.
+
+    beside: another interface of that pod, in a network of its own, as multus adds it.
+    peer: the peer's addresses by family, as seen from that network.
+    """
 
     def __init__(self, node: Node, limiter: Limiter = Limiter.NATRA, limits: Limits = Limits(), *,
-                 config: cni.Json | None = None) -> None:
+                 config: cni.Json | None = None, interface: str = "eth0", beside: Pod | None = None,
+                 peer: Mapping[int, str] | None = None) -> None:
         self.node = node
         self.limits = limits
-        self.number = node.next_pod()
+        self.interface = interface
+        self._beside = beside
+        self._peer = peer or {4: PEER_V4, 6: PEER_V6}
+        self.number = beside.number if beside else node.next_pod()
         self.container_id = f"{node.label}-pod{self.number}"
         self.chain = cni.Chain(config or conflist(node, limiter), node.build.cni_path(), node.host,
                                node.plugin_environment())
@@ -94,12 +103,15 @@ class Pod:
         if self.limits.ingress_rate or self.limits.egress_rate:
             capabilities["bandwidth"] = self.limits.capability()
         return cni.Attachment(
-            self.container_id, self.namespace.path if self.namespace else "", "eth0", capabilities,
+            self.container_id, self.namespace.path if self.namespace else "", self.interface, capabilities,
             {"IgnoreUnknown": "1", "K8S_POD_NAMESPACE": "lab", "K8S_POD_NAME": f"pod{self.number}",
              "K8S_POD_INFRA_CONTAINER_ID": self.container_id,
              "K8S_POD_UID": f"00000000-0000-4000-8000-{self.number:012d}"})
 
     def create(self) -> None:
+        if self._beside is not None:
+            self.namespace = self._beside.netns
+            return
         self.namespace = self.node.add_namespace(f"pod{self.number}")
         self.node.tune(self.namespace)
 
@@ -111,9 +123,9 @@ class Pod:
 
     def destroy(self) -> None:
         """The namespace goes, as when a pod's sandbox ends."""
-        if self.namespace is not None:
+        if self.namespace is not None and self._beside is None:
             self.namespace.delete()
-            self.namespace = None
+        self.namespace = None
 
     @property
     def host_device(self) -> str:
@@ -124,12 +136,12 @@ class Pod:
 
     def client(self, family: int = 4) -> Client:
         """For traffic between this pod and the peer, over IPv4 or IPv6."""
-        return Client(self.netns, self.node.server, PEER_V4 if family == 4 else PEER_V6)
+        return Client(self.netns, self.node.server, self._peer[family])
 
     def object_path(self) -> str:
         """natrad's object for this pod."""
         assert self.node.natrad is not None
-        path = self.node.natrad.find(self.container_id)
+        path = self.node.natrad.find(self.container_id, self.interface)
         if path is None:
             raise LookupError(f"natrad has no attachment for {self.container_id}")
         return path

@@ -57,6 +57,35 @@ TEST_F(Links, WhosePeerIsElsewhereKeepItsIndex) {
     EXPECT_EQ(error_of(netlink().link_by_name("b0")).code, Code::no_device);
 }
 
+TEST_F(Links, SayInWhichNamespaceTheirPeerIs) {
+    const auto elsewhere = make_netns();
+    const auto third = make_netns();
+    EXPECT_FALSE(netlink().link_by_name("a0")->peer_nsid) << "a peer in the same namespace needs no number";
+    run("ip link set b0 netns /proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(elsewhere.get()));
+    const auto a = netlink().link_by_name("a0");
+    ASSERT_OK(a);
+    ASSERT_TRUE(a->peer_nsid);
+    const auto nsid = netlink().nsid(elsewhere.get());
+    ASSERT_OK(nsid);
+    EXPECT_EQ(*nsid, a->peer_nsid);
+    const auto unrelated = netlink().nsid(third.get());
+    ASSERT_OK(unrelated);
+    EXPECT_FALSE(*unrelated);
+    EXPECT_FALSE(netlink().nsid(-1));
+}
+
+TEST_F(Links, AreInANamespaceThatHasACookie) {
+    const auto own = netlink().netns_cookie();
+    if (own == 0) GTEST_SKIP() << "not before Linux 5.14";
+    const auto again = Netlink::open();
+    ASSERT_OK(again);
+    EXPECT_EQ(again->netns_cookie(), own);
+    ASSERT_EQ(::unshare(CLONE_NEWNET), 0);
+    const auto other = Netlink::open();
+    ASSERT_OK(other);
+    EXPECT_NE(other->netns_cookie(), own);
+}
+
 TEST_F(Links, ThatAreAbsentAreNoDevice) {
     const auto by_name = error_of(netlink().link_by_name("nothere0"));
     EXPECT_EQ(by_name.code, Code::no_device);

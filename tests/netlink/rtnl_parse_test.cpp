@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <linux/if_link.h>
+#include <linux/net_namespace.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -97,6 +98,39 @@ TEST(RtnlParse, ReadsALink) {
     EXPECT_EQ(parsed->mtu, 1400U);
     EXPECT_TRUE(parsed->up);
     EXPECT_FALSE(parse_link(only_message(link(RTM_DELLINK, 11, "eth0"))));
+}
+
+Buffer link_of_kind(const std::string& kind, const Buffer& data) {
+    ifinfomsg info{};
+    info.ifi_index = 4;
+    return message(RTM_NEWLINK,
+                   raw(info) + attribute(IFLA_LINK_NETNSID, 3U) +
+                       attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, kind) + attribute(IFLA_INFO_DATA, data)));
+}
+
+TEST(RtnlParse, ReadsTheModeOfAnIpvlanAndOfNothingElse) {
+    const auto mode = attribute(IFLA_IPVLAN_MODE, raw(std::uint16_t{2}));
+    const auto ipvlan = parse_link(only_message(link_of_kind("ipvlan", mode)));
+    ASSERT_TRUE(ipvlan);
+    EXPECT_EQ(ipvlan->ipvlan_mode, 2);
+    EXPECT_EQ(ipvlan->peer_nsid, 3);
+    const auto macvlan = parse_link(only_message(link_of_kind("macvlan", mode)));
+    ASSERT_TRUE(macvlan);
+    EXPECT_FALSE(macvlan->ipvlan_mode);
+    const auto cut = parse_link(only_message(link_of_kind("ipvlan", attribute(IFLA_IPVLAN_MODE, Buffer(1)))));
+    ASSERT_TRUE(cut);
+    EXPECT_FALSE(cut->ipvlan_mode);
+}
+
+TEST(RtnlParse, ReadsTheNumberOfANamespace) {
+    const auto reply = [](int nsid) {
+        return only_message(message(RTM_NEWNSID, padded(raw(rtgenmsg{})) + attribute(NETNSA_NSID, raw(nsid))));
+    };
+    EXPECT_EQ(parse_nsid(reply(0)), 0);
+    EXPECT_EQ(parse_nsid(reply(7)), 7);
+    EXPECT_FALSE(parse_nsid(reply(NETNSA_NSID_NOT_ASSIGNED)));
+    EXPECT_FALSE(parse_nsid(only_message(message(RTM_NEWNSID, Buffer()))));
+    EXPECT_FALSE(parse_nsid(only_message(link(RTM_NEWLINK, 11, "eth0"))));
 }
 
 TEST(RtnlParse, ReadsAQdisc) {

@@ -114,20 +114,19 @@ class Verbs(NodeCase):
             pod.chain.execute("ADD", "natra", '{"cniVersion": "1.0.0", ', pod.attachment)
         self.assertEqual(caught.exception.code, 6)
 
-    def test_interface_that_is_no_veth(self) -> None:
+    def test_strict_configurations_want_what_the_stock_plugin_wants(self) -> None:
+        """Upstream's tests 9 to 11; what natra limits without the key is in test_interface_kinds."""
+        pod, result = self.plain_pod()
+        for text, interfaces in (("no interfaces provided", []),
+                                 ("no veth peer of container interface found in host ns",
+                                  [{"name": "not-the-peer"}])):
+            conf = {"cniVersion": "1.0.0", "name": "lab", "type": "natra", "ingressRate": RATE, "ingressBurst": RATE,
+                    "strictInterfaces": True, "prevResult": {**result, "interfaces": interfaces, "ips": []}}
+            with self.subTest(text), self.assertRaises(CniError) as caught:
+                pod.chain.execute("ADD", "natra", json.dumps(conf), pod.attachment)
+            self.assertEqual(caught.exception.message, text)
         macvlan = {"type": "macvlan", "master": "uplink", "mode": "bridge"}
-        config = conflist(self.node, Limiter.NATRA, main=macvlan)
-        limited = Pod(self.node, Limiter.NATRA, Limits(RATE, RATE), config=config)
-        limited.create()
-        self.addCleanup(limited.destroy)
-        with self.assertRaises(CniError) as caught:
-            limited.add()
-        self.assertEqual(caught.exception.plugin, "natra")
-        self.assertIn("veth", caught.exception.message)
-        self.assertEqual(limited.netns.qdiscs("eth0"), [])
-        self.assertIsNone(self.natrad.find(limited.container_id))
-        limited.delete()
-
+        config = conflist(self.node, Limiter.NATRA, main=macvlan, static={"strictInterfaces": True})
         # Without limits natra has no say in what an interface is.
         self.enterContext(Pod(self.node, Limiter.NATRA, Limits(), config=config))
 

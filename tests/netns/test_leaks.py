@@ -83,7 +83,7 @@ class Leaks(NodeCase):
         pod, result = self.plain_pod()
         before = self.at_rest()
         conf = {"cniVersion": "1.0.0", "name": "lab", "type": "natra", "ingressRate": RATE, "ingressBurst": RATE,
-                "prevResult": {**result, "interfaces": [{"name": "not-the-peer"}]}}
+                "strictInterfaces": True, "prevResult": {**result, "interfaces": [{"name": "not-the-peer"}]}}
         for _ in range(20):
             with self.assertRaises(CniError):
                 pod.chain.execute("ADD", "natra", json.dumps(conf), pod.attachment)

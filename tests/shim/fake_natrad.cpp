@@ -44,6 +44,10 @@ std::string read_variant(sd_bus_message* message) {
         const char* text = nullptr;
         require(sd_bus_message_read_basic(message, 's', &text), "s");
         out += text;
+    } else if (*type == 'b') {
+        int flag = 0;
+        require(sd_bus_message_read_basic(message, 'b', &flag), "b");
+        out += flag != 0 ? "true" : "false";
     } else if (*type == 't') {
         std::uint64_t number = 0;
         require(sd_bus_message_read_basic(message, 't', &number), "t");

@@ -194,6 +194,7 @@ TEST_P(EveryVersion, WrongKeysOfItsOwnAreErrors) {
         {R"("failurePolicy": "ignore", )", "failurePolicy: expected \"open\" or \"closed\", got \"ignore\""},
         {R"("burstPolicy": 1, )", "burstPolicy: expected \"runtime\" or \"default\", got 1"},
         {R"("timeoutMs": 0, )", "timeoutMs: expected an integer from 1 to 60000, got 0"},
+        {R"("strictInterfaces": "yes", )", "strictInterfaces: expected true or false, got \"yes\""},
     };
     for (const auto& [keys, message] : table) {
         const auto error = printed_error(plugin_.run("ADD", configuration(GetParam(), keys)));
@@ -227,14 +228,23 @@ TEST_P(EveryVersion, TheHostsOwnNamespaceIsRefused) {
     EXPECT_EQ(plugin_.run("ADD", configuration(GetParam(), "")).status, 0);
 }
 
-TEST_P(EveryVersion, WithLimitsThereMustBeInterfaces) {
+TEST_P(EveryVersion, WithLimitsThereMustBeInterfacesIfStrict) {
     const PodNetns netns;
     plugin_["CNI_NETNS"] = netns.path();
-    const auto input = concat(R"({"name": "net", )", limited, R"("cniVersion": ")", GetParam(),
-                              R"(", "prevResult": {"interfaces": []}})");
-    const auto error = printed_error(plugin_.run("ADD", input));
-    EXPECT_EQ(error.code, 999U);
-    EXPECT_EQ(error.message, "no interfaces provided");
+    for (const char* result : {"{}", R"({"interfaces": []})"}) {
+        const auto input = [&](const char* keys) {
+            return concat(R"({"name": "net", )", limited, keys, R"("cniVersion": ")", GetParam(),
+                          R"(", "prevResult": )", result, "}");
+        };
+        const auto error = printed_error(plugin_.run("ADD", input(R"("strictInterfaces": true, )")));
+        EXPECT_EQ(error.code, 999U);
+        EXPECT_EQ(error.message, "no interfaces provided");
+        EXPECT_THAT(plugin_.spooled(), IsEmpty());
+        // What there is to limit, the kernel knows.
+        const auto lenient = plugin_.run("ADD", input(R"("strictInterfaces": false, )"));
+        EXPECT_EQ(lenient.status, 0) << lenient.out;
+        plugin_.run("DEL", input(""));
+    }
 }
 
 TEST_P(EveryVersion, ResultsOfAnotherFormAreRefused) {

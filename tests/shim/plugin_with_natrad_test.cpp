@@ -114,7 +114,8 @@ TEST_F(WithNatrad, PodsWithoutLimitsDoNotWakeIt) {
 TEST_F(WithNatrad, BothDirectionsAndPoliciesArrive) {
     const FakeNatrad natrad(bus_.address());
     constexpr const char* both =
-        R"("ingressRate": 8, "ingressBurst": 9, "egressRate": 16, "egressBurst": 17, "burstPolicy": "runtime", )";
+        R"("ingressRate": 8, "ingressBurst": 9, "egressRate": 16, "egressBurst": 17, "burstPolicy": "runtime",
+           "strictInterfaces": true, )";
     const auto r = plugin_.run("ADD", configuration("1.1.0", both));
     EXPECT_EQ(r.status, 0) << r.out;
     ASSERT_EQ(natrad.calls().size(), 1U);
@@ -126,6 +127,7 @@ TEST_F(WithNatrad, BothDirectionsAndPoliciesArrive) {
     EXPECT_EQ(request.at("EgressBurst"), "t:17");
     EXPECT_EQ(request.at("EgressSource"), "s:conf");
     EXPECT_EQ(request.at("BurstPolicy"), "s:runtime");
+    EXPECT_EQ(request.at("StrictInterfaces"), "b:true");
 }
 
 // An old call in the spool must not be applied after a newer one.

@@ -23,6 +23,8 @@ Pod sample() {
     auto& record = pod.kernel.record;
     record.netns_path = pod.request.netns_path;
     record.netns = {.dev = 4, .ino = 4026532000};
+    record.netns_cookie = 4711;
+    record.pod_kind = "veth";
     record.pod_device = "eth0";
     record.pod_ifindex = 2;
     record.host_device = "veth1";
@@ -44,10 +46,27 @@ TEST(StateFile, ReadsBackWhatItWrote) {
     EXPECT_EQ(back->request.limits, pod.request.limits);
     EXPECT_EQ(back->changes, pod.changes);
     EXPECT_EQ(back->kernel.record.netns, pod.kernel.record.netns);
+    EXPECT_EQ(back->kernel.record.netns_cookie, 4711U);
+    EXPECT_EQ(back->kernel.record.pod_kind, "veth");
     ASSERT_TRUE(back->kernel.record.egress);
     EXPECT_FALSE(back->kernel.record.ingress);
     EXPECT_EQ(back->kernel.record.egress->hook.handle, 3U);
     EXPECT_EQ(back->kernel.record.egress->shaper, datapath::Shaper::htb);
+}
+
+// Of a natrad that knew veth pairs only.
+TEST(StateFile, ReadsRecordsWithoutKindAndCookie) {
+    auto text = to_json(sample());
+    for (const std::string line : {"    \"netns_cookie\": 4711,\n", "    \"pod_kind\": \"veth\",\n"}) {
+        const auto at = text.find(line);
+        ASSERT_NE(at, std::string::npos) << text;
+        text.erase(at, line.size());
+    }
+    const auto back = pod_from_json(text);
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_EQ(back->kernel.record.netns_cookie, 0U);
+    EXPECT_EQ(back->kernel.record.pod_kind, "");
+    EXPECT_TRUE(back->kernel.record.has_host_side());
 }
 
 TEST(StateFile, NamesWhatIsWrong) {
@@ -70,13 +89,15 @@ TEST(StateFile, SurvivesNamesThatAreNotUtf8) {
 
 TEST(SpooledRequest, UsesTheNamesOfAttach) {
     const auto r = request_from_json(R"({"ContainerId": "c1", "InterfaceName": "eth0", "NetnsPath": "/run/netns/x",
-        "IngressRate": 10000000, "IngressBurst": 80, "IngressSource": "runtime", "HostInterfaces": ["veth1"]})");
+        "IngressRate": 10000000, "IngressBurst": 80, "IngressSource": "runtime", "HostInterfaces": ["veth1"],
+        "StrictInterfaces": true})");
     ASSERT_TRUE(r) << r.error().what;
     EXPECT_EQ(r->container_id, "c1");
     EXPECT_EQ(r->limits.ingress.rate_bps, 10'000'000U);
     EXPECT_EQ(r->limits.ingress.source, limits::Source::runtime);
     EXPECT_FALSE(r->limits.egress.limited());
     EXPECT_EQ(r->host_interfaces, std::vector<std::string>{"veth1"});
+    EXPECT_TRUE(r->strict_interfaces);
 }
 
 TEST(SpooledRequest, NamesTheMissingField) {
