@@ -94,9 +94,11 @@ class Client:
                            "--parallel", parallel, "--grace-milliseconds", GRACE_SECONDS * 1000)
 
     def udp(self, direction: str, seconds: int, *, rate: int, payload: int = 1000,
-            random_ports: bool = True) -> Running:
+            random_ports: bool = True, waits: bool = False) -> Running:
+        """A flood; with `waits` one flow of an ordinary socket, which waits while its buffer is full."""
         return self._start("udp", seconds, "--control", self.server.control, "--seconds", seconds,
                            "--direction", tool_direction(direction), "--rate", rate, "--payload", payload,
+                           "--sender", "socket" if waits else "flood",
                            "--ports", "random" if random_ports else "fixed")
 
     def _start(self, kind: str, seconds: float, *options: object) -> Running:

@@ -101,10 +101,11 @@ Result<Plan> plan_udp_up(const json& request) {
 Result<Plan> plan_udp_down(const json& request) {
     auto to = ip_address(request.at("address"), request.at("port").get<std::uint16_t>());
     if (!to) return to.error();
-    const FloodPlan plan{.rate = request.at("rate"),
-                         .payload = request.at("payload"),
-                         .random_source_ports = request.at("random_ports"),
-                         .duration = duration_of(request)};
+    const UdpPlan plan{.rate = request.at("rate"),
+                       .payload = request.at("payload"),
+                       .random_source_ports = request.at("random_ports"),
+                       .sender = request.at("sender").get<UdpSender>(),
+                       .duration = duration_of(request)};
     struct Running {
         json result;
         std::thread thread;
@@ -116,7 +117,7 @@ Result<Plan> plan_udp_down(const json& request) {
     return Plan{.opened = json::object(),
                 .start = [running, to = *to, plan]() -> Result<void> {
                     running->thread =
-                        std::thread([running = running.get(), to, plan] { running->result = flood(to, plan); });
+                        std::thread([running = running.get(), to, plan] { running->result = send_udp(to, plan); });
                     return {};
                 },
                 .report =

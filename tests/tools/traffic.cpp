@@ -22,8 +22,9 @@ constexpr auto usage = R"(usage: natra-traffic COMMAND [--option value]...
           [--interval-us N, 0: none] [--size BYTES] [--parallel N]
           a new connection for every transfer: completion times
   udp     --server ADDRESS [--port N] [--control PATH] [--direction up|down] [--rate BITS_PER_SECOND]
-          [--payload BYTES] [--ports random|fixed] [--seconds N]
-          a flood; random: a new source port for every packet
+          [--payload BYTES] [--sender flood|socket] [--ports random|fixed] [--seconds N]
+          flood: never waits; random: a new source port for every packet. socket: one flow, which waits while
+          its socket's buffer is full. Payloads over the MTU go as fragments
 Every command prints one JSON object. --control is a UNIX socket path of the server: what client and server
 agree on then does not queue behind the traffic.
 )";
@@ -44,8 +45,8 @@ int run(std::string_view command, std::span<char* const> arguments) {
         return with(run_short, {"--server", "--port", "--direction", "--milliseconds", "--grace-milliseconds",
                                 "--interval-us", "--size", "--parallel"});
     if (command == "udp")
-        return with(run_udp,
-                    {"--server", "--port", "--control", "--direction", "--rate", "--payload", "--ports", "--seconds"});
+        return with(run_udp, {"--server", "--port", "--control", "--direction", "--rate", "--payload", "--sender",
+                              "--ports", "--seconds"});
     std::cerr << usage;
     return 2;
 }

@@ -46,17 +46,23 @@ Result<UniqueFd> raw_udp_socket(const Address& to) {
     return fd;
 }
 
-}  // namespace
+nlohmann::json no_packets() {
+    return {{"offered_packets", 0}, {"sent_packets", 0}, {"refused_packets", 0}, {"send_error", ""}};
+}
 
-nlohmann::json flood(const Address& to, const FloodPlan& plan) {
-    nlohmann::json out{{"offered_packets", 0}, {"sent_packets", 0}, {"refused_packets", 0}, {"send_error", ""}};
+std::chrono::duration<double> interval_of(const UdpPlan& plan, int family) {
+    return std::chrono::duration<double>(8.0 * static_cast<double>(wire_bytes(plan.payload, family)) /
+                                         static_cast<double>(plan.rate));
+}
+
+nlohmann::json flood(const Address& to, const UdpPlan& plan) {
+    auto out = no_packets();
     auto fd = raw_udp_socket(to);
     if (!fd) {
         out["send_error"] = fd.error().what;
         return out;
     }
-    const std::size_t wire = plan.payload + sizeof(udphdr) + (to.family() == AF_INET6 ? 40U : 20U) + 14U;
-    const std::chrono::duration<double> interval(8.0 * static_cast<double>(wire) / static_cast<double>(plan.rate));
+    const auto interval = interval_of(plan, to.family());
 
     std::array<std::vector<char>, batch> packets;
     std::array<iovec, batch> vectors{};
@@ -102,6 +108,53 @@ nlohmann::json flood(const Address& to, const FloodPlan& plan) {
     return out;
 }
 
+// send() waits where the socket's buffer is full, so nothing is refused: who sends slower than planned was held back.
+nlohmann::json send_patiently(const Address& to, const UdpPlan& plan) {
+    auto out = no_packets();
+    const UniqueFd fd(::socket(to.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!fd || ::connect(fd.get(), to.get(), to.length) != 0) {
+        out["send_error"] = fail_errno(Code::kernel, errno, "UDP socket").what;
+        return out;
+    }
+    const timeval patience{.tv_sec = 0, .tv_usec = 100'000};  // to notice the end
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    const auto interval = interval_of(plan, to.family());
+    const std::vector<char> data(plan.payload);
+    std::uint64_t sent = 0;
+    const auto start = Clock::now();
+    for (auto now = start; now < start + plan.duration; now = Clock::now()) {
+        if (static_cast<double>(sent) * interval > now - start) {
+            std::this_thread::sleep_for(200us);
+            continue;
+        }
+        if (::send(fd.get(), data.data(), data.size(), 0) >= 0) {
+            ++sent;
+        } else if (errno != EAGAIN && errno != EINTR && errno != ECONNREFUSED) {
+            out["send_error"] = fail_errno(Code::kernel, errno, "send").what;
+            break;
+        }
+    }
+    out["offered_packets"] = out["sent_packets"] = sent;
+    return out;
+}
+
+}  // namespace
+
+std::size_t wire_bytes(std::size_t payload, int family) {
+    constexpr std::size_t ethernet = 14;
+    constexpr std::size_t mtu = 1500;
+    const std::size_t ip = family == AF_INET6 ? 40 : 20;
+    const std::size_t datagram = payload + sizeof(udphdr);
+    if (ip + datagram <= mtu) return ethernet + ip + datagram;
+    const std::size_t headers = ip + (family == AF_INET6 ? 8 : 0);  // IPv6 has a header for fragments
+    const std::size_t room = (mtu - headers) / 8 * 8;
+    return datagram + (datagram + room - 1) / room * (ethernet + headers);
+}
+
+nlohmann::json send_udp(const Address& to, const UdpPlan& plan) {
+    return plan.sender == UdpSender::socket ? send_patiently(to, plan) : flood(to, plan);
+}
+
 Result<std::unique_ptr<UdpSink>> UdpSink::open(int family, std::chrono::seconds duration) {
     auto any = ip_address(family == AF_INET6 ? "::" : "0.0.0.0", 0);
     if (!any) return any.error();
@@ -127,12 +180,12 @@ void UdpSink::start() {
 }
 
 void UdpSink::receive() {
-    static constexpr std::size_t max_payload = 2048;  // what follows is cut off, its length still counts
-    std::vector<char> space(batch * max_payload);
+    static constexpr std::size_t kept = 2048;  // what follows is cut off, its length still counts
+    std::vector<char> space(batch * kept);
     std::array<iovec, batch> vectors{};
     std::array<mmsghdr, batch> messages{};
     for (std::size_t i = 0; i < batch; ++i) {
-        vectors[i] = {.iov_base = &space[i * max_payload], .iov_len = max_payload};
+        vectors[i] = {.iov_base = &space[i * kept], .iov_len = kept};
         messages[i].msg_hdr.msg_iov = &vectors[i];
         messages[i].msg_hdr.msg_iovlen = 1;
     }

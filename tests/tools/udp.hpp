@@ -11,16 +11,27 @@
 
 namespace natra::traffic {
 
-struct FloodPlan {
-    std::uint64_t rate = 0;           // bit/s on the wire, Ethernet, IP and UDP headers included
-    std::size_t payload = 0;          // bytes
-    bool random_source_ports = true;  // a new 5-tuple for every packet; else one flow
+enum class UdpSender {
+    flood,   // never waits: what the kernel refuses is lost
+    socket,  // an ordinary program's socket: it waits while its buffer is full. One flow
+};
+
+struct UdpPlan {
+    std::uint64_t rate = 0;           // bit/s on the wire, see wire_bytes()
+    std::size_t payload = 0;          // bytes of a datagram, at most max_payload
+    bool random_source_ports = true;  // flood: a new 5-tuple for every packet; else one flow
+    UdpSender sender = UdpSender::flood;
     std::chrono::seconds duration{0};
 };
 
-// Sends a flood and blocks for its duration. {offered_packets, sent_packets, refused_packets, send_error}:
-// refused by the kernel (a full queue or socket buffer). Needs CAP_NET_RAW.
-nlohmann::json flood(const Address& to, const FloodPlan& plan);
+inline constexpr std::size_t max_payload = 60'000;
+
+// What a datagram takes of a link with an MTU of 1500: Ethernet, IP and UDP headers, those of every fragment.
+std::size_t wire_bytes(std::size_t payload, int family);
+
+// Sends and blocks for the plan's duration. {offered_packets, sent_packets, refused_packets, send_error}:
+// refused by the kernel (a full queue or socket buffer). A flood needs CAP_NET_RAW.
+nlohmann::json send_udp(const Address& to, const UdpPlan& plan);
 
 // Receives on a UDP port of its own, by a thread of its own.
 class UdpSink {

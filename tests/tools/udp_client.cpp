@@ -20,21 +20,21 @@ Result<std::string> own_address(const Address& server) {
     return host_of(*local);
 }
 
-Result<json> flood_up(Channel& channel, json request, const Address& server, const FloodPlan& plan) {
+Result<json> send_up(Channel& channel, json request, const Address& server, const UdpPlan& plan) {
     request["family"] = server.family();
     const auto opened = channel.ask(request, Clock::now() + setup_time);
     if (!opened) return opened.error();
     const auto to = ip_address(host_of(server), opened->at("port").get<std::uint16_t>());
     if (!to) return to.error();
     if (auto started = channel.ask({{"op", "start"}}, Clock::now() + setup_time); !started) return started.error();
-    auto sent = flood(*to, plan);
+    auto sent = send_udp(*to, plan);
     auto received = channel.ask({{"op", "report"}}, Clock::now() + setup_time);
     if (!received) return received.error();
     received->update(sent);
     return received;
 }
 
-Result<json> flood_down(Channel& channel, json request, const Address& server, const FloodPlan& plan) {
+Result<json> send_down(Channel& channel, json request, const Address& server, const UdpPlan& plan) {
     auto sink = UdpSink::open(server.family(), plan.duration);
     if (!sink) return sink.error();
     const auto here = own_address(server);
@@ -43,7 +43,8 @@ Result<json> flood_down(Channel& channel, json request, const Address& server, c
                         {"port", (*sink)->port()},
                         {"rate", plan.rate},
                         {"payload", plan.payload},
-                        {"random_ports", plan.random_source_ports}});
+                        {"random_ports", plan.random_source_ports},
+                        {"sender", plan.sender}});
     if (auto opened = channel.ask(request, Clock::now() + setup_time); !opened) return opened.error();
     (*sink)->start();
     if (auto started = channel.ask({{"op", "start"}}, Clock::now() + setup_time); !started) return started.error();
@@ -61,10 +62,12 @@ int run_udp(Options& options) {
     const auto port = static_cast<std::uint16_t>(options.number("--port", 5201, 1, 65535));
     const auto control = options.text("--control", "");
     const auto direction = options.one_of("--direction", {"up", "down"});
-    const FloodPlan plan{.rate = options.number("--rate", 10'000'000, 1000, 100'000'000'000),
-                         .payload = options.number("--payload", 1000, 1, 1400),
-                         .random_source_ports = options.one_of("--ports", {"random", "fixed"}) == "random",
-                         .duration = std::chrono::seconds(options.number("--seconds", 5, 2, max_seconds))};
+    const UdpPlan plan{.rate = options.number("--rate", 10'000'000, 1000, 100'000'000'000),
+                       .payload = options.number("--payload", 1000, 1, max_payload),
+                       .random_source_ports = options.one_of("--ports", {"random", "fixed"}) == "random",
+                       .sender = options.one_of("--sender", {"flood", "socket"}) == "socket" ? UdpSender::socket
+                                                                                             : UdpSender::flood,
+                       .duration = std::chrono::seconds(options.number("--seconds", 5, 2, max_seconds))};
     if (options.error()) return report_error(*options.error());
     const auto server = ip_address(host, port);
     if (!server) return report_error(server.error());
@@ -72,7 +75,7 @@ int run_udp(Options& options) {
     if (!channel) return report_error(channel.error());
 
     const json request{{"op", "open"}, {"kind", "udp"}, {"direction", direction}, {"seconds", plan.duration.count()}};
-    const auto run = direction == "up" ? flood_up : flood_down;
+    const auto run = direction == "up" ? send_up : send_down;
     auto out = run(*channel, request, *server, plan);
     if (!out) return report_error(out.error());
     const auto later_seconds = static_cast<double>(plan.duration.count() - 1);
