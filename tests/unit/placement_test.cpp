@@ -72,7 +72,8 @@ TEST(Obstacle, IsWhatL3sDoesToWhatArrives) {
 
 TEST(Obstacle, IsNoneElsewhere) {
     for (const auto direction : directions) {
-        for (const std::uint16_t mode : {0, 1}) EXPECT_EQ(obstacle(only_inside(ipvlan(mode)), direction), "");
+        for (const auto mode : {std::uint16_t{0}, std::uint16_t{1}})
+            EXPECT_EQ(obstacle(only_inside(ipvlan(mode)), direction), "");
         for (const char* kind : {"", "macvlan", "vlan", "veth"})
             EXPECT_EQ(obstacle(only_inside({.kind = kind}), direction), "") << kind;
         EXPECT_EQ(obstacle(veth(), direction), "");
