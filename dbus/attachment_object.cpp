@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "daemon/pods/shortfall.hpp"
 #include "dbus/guard.hpp"
 #include "dbus/objects.hpp"
 #include "dbus/reply.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/pods/attachment_id.hpp"
+#include "daemon/pods/shortfall.hpp"
 #include "dbus/guard.hpp"
 #include "dbus/objects.hpp"
 #include "dbus/reply.hpp"

@@ -27,8 +27,8 @@ struct EngineSettings {
 };
 
 struct AttachSpec {
-    std::string id;                         // names the pins: [A-Za-z0-9_], unique among attachments
-    int netns_fd = -1;                      // the pod's network namespace
+    std::string id;          // names the pins: [A-Za-z0-9_], unique among attachments
+    int netns_fd = -1;       // the pod's network namespace
     std::string netns_path;  // where to find it later; may be empty for a veth pair
     std::string device;      // inside the namespace
     // As the stock plugin: only a veth pair will do, and its end on the host must be among host_devices.

@@ -42,7 +42,7 @@ Result<void> Engine::start(Attached& attached, Direction direction, const Rate& 
         auto started = start_with(attached, direction, rate, shaper, pod);
         if (started) {
             auto& reason = attached.record.of(direction)->reason;
-            reason = concat(!queued ? concat(to_string(shaper), ": no queue leads to the pod on its side")
+            reason = concat(!queued            ? concat(to_string(shaper), ": no queue leads to the pod on its side")
                             : settings_.shaper ? concat(to_string(shaper), " by configuration")
                                                : concat(to_string(shaper), ": best that works here", skipped),
                             "; ", reason);

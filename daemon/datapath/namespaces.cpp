@@ -17,9 +17,8 @@ Result<std::optional<int>> Netlink::nsid(int netns_fd) {
     request.put_fixed_part<rtgenmsg>();
     request.put_u32(NETNSA_FD, static_cast<std::uint32_t>(netns_fd));
     std::optional<int> found;
-    const auto answered =
-        socket_->exchange(request, "look up the number of a network namespace",
-                          [&](const NetlinkMessage& message) { found = parse_nsid(message); });
+    const auto answered = socket_->exchange(request, "look up the number of a network namespace",
+                                            [&](const NetlinkMessage& message) { found = parse_nsid(message); });
     if (!answered) return answered.error();
     return found;
 }

@@ -20,8 +20,8 @@ namespace natra::datapath {
 struct Link {
     int ifindex = 0;
     std::string name;
-    std::string kind;      // IFLA_INFO_KIND: "veth", "macvlan", ...; empty for plain devices
-    int peer_ifindex = 0;  // IFLA_LINK: a veth's peer, a macvlan's lower device; 0 if none
+    std::string kind;                          // IFLA_INFO_KIND: "veth", "macvlan", ...; empty for plain devices
+    int peer_ifindex = 0;                      // IFLA_LINK: a veth's peer, a macvlan's lower device; 0 if none
     std::optional<int> peer_nsid;              // see Netlink::nsid(): where peer_ifindex is, if in another namespace
     std::optional<std::uint16_t> ipvlan_mode;  // IFLA_IPVLAN_MODE
     std::uint32_t mtu = 0;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/pods/pod.hpp"
 
-#include "daemon/datapath/placement.hpp"
 #include "daemon/pods/attachment_id.hpp"
 
 namespace natra::pods {
@@ -74,20 +73,6 @@ std::string describe(const Pod& pod) {
     const auto& request = pod.request;
     if (request.pod_name.empty()) return concat("container ", request.container_id, " ", request.interface_name);
     return concat(request.pod_namespace, "/", request.pod_name, " ", request.interface_name);
-}
-
-std::string shortfall(const Pod& pod, datapath::Direction direction) {
-    if (!to_rates(pod.effective).of(direction) || pod.kernel.record.of(direction)) return "";
-    const auto why = obstacle(pod.kernel.record, direction);
-    return why.empty() ? "its limit was lost and could not be put back" : why;
-}
-
-std::vector<std::string> shortfalls(const Pod& pod) {
-    std::vector<std::string> out;
-    for (const auto direction : datapath::directions)
-        if (const auto why = shortfall(pod, direction); !why.empty())
-            out.push_back(concat(describe(pod), ": ", to_string(direction), " is not limited: ", why));
-    return out;
 }
 
 datapath::Rates to_rates(const limits::Limits& limits) {

@@ -62,11 +62,6 @@ limits::Limits effective_limits(const AttachRequest& request, const Override& ch
 // "namespace/name interface", or "container ID interface" where the runtime names no pod.
 std::string describe(const Pod& pod);
 
-// What is asked for and not in force, as sentences; empty when all is well.
-std::vector<std::string> shortfalls(const Pod& pod);
-// The reason in them; empty if the direction is in force, or not asked for.
-std::string shortfall(const Pod& pod, datapath::Direction direction);
-
 // For the data path, which knows no sources.
 datapath::Rates to_rates(const limits::Limits& limits);
 

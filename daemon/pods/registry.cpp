@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "daemon/pods/attachment_id.hpp"
+#include "daemon/pods/shortfall.hpp"
 #include "daemon/pods/state_file.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 namespace natra::pods {
 namespace {
 
@@ -56,13 +58,9 @@ TEST(StateFile, ReadsBackWhatItWrote) {
 
 // Of a natrad that knew veth pairs only.
 TEST(StateFile, ReadsRecordsWithoutKindAndCookie) {
-    auto text = to_json(sample());
-    for (const std::string line : {"    \"netns_cookie\": 4711,\n", "    \"pod_kind\": \"veth\",\n"}) {
-        const auto at = text.find(line);
-        ASSERT_NE(at, std::string::npos) << text;
-        text.erase(at, line.size());
-    }
-    const auto back = pod_from_json(text);
+    auto old = nlohmann::json::parse(to_json(sample()));
+    for (const char* field : {"netns_cookie", "pod_kind"}) ASSERT_EQ(old["kernel"].erase(field), 1U);
+    const auto back = pod_from_json(old.dump());
     ASSERT_TRUE(back) << back.error().what;
     EXPECT_EQ(back->kernel.record.netns_cookie, 0U);
     EXPECT_EQ(back->kernel.record.pod_kind, "");
