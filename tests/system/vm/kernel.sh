@@ -71,7 +71,8 @@ kernel_fetch() {
         # Since 7.2 what the package held is in packages of their own.
         for part in image base binary modules; do
             part=${package/linux-image-/linux-$part-}
-            kernel_apt "$work" apt-cache show "$part" >/dev/null 2>&1 || continue
+            # Of a package that others only name, apt-cache shows nothing and succeeds.
+            kernel_apt "$work" apt-cache show "$part" 2>/dev/null | grep -xF "Version: $version" >/dev/null || continue
             (cd "$place.new" && apt_quietly kernel_apt "$work" apt-get download "$part=$version") || return 1
         done
         kernel_unpack "$place.new" && mv "$place.new" "$place" || return 1
