@@ -63,8 +63,7 @@ class Node:
         self.host = self.add_namespace("node")
         self.peer = self.add_namespace("peer")
         for each in (self.host, self.peer):
-            for family in ("ipv4", "ipv6"):
-                each.sysctl(f"net.{family}.conf.all.forwarding", int(each is self.host))
+            each.sysctls({f"net.{family}.conf.all.forwarding": int(each is self.host) for family in ("ipv4", "ipv6")})
             self.tune(each)
         self.host.run(["ip", "link", "add", "uplink", "type", "veth",
                        "peer", "name", "eth0", "netns", self.peer.name])
@@ -86,12 +85,13 @@ class Node:
 
     def tune(self, where: Namespace) -> None:
         """What a measurement needs of a namespace that sends or receives."""
-        # What one run learnt of the path must not help or hurt the next.
-        where.sysctl("net.ipv4.tcp_no_metrics_save", 1)
-        where.sysctl("net.ipv4.tcp_ecn", 1 if self._ecn else 2)
-        # Plugins wait for duplicate address detection: 2 s for every pod.
-        where.sysctl("net.ipv6.conf.default.accept_dad", 0)
-        where.sysctl("net.ipv6.conf.all.accept_dad", 0)
+        where.sysctls({
+            # What one run learnt of the path must not help or hurt the next.
+            "net.ipv4.tcp_no_metrics_save": 1,
+            "net.ipv4.tcp_ecn": 1 if self._ecn else 2,
+            # Plugins wait for duplicate address detection: 2 s for every pod.
+            "net.ipv6.conf.default.accept_dad": 0,
+            "net.ipv6.conf.all.accept_dad": 0})
 
     @property
     def bus(self) -> Bus:
