@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lab.cni import CONTAINERD_BURST
+from lab.kinds import KINDS
 from lab.node import Node
 from lab.pod import Limiter, Limits, Pod
 from lab.traffic import Load, share_interval_us, under_load
@@ -49,18 +50,21 @@ class Cell:
     congestion_controls: tuple[str, ...] = ()
     flows: int = 0
     pods: int = 0  # on the node besides
+    kind: str = "ptp"  # of lab.kinds
 
     def labels(self) -> dict[str, Any]:
         names = sorted(set(self.congestion_controls))
         return {"part": self.part, "limiter": self.contender.value, "direction": self.direction,
-                "rate": self.rate, "congestion_control": "+".join(names), "flows": self.flows, "pods": self.pods}
+                "rate": self.rate, "congestion_control": "+".join(names), "flows": self.flows, "pods": self.pods,
+                "kind": "" if self.kind == "ptp" else self.kind}
 
 
 Figures = dict[str, float | None]
 
 
 def pod_for(node: Node, cell: Cell) -> Pod:
-    return Pod(node, cell.contender.limiter, cell.contender.limits(cell.rate))
+    limiter = cell.contender.limiter
+    return Pod(node, limiter, cell.contender.limits(cell.rate), **KINDS[cell.kind].connect(node, limiter))
 
 
 def wire_share(wire: dict[str, Any], rate: int) -> float:
