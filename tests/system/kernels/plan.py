@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What scripts/test-kernels runs on every kernel: all that is another on another kernel.
+
+Hooks, shapers, adoption, leaks, the chain, kinds of traffic and of interfaces
+are here. What natrad decides without asking the kernel (bad requests, the
+shim's protocol, limits' precedence) is not: it is tested natively, and by
+--all here too.
+"""
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+SERIES = ("5.10", "6.1", "6.12", "6.18", "7.2")
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    name: str
+    kind: str  # "gtest" or "tap": what it prints
+    words: tuple[str, ...]  # of run.py: modules, classes and cases; of a gtest: its path in the build directory
+    seconds: int  # the longest it may take, many times of what it does
+
+    def argv(self, root: Path, build: Path) -> list[str]:
+        if self.kind == "gtest":
+            return [str(build / self.words[0])]
+        return ["/usr/bin/python3", str(root / "tests/netns/run.py"), str(build), *self.words]
+
+
+def netns(module: str, *cases: str, seconds: int = 400) -> Program:
+    """A module of tests/netns: all of it, or these classes and cases."""
+    words = tuple(f"test_{module}.{case}" for case in cases) or (f"test_{module}",)
+    return Program(module, "tap", words, seconds)
+
+
+GTESTS = (Program("bpf", "gtest", ("tests/bpf/bpf_tests",), 200),
+          Program("netlink", "gtest", ("tests/netlink/netlink_test",), 200))
+
+# Classes stay together: each has a node and a natrad of its own.
+DEPENDENT = (
+    *GTESTS,
+    netns("shapers", "Tcx.test_limits_both_directions_and_is_reported", "Tcx.test_del_restores_and_restart_adopts",
+          "Clsact.test_limits_both_directions_and_is_reported", "Clsact.test_del_restores_and_restart_adopts",
+          "Edt", "Htb", "Police"),
+    netns("traffic_kinds"),
+    netns("interface_kinds", "Bridge.test_del_leaves_nothing",
+          *(f"{kind}.{case}" for kind in ("Macvlan", "IpvlanL2") for case in (
+              "test_tcp_is_held_at_the_limit", "test_facts_tell_what_is_held_where", "test_del_leaves_nothing",
+              "test_restart_adopts")),
+          "IpvlanL3.test_udp_is_held_at_the_limit", "IpvlanL3s.test_what_cannot_be_held_is_said",
+          "SeveralInterfaces.test_ptp_and_macvlan"),
+    netns("chain", *(f"Verbs.{each}" for each in (
+        "test_add_then_del_leaves_the_interface_as_it_was", "test_check_finds_what_was_removed_by_hand",
+        "test_del_after_the_namespace_is_gone", "test_qdiscs_and_filters_of_others_are_not_harmed"))),
+    netns("leaks", "Leaks.test_add_and_del", "Leaks.test_kills_and_adoptions"),
+    netns("restart", "Restart.test_stop_under_traffic", "Restart.test_what_was_removed_while_it_was_away_is_put_back",
+          "Restart.test_pod_that_went_while_it_was_away_is_dropped"),
+    netns("limits", "Limits.test_first_second_is_no_burst_of_the_runtimes_making",
+          "Limits.test_thin_flows_are_much_faster_than_behind_the_stock_plugin"),
+    netns("live_change", "LiveChange.test_zero_lifts_and_reset_restores"),
+)
+
+# Which kernels may skip which cases; everybody else's skip is a failure: it is a
+# feature that went missing.
+MAY_SKIP = (
+    (re.compile(r"^shapers .*Tcx"), lambda kernel: kernel < (6, 6)),
+)
+
+
+def everything(root: Path) -> tuple[Program, ...]:
+    """Both gtests and all modules of tests/netns, whole."""
+    modules = sorted(path.stem.removeprefix("test_") for path in (root / "tests/netns").glob("test_*.py"))
+    return (*GTESTS, *(netns(module, seconds=900) for module in modules))
+
+
+def chosen(root: Path, whole: bool, names: Sequence[str]) -> tuple[Program, ...]:
+    """Raises ValueError for a name that there is not."""
+    programs = everything(root) if whole else DEPENDENT
+    if unknown := sorted(set(names) - {each.name for each in programs}):
+        raise ValueError(f"no suite {', '.join(unknown)}; there are: {' '.join(each.name for each in programs)}")
+    return tuple(each for each in programs if not names or each.name in names)
+
+
+def may_skip(kernel: str, program: str, case: str) -> bool:
+    version = tuple(int(part) for part in kernel.split("."))
+    return any(pattern.search(f"{program} {case}") and allowed(version) for pattern, allowed in MAY_SKIP)
