@@ -21,11 +21,12 @@ enum class Source : std::uint8_t { none, runtime, annotation, conf, operator_ove
 std::string_view to_string(Source source);            // "none", "runtime", ...
 std::optional<Source> source_from(std::string_view);  // the inverse
 
-// One direction. rate_bps == 0: not limited. burst_bits == 0: natrad's default.
+// One direction. rate_bps == 0: not limited. burst_bits and heavy_threshold_bytes == 0: natrad's default.
 struct Limit {
     std::uint64_t rate_bps = 0;
     std::uint64_t burst_bits = 0;
     Source source = Source::none;
+    std::uint64_t heavy_threshold_bytes = 0;  // what a flow may send above its share before it counts as heavy
     friend bool operator==(const Limit&, const Limit&) = default;
     [[nodiscard]] bool limited() const { return rate_bps != 0; }
 };
