@@ -101,9 +101,11 @@ std::string AttachmentObject::PodUid() { return pod().request.pod_uid; }
 std::string AttachmentObject::NetnsPath() { return pod().request.netns_path; }
 std::string AttachmentObject::HostInterface() { return pod().kernel.record.host_device; }
 std::uint64_t AttachmentObject::AttachedAtUsec() { return pod().attached_at_usec; }
+std::vector<std::string> AttachmentObject::Warnings() { return pod().request.warnings; }
 std::uint64_t AttachmentObject::IngressRate() { return pod().effective.ingress.rate_bps; }
 std::uint64_t AttachmentObject::IngressBurst() { return pod().effective.ingress.burst_bits; }
 std::string AttachmentObject::IngressSource() { return std::string(to_string(pod().effective.ingress.source)); }
+std::uint64_t AttachmentObject::IngressHeavyThreshold() { return pod().effective.ingress.heavy_threshold_bytes; }
 std::string AttachmentObject::IngressHook() { return hook(Direction::ingress); }
 std::string AttachmentObject::IngressShaper() { return shaper(Direction::ingress); }
 std::string AttachmentObject::IngressReason() { return reason(Direction::ingress); }
@@ -113,6 +115,7 @@ std::map<std::string, std::uint64_t> AttachmentObject::IngressCounters() {
 std::uint64_t AttachmentObject::EgressRate() { return pod().effective.egress.rate_bps; }
 std::uint64_t AttachmentObject::EgressBurst() { return pod().effective.egress.burst_bits; }
 std::string AttachmentObject::EgressSource() { return std::string(to_string(pod().effective.egress.source)); }
+std::uint64_t AttachmentObject::EgressHeavyThreshold() { return pod().effective.egress.heavy_threshold_bytes; }
 std::string AttachmentObject::EgressHook() { return hook(Direction::egress); }
 std::string AttachmentObject::EgressShaper() { return shaper(Direction::egress); }
 std::string AttachmentObject::EgressReason() { return reason(Direction::egress); }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/pods/attachment_id.hpp"
 #include "daemon/pods/shortfall.hpp"
 #include "dbus/guard.hpp"
 #include "dbus/objects.hpp"
@@ -23,18 +22,21 @@ void ManagerObject::Attach(sdbus::Result<sdbus::ObjectPath>&& result, sdbus::Uni
         if (!parsed) return reply->send_error(parsed.error());
         registry_.attach(*std::move(parsed), UniqueFd(netns.release()), [reply](Result<std::string> id) {
             if (id)
-                reply->send(compat::path(attachment_path(*id)));
+                reply->send(compat::path(id->empty() ? "/" : attachment_path(*id)));
             else
                 reply->send_error(id.error());
         });
     });
 }
 
-void ManagerObject::Detach(sdbus::Result<>&& result, std::string container_id, std::string interface_name) {
+void ManagerObject::Detach(sdbus::Result<>&& result, std::string container_id, std::string interface_name,
+                           std::string network) {
     guarded([&] {
         require_root(getObject(), "Detach");
         auto reply = share_reply(std::move(result));
-        registry_.detach(pods::attachment_id(container_id, interface_name), [reply](const Result<void>& r) {
+        const pods::AttachmentName name{
+            .container_id = container_id, .interface_name = interface_name, .network = network};
+        registry_.detach(name, [reply](const Result<void>& r) {
             if (r)
                 reply->send();
             else
@@ -55,6 +57,19 @@ void ManagerObject::Check(sdbus::Result<>&& result, sdbus::UnixFd netns, Diction
             else
                 reply->send_error(r.error());
         });
+    });
+}
+
+void ManagerObject::CollectGarbage(sdbus::Result<std::vector<std::string>>&& result, std::string network,
+                                   std::vector<sdbus::Struct<std::string, std::string>> valid) {
+    guarded([&] {
+        require_root(getObject(), "CollectGarbage");
+        auto reply = share_reply(std::move(result));
+        if (network.empty()) return reply->send_error({Error::Code::invalid_argument, 0, "network: is empty"});
+        pods::Registry::ValidAttachments known;
+        for (const auto& each : valid) known.emplace(each.get<0>(), each.get<1>());
+        registry_.collect_garbage(network, known,
+                                  [reply](const std::vector<std::string>& removed) { reply->send(removed); });
     });
 }
 

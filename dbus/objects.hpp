@@ -20,7 +20,10 @@ public:
 
 private:
     void Attach(sdbus::Result<sdbus::ObjectPath>&& result, sdbus::UnixFd netns, Dictionary request) override;
-    void Detach(sdbus::Result<>&& result, std::string container_id, std::string interface_name) override;
+    void Detach(sdbus::Result<>&& result, std::string container_id, std::string interface_name,
+                std::string network) override;
+    void CollectGarbage(sdbus::Result<std::vector<std::string>>&& result, std::string network,
+                        std::vector<sdbus::Struct<std::string, std::string>> valid) override;
     void Check(sdbus::Result<>&& result, sdbus::UnixFd netns, Dictionary request) override;
     Dictionary Status() override;
     std::string Version() override;
@@ -55,9 +58,11 @@ private:
     std::string NetnsPath() override;
     std::string HostInterface() override;
     std::uint64_t AttachedAtUsec() override;
+    std::vector<std::string> Warnings() override;
     std::uint64_t IngressRate() override;
     std::uint64_t IngressBurst() override;
     std::string IngressSource() override;
+    std::uint64_t IngressHeavyThreshold() override;
     std::string IngressHook() override;
     std::string IngressShaper() override;
     std::string IngressReason() override;
@@ -65,6 +70,7 @@ private:
     std::uint64_t EgressRate() override;
     std::uint64_t EgressBurst() override;
     std::string EgressSource() override;
+    std::uint64_t EgressHeavyThreshold() override;
     std::string EgressHook() override;
     std::string EgressShaper() override;
     std::string EgressReason() override;

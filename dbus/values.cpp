@@ -18,6 +18,7 @@ template <> constexpr const char* type_name<std::string> = "s";
 template <> constexpr const char* type_name<std::uint64_t> = "t";
 template <> constexpr const char* type_name<bool> = "b";
 template <> constexpr const char* type_name<std::vector<std::string>> = "as";
+template <> constexpr const char* type_name<std::map<std::string, std::string>> = "a{ss}";
 
 // Leaves `out` alone when the key is absent.
 template <class T> Result<void> read(const Dictionary& from, const std::string& key, T& out) {
@@ -125,6 +126,7 @@ Result<pods::AttachRequest> request_from(const Dictionary& request) {
         if (auto r = read(request, key, *value); !r) return r.error();
     if (auto r = read(request, "HostInterfaces", out.host_interfaces); !r) return r.error();
     if (auto r = read(request, "StrictInterfaces", out.strict_interfaces); !r) return r.error();
+    if (auto r = read(request, "Annotations", out.annotations); !r) return r.error();
     if (auto r = read_limit(request, "Ingress", out.limits.ingress); !r) return r.error();
     if (auto r = read_limit(request, "Egress", out.limits.egress); !r) return r.error();
     if (burst_policy != "default" && burst_policy != "runtime")

@@ -53,6 +53,7 @@ Result<Attached> Engine::attach(const AttachSpec& spec) {
     attached.record.id = spec.id;
     attached.record.netns_path = spec.netns_path;
     if (auto r = find_devices(attached.record, *pod, spec); !r) return r.error();
+    if (auto r = take_over_from_stock(attached.record, spec.stock_ifb); !r) return r.error();
     remove_pins(spec.id);
     if (auto r = files::make_directory(pins(spec.id)); !r) return r.error();
     for (const auto direction : directions) {

@@ -34,6 +34,7 @@ struct AttachSpec {
     // As the stock plugin: only a veth pair will do, and its end on the host must be among host_devices.
     bool strict = false;
     std::vector<std::string> host_devices;
+    std::string stock_ifb;  // an IFB whose presence says that the stock plugin limits this pod
     Rates rates;
 };
 
@@ -59,6 +60,10 @@ public:
     Result<bool> alive(const AttachmentRecord& record);
     // The namespace's interface of that name is the one recorded.
     Result<bool> same_device(const AttachmentRecord& record, int netns_fd, const std::string& device);
+
+    // The IFB that the stock plugin made for a pod; false if there is none.
+    Result<bool> remove_stock_ifb(const std::string& name);
+    Result<std::optional<Link>> find_stock_ifb(const std::string& name);
 
     // Ids of pinned attachments, and removal of those that nobody recorded.
     std::vector<std::string> pinned() const;
@@ -94,6 +99,7 @@ private:
     Result<std::optional<Link>> find_host_side(const Link& inside, PodSide& pod);
     Result<void> check_unowned(const AttachmentRecord& record);
     Result<bool> alive_inside(const AttachmentRecord& record);
+    Result<void> take_over_from_stock(const AttachmentRecord& record, const std::string& ifb);
     Result<void> start(Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
     Result<void> start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod);
     Result<void> stop(Attached& attached, Direction direction, PodSide* pod);

@@ -132,6 +132,7 @@ natra_config Engine::config_for(const AttachmentRecord& record, const Rate& rate
                                 Direction direction) const {
     return make_config({.rate_bps = rate.rate_bps,
                         .burst_bits = rate.burst_bits,
+                        .heavy_threshold_bytes = rate.heavy_threshold_bytes,
                         .shaper = shaper,
                         .direction = direction,
                         .ingress_hook = !placement_of(record, shaper, direction).device_egress,

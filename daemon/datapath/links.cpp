@@ -43,4 +43,13 @@ Result<Link> Netlink::link_by_index(int ifindex) {
     return get_link(*socket_, request, what);
 }
 
+Result<void> Netlink::delete_link(int ifindex) {
+    const auto what = concat("delete interface with index ", ifindex);
+    // The kernel takes 0 for "by name or by group".
+    if (ifindex <= 0) return fail_errno(Code::no_device, ENODEV, what);
+    NetlinkRequest request(RTM_DELLINK, 0);
+    request.put_fixed_part<ifinfomsg>().ifi_index = ifindex;
+    return socket_->exchange(request, what);
+}
+
 }  // namespace natra::datapath

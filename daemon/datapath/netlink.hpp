@@ -75,6 +75,7 @@ public:
     Result<std::optional<int>> nsid(int netns_fd);
     // Never used again until the next boot; 0 before Linux 5.14.
     [[nodiscard]] std::uint64_t netns_cookie() const;
+    Result<void> delete_link(int ifindex);    // Code::no_device if absent
     // Costs a walk over every device of the namespace: for rare questions. Without the kernel's built-in ones.
     Result<std::vector<Qdisc>> qdiscs(int ifindex);
     // Absent when the device has none but the kernel's built-in noqueue.
@@ -96,6 +97,9 @@ public:
     // ingress qdisc is in its place.
     Result<bool> ensure_clsact(int ifindex);
     Result<void> delete_clsact(int ifindex);  // absent, or an ingress qdisc in its place, is success
+    // The qdiscs of the stock bandwidth plugin, TBF 1: at the root and ingress ffff:, with its filters.
+    // Others in their places stay; that, and absence, is success.
+    Result<void> delete_stock_qdiscs(int ifindex);
     // Adds prog_fd as a direct-action filter under parent; returns where it sits. priority 1 to
     // 65535 with 1 running first; 0 lets the kernel choose one ahead of those that are there.
     Result<BpfFilter> add_bpf_filter(int ifindex, std::uint32_t parent, std::uint32_t priority, int prog_fd,

@@ -13,8 +13,9 @@ enum class Shaper : std::uint8_t { edt, htb, police };
 enum class Direction : std::uint8_t { ingress, egress };  // to the pod, from the pod
 
 struct ShapeRequest {
-    std::uint64_t rate_bps = 0;    // bit/s, 8 .. 10^15
-    std::uint64_t burst_bits = 0;  // 0: the default of the shaper
+    std::uint64_t rate_bps = 0;               // bit/s, 8 .. 10^15
+    std::uint64_t burst_bits = 0;             // 0: the default of the shaper
+    std::uint64_t heavy_threshold_bytes = 0;  // T; 0: the default of the rate; cut to 256 MiB
     Shaper shaper = Shaper::police;
     Direction direction = Direction::ingress;
     bool ingress_hook = false;     // the program sits at a device's ingress hook

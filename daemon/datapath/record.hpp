@@ -14,10 +14,11 @@
 
 namespace natra::datapath {
 
-// rate in bit/s (never 0 here), burst in bits (0: the shaper's default).
+// rate in bit/s (never 0 here), burst in bits (0: the shaper's default), threshold in bytes (0: the default).
 struct Rate {
     std::uint64_t rate_bps = 0;
     std::uint64_t burst_bits = 0;
+    std::uint64_t heavy_threshold_bytes = 0;
     friend bool operator==(const Rate&, const Rate&) = default;
 };
 

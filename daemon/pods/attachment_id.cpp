@@ -3,6 +3,9 @@
 
 #include <algorithm>
 
+#include "daemon/pods/digest.hpp"
+#include "daemon/util/error.hpp"
+
 namespace natra::pods {
 namespace {
 
@@ -25,19 +28,24 @@ void escape(std::string& out, std::string_view text) {
 }  // namespace
 
 std::string attachment_id(std::string_view container_id, std::string_view interface_name) {
+    // A file name has 255 bytes: 45 of them are for the interface, others for what is put behind the id.
+    constexpr std::size_t longest = 180;
+    constexpr std::size_t kept = 100;
+    constexpr std::size_t digits = 64;
     std::string out;
     escape(out, container_id);
+    // No escaping makes a "_z".
+    if (out.size() > longest)
+        out = concat(std::string_view(out).substr(0, kept), "_z", sha512_hex(container_id).substr(0, digits));
     out += "__";
     escape(out, interface_name);
     return out;
 }
 
 bool valid_container_id(std::string_view id) {
-    // Escaping can triple a character, and a file name has 255 bytes: names of plain
-    // characters, which is what runtimes make, stay far below.
-    return !id.empty() && id.size() <= 128 && attachment_id(id, "").size() <= 200 && alphanumeric(id.front()) &&
-           std::all_of(id.begin(), id.end(),
-                       [](char c) { return alphanumeric(c) || c == '_' || c == '.' || c == '-'; });
+    return !id.empty() && alphanumeric(id.front()) && std::all_of(id.begin(), id.end(), [](char c) {
+        return alphanumeric(c) || c == '_' || c == '.' || c == '-';
+    });
 }
 
 bool valid_interface_name(std::string_view name) {

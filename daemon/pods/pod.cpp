@@ -42,6 +42,15 @@ limits::Limit overridden(const limits::Limit& asked, const DirectionOverride& ch
 
 }  // namespace
 
+void interpret(AttachRequest& request) {
+    if (request.annotations.empty()) return;
+    auto found = limits::interpret(request.limits, request.annotations);
+    request.limits = found.limits;
+    request.warnings = std::move(found.warnings);
+    request.annotations.clear();
+    request.annotated = true;
+}
+
 Result<void> validate(const AttachRequest& request) {
     if (!valid_container_id(request.container_id))
         return fail(Code::invalid_argument, "ContainerId: \"", request.container_id, "\" is not a CNI container ID");
@@ -50,7 +59,8 @@ Result<void> validate(const AttachRequest& request) {
     const auto& [ingress, egress] = request.limits;
     if (auto r = validate_direction("Ingress", ingress.rate_bps, ingress.burst_bits); !r) return r;
     if (auto r = validate_direction("Egress", egress.rate_bps, egress.burst_bits); !r) return r;
-    if (!request.limits.any()) return fail(Code::invalid_argument, "IngressRate, EgressRate: none is given");
+    if (!request.limits.any() && !request.annotated)
+        return fail(Code::invalid_argument, "IngressRate, EgressRate: none is given");
     return {};
 }
 
@@ -78,7 +88,9 @@ std::string describe(const Pod& pod) {
 datapath::Rates to_rates(const limits::Limits& limits) {
     const auto one = [](const limits::Limit& limit) -> std::optional<datapath::Rate> {
         if (!limit.limited()) return std::nullopt;
-        return datapath::Rate{.rate_bps = limit.rate_bps, .burst_bits = limit.burst_bits};
+        return datapath::Rate{.rate_bps = limit.rate_bps,
+                              .burst_bits = limit.burst_bits,
+                              .heavy_threshold_bytes = limit.heavy_threshold_bytes};
     };
     return {.ingress = one(limits.ingress), .egress = one(limits.egress)};
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "daemon/datapath/record.hpp"
+#include "daemon/limits/annotations.hpp"
 #include "daemon/limits/limits.hpp"
 
 namespace natra::pods {
@@ -25,7 +26,17 @@ struct AttachRequest {
     std::vector<std::string> host_interfaces;
     bool strict_interfaces = false;  // see datapath::AttachSpec::strict
     limits::Limits limits;
+    limits::Annotations annotations;    // the relevant ones, until interpret() turned them into limits and warnings
+    std::vector<std::string> warnings;  // what in the annotations has no effect, and why
+    bool annotated = false;             // there were annotations: no limit at all is no error then
     bool honour_filler_bursts = false;  // burstPolicy "runtime"
+};
+
+// Whom a DEL is about.
+struct AttachmentName {
+    std::string container_id;
+    std::string interface_name;
+    std::string network;  // may be empty
 };
 
 // An operator's change of one direction; absent fields follow the request.
@@ -51,6 +62,9 @@ struct Pod {
     datapath::Attached kernel;
     std::uint64_t attached_at_usec = 0;  // CLOCK_REALTIME
 };
+
+// Annotations become limits and warnings.
+void interpret(AttachRequest& request);
 
 // Code::invalid_argument naming the field and the value.
 Result<void> validate(const AttachRequest& request);

@@ -9,6 +9,7 @@
 #include "daemon/pods/attachment_id.hpp"
 #include "daemon/pods/shortfall.hpp"
 #include "daemon/pods/state_file.hpp"
+#include "daemon/pods/stock_plugin.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
 
@@ -97,6 +98,7 @@ const Pod* Registry::find(const std::string& id) const {
 }
 
 void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone done) {
+    interpret(request);
     if (auto valid = validate(request); !valid) return done(valid.error());
     const auto id = attachment_id(request.container_id, request.interface_name);
     auto fd = std::make_shared<UniqueFd>(std::move(netns));
@@ -117,6 +119,7 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
                               .device = request.interface_name,
                               .strict = request.strict_interfaces,
                               .host_devices = request.host_interfaces,
+                              .stock_ifb = stock_ifb_name(request.network, request.container_id),
                               .rates = to_rates(effective)};
     auto replaced = std::make_shared<bool>(false);  // set on the worker, read after it
     auto work = [this, before, spec, replaced, fd = std::move(netns)]() mutable -> Result<datapath::Attached> {
@@ -132,9 +135,12 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
     };
     auto then = [this, id, request, effective, done, replaced](Result<datapath::Attached> result) {
         if (*replaced) drop(id);
+        for (const auto& warning : request.warnings) log::warning(concat(id, ": ", warning));
         if (!result) {
             log::warning(concat("not attached: container ", request.container_id, " ", request.interface_name, ": ",
                                 result.error().what));
+            // Annotations that limit nothing must not stop a pod on an interface that cannot be limited.
+            if (!effective.any() && result.error().code != Code::already_exists) return done(std::string());
             return done(std::move(result).error());
         }
         Pod pod{.id = id,
@@ -158,28 +164,43 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
     on_worker(std::move(work), std::move(then));
 }
 
-void Registry::detach(const std::string& id, Done done) {
-    enqueue(id, [this, id, done](std::function<void()> finish) { detach_now(id, done, finish); });
+void Registry::detach(const AttachmentName& name, Done done) {
+    const auto id = attachment_id(name.container_id, name.interface_name);
+    enqueue(id, [this, id, name, done](std::function<void()> finish) {
+        const auto* pod = find(id);
+        // A DEL of a runtime that knows no network is about the one of the ADD.
+        const auto& network = name.network.empty() && pod != nullptr ? pod->request.network : name.network;
+        detach_now(id, network.empty() ? "" : stock_ifb_name(network, name.container_id), done, finish);
+    });
 }
 
-void Registry::detach_now(const std::string& id, const Done& done, const std::function<void()>& finish) {
+void Registry::detach_now(const std::string& id, const std::string& stock_ifb, const Done& done,
+                          const std::function<void()>& finish) {
     const auto* pod = find(id);
-    if (pod == nullptr) {
+    std::optional<datapath::Attached> kernel;
+    if (pod != nullptr) kernel = pod->kernel;
+    if (!kernel && stock_ifb.empty()) {
         done({});
         return finish();
     }
-    on_worker([this, kernel = pod->kernel] { return engine_.detach(kernel); },
-              [this, id, done, finish](const Result<void>& result) {
-                  if (const auto* gone = find(id)) log::info(concat("detached ", describe(*gone)));
-                  // What could not be removed goes with the device; the pod must not stay for it.
-                  if (!result) log::warning(concat(id, ": detach: ", result.error().what));
-                  drop(id);
-                  done({});
-                  finish();
-              });
+    on_worker(
+        [this, id, kernel, stock_ifb]() -> Result<void> {
+            const auto leftover = engine_.remove_stock_ifb(stock_ifb);
+            if (!leftover) log::warning(concat(id, ": ", leftover.error().what));
+            return kernel ? engine_.detach(*kernel) : Result<void>();
+        },
+        [this, id, done, finish](const Result<void>& result) {
+            if (const auto* gone = find(id)) log::info(concat("detached ", describe(*gone)));
+            // What could not be removed goes with the device; the pod must not stay for it.
+            if (!result) log::warning(concat(id, ": detach: ", result.error().what));
+            drop(id);
+            done({});
+            finish();
+        });
 }
 
 void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
+    interpret(request);
     if (auto valid = validate(request); !valid) return done(valid.error());
     const auto id = attachment_id(request.container_id, request.interface_name);
     auto fd = std::make_shared<UniqueFd>(std::move(netns));
@@ -189,11 +210,13 @@ void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
             finish();
         };
         const auto* pod = find(id);
+        if (pod == nullptr && !request.limits.any()) return over({});
         if (pod == nullptr)
             return over(fail(Code::mismatch, "Failed to find attachment of container ", request.container_id, " ",
                              request.interface_name));
         const auto same = [](const limits::Limit& a, const limits::Limit& b) {
-            return a.rate_bps == b.rate_bps && a.burst_bits == b.burst_bits;
+            return a.rate_bps == b.rate_bps && a.burst_bits == b.burst_bits &&
+                   a.heavy_threshold_bytes == b.heavy_threshold_bytes;
         };
         if (!same(pod->request.limits.ingress, request.limits.ingress) ||
             !same(pod->request.limits.egress, request.limits.egress))
@@ -201,10 +224,16 @@ void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
                              pod->request.limits.ingress.rate_bps, " and egress ", pod->request.limits.egress.rate_bps,
                              " bit/s"));
         on_worker(
-            [this, kernel = pod->kernel, fd]() -> Result<void> {
+            [this, kernel = pod->kernel, fd,
+             ifb = stock_ifb_name(request.network, request.container_id)]() -> Result<void> {
                 const auto live = engine_.same_device(kernel.record, fd->get(), kernel.record.pod_device);
                 if (!live) return live.error();
                 if (!*live) return fail(Code::mismatch, kernel.record.id, ": another interface is in its place");
+                const auto leftover = engine_.find_stock_ifb(ifb);
+                if (!leftover) return leftover.error();
+                if (*leftover)
+                    return fail(Code::mismatch, kernel.record.id, ": the stock bandwidth plugin's ", ifb,
+                                " is there, too");
                 return engine_.check(kernel, fd->get());
             },
             over);
@@ -343,7 +372,7 @@ void Registry::drop_as_dead(const std::string& id, const datapath::AttachmentRec
         if (pod == nullptr || !same_interface(pod->kernel.record, dead)) return finish();
         log::info(concat(describe(*pod), ": ", describe_device(dead), " is gone"));
         detach_now(
-            id, [](const Result<void>&) {}, finish);
+            id, stock_ifb_name(pod->request.network, pod->request.container_id), [](const Result<void>&) {}, finish);
     });
 }
 

@@ -6,7 +6,9 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daemon/datapath/engine.hpp"
@@ -34,7 +36,10 @@ public:
 class Registry {
 public:
     using Done = std::function<void(Result<void>)>;
-    using AttachDone = std::function<void(Result<std::string>)>;  // the attachment's id
+    // The attachment's id; "" if nothing is to be limited and the interface could not be attached for later.
+    using AttachDone = std::function<void(Result<std::string>)>;
+    using CollectDone = std::function<void(std::vector<std::string>)>;
+    using ValidAttachments = std::set<std::pair<std::string, std::string>>;  // (container ID, interface)
 
     // All must outlive the registry; the worker must be joined before it goes.
     Registry(RegistrySettings settings, EventLoop& core, Worker& worker, datapath::Engine& engine);
@@ -47,8 +52,10 @@ public:
     // already_exists if this very interface is attached, under this name or another; an attachment of the
     // same name to another interface is replaced.
     void attach(AttachRequest request, UniqueFd netns, AttachDone done);
-    // Unknown attachments are success.
-    void detach(const std::string& id, Done done);
+    // Unknown attachments are success. Takes what the stock plugin left for this container and network, too.
+    void detach(const AttachmentName& name, Done done);
+    // Detaches every attachment to `network` that is not in `valid`; done gets the ids of those that are gone.
+    void collect_garbage(const std::string& network, const ValidAttachments& valid, CollectDone done);
     // mismatch if the attachment is not known, was asked to have other limits, or is not whole in the kernel.
     void check(AttachRequest request, UniqueFd netns, Done done);
     // Fields present in `changes` are added to earlier ones. In force when done is called.
@@ -74,7 +81,9 @@ private:
     void run_next(const std::string& id);
 
     void attach_now(const std::string& id, AttachRequest request, UniqueFd netns, AttachDone done);
-    void detach_now(const std::string& id, const Done& done, const std::function<void()>& finish);
+    // stock_ifb: see stock_ifb_name; may be empty.
+    void detach_now(const std::string& id, const std::string& stock_ifb, const Done& done,
+                    const std::function<void()>& finish);
     void drop_if_dead(const std::string& id);
     void drop_as_dead(const std::string& id, const datapath::AttachmentRecord& dead);
     void change_now(const std::string& id, const Override& changes, Done done);

@@ -7,7 +7,6 @@
 #include <optional>
 
 #include "daemon/datapath/netns.hpp"
-#include "daemon/pods/attachment_id.hpp"
 #include "daemon/pods/state_file.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
@@ -21,7 +20,7 @@ constexpr std::size_t max_request_bytes = 1 << 20;
 constexpr std::uint64_t retry_period_usec = 10 * EventLoop::second_usec;
 
 // The attachment that a tombstone names; nothing if the file is no tombstone.
-std::optional<std::string> buried(const std::string& text) {
+std::optional<AttachmentName> buried(const std::string& text) {
     const auto object = nlohmann::json::parse(text, nullptr, false);
     const auto text_of = [&](const char* key) {
         const auto it = object.find(key);
@@ -30,7 +29,9 @@ std::optional<std::string> buried(const std::string& text) {
     if (!object.is_object()) return std::nullopt;
     const auto mark = object.find("Tombstone");
     if (mark == object.end() || *mark != true) return std::nullopt;
-    return attachment_id(text_of("ContainerId"), text_of("InterfaceName"));
+    return AttachmentName{.container_id = text_of("ContainerId"),
+                          .interface_name = text_of("InterfaceName"),
+                          .network = text_of("Network")};
 }
 
 // Trying again cannot help: the pod is gone, or the request was never right.
@@ -79,8 +80,8 @@ void Spool::apply(const std::string& name) {
         applying_.erase(name);
         return;
     }
-    if (const auto id = buried(*text))
-        return registry_.detach(*id, [this, name](const Result<void>& r) { finished(name, r); });
+    if (const auto name_of_dead = buried(*text))
+        return registry_.detach(*name_of_dead, [this, name](const Result<void>& r) { finished(name, r); });
     auto request = request_from_json(*text);
     if (!request) return finished(name, request.error());
     auto netns = datapath::open_netns(request->netns_path);

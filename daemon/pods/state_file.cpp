@@ -14,14 +14,18 @@ using datapath::ShapingRecord;
 constexpr int format_version = 1;
 
 json to_object(const limits::Limit& limit) {
-    return {{"rate_bps", limit.rate_bps}, {"burst_bits", limit.burst_bits}, {"source", to_string(limit.source)}};
+    return {{"rate_bps", limit.rate_bps},
+            {"burst_bits", limit.burst_bits},
+            {"source", to_string(limit.source)},
+            {"heavy_threshold_bytes", limit.heavy_threshold_bytes}};
 }
 
 limits::Limit limit_from(const json& object) {
     const auto source = limits::source_from(object.at("source").get<std::string>());
     return {.rate_bps = object.at("rate_bps"),
             .burst_bits = object.at("burst_bits"),
-            .source = source.value_or(limits::Source::none)};
+            .source = source.value_or(limits::Source::none),
+            .heavy_threshold_bytes = object.value("heavy_threshold_bytes", std::uint64_t{0})};
 }
 
 json to_object(const DirectionOverride& change) {
@@ -40,11 +44,17 @@ DirectionOverride override_from(const json& object) {
 
 json to_object(const std::optional<ShapingRecord>& shaping) {
     if (!shaping) return nullptr;
-    return {{"rate_bps", shaping->rate.rate_bps},       {"burst_bits", shaping->rate.burst_bits},
-            {"shaper", to_string(shaping->shaper)},     {"pod_side", shaping->pod_side},
-            {"hook", to_string(shaping->hook.kind)},    {"device_egress", shaping->hook.device_egress},
-            {"made_clsact", shaping->hook.made_clsact}, {"priority", shaping->hook.priority},
-            {"handle", shaping->hook.handle},           {"reason", shaping->reason}};
+    return {{"rate_bps", shaping->rate.rate_bps},
+            {"burst_bits", shaping->rate.burst_bits},
+            {"shaper", to_string(shaping->shaper)},
+            {"pod_side", shaping->pod_side},
+            {"hook", to_string(shaping->hook.kind)},
+            {"device_egress", shaping->hook.device_egress},
+            {"made_clsact", shaping->hook.made_clsact},
+            {"priority", shaping->hook.priority},
+            {"handle", shaping->hook.handle},
+            {"reason", shaping->reason},
+            {"heavy_threshold_bytes", shaping->rate.heavy_threshold_bytes}};
 }
 
 std::optional<ShapingRecord> shaping_from(const json& object) {
@@ -52,7 +62,9 @@ std::optional<ShapingRecord> shaping_from(const json& object) {
     const auto shaper = datapath::shaper_from(object.at("shaper").get<std::string>());
     const auto hook = datapath::hook_kind_from(object.at("hook").get<std::string>());
     if (!shaper || !hook) throw std::invalid_argument("unknown shaper or hook");
-    return ShapingRecord{.rate = {.rate_bps = object.at("rate_bps"), .burst_bits = object.at("burst_bits")},
+    return ShapingRecord{.rate = {.rate_bps = object.at("rate_bps"),
+                                  .burst_bits = object.at("burst_bits"),
+                                  .heavy_threshold_bytes = object.value("heavy_threshold_bytes", std::uint64_t{0})},
                          .shaper = *shaper,
                          .pod_side = object.at("pod_side"),
                          .hook = {.kind = *hook,
@@ -98,6 +110,8 @@ json to_object(const AttachRequest& request) {
             {"pod_uid", request.pod_uid},
             {"ingress", to_object(request.limits.ingress)},
             {"egress", to_object(request.limits.egress)},
+            {"warnings", request.warnings},
+            {"annotated", request.annotated},
             {"honour_filler_bursts", request.honour_filler_bursts}};
 }
 
@@ -112,6 +126,8 @@ AttachRequest request_from(const json& object) {
     out.pod_uid = object.at("pod_uid");
     out.limits = {.ingress = limit_from(object.at("ingress")), .egress = limit_from(object.at("egress"))};
     out.honour_filler_bursts = object.at("honour_filler_bursts");
+    out.warnings = object.value("warnings", std::vector<std::string>{});
+    out.annotated = object.value("annotated", false);
     return out;
 }
 
@@ -136,6 +152,7 @@ AttachRequest spooled_request_from(const json& object) {
     out.limits = {.ingress = limit("IngressRate", "IngressBurst", "IngressSource"),
                   .egress = limit("EgressRate", "EgressBurst", "EgressSource")};
     out.honour_filler_bursts = object.value("BurstPolicy", "default") == "runtime";
+    out.annotations = object.value("Annotations", limits::Annotations{});
     return out;
 }
 

@@ -19,6 +19,23 @@ TEST(AttachmentId, DiffersWherePartsDiffer) {
     EXPECT_EQ(ids.size(), 5U);
 }
 
+// A state file is named "<id>.json", and written under a longer name first.
+TEST(AttachmentId, FitsAFileNameWhateverTheContainerIsCalled) {
+    std::set<std::string> ids;
+    for (const std::size_t length : {1, 128, 180, 181, 255, 4000})
+        for (const char last : {'a', 'b', '.'}) {
+            const auto id = attachment_id(std::string(length, 'c') + last, "123456789.12345");
+            EXPECT_LE(id.size(), 235U);
+            EXPECT_EQ(id.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"),
+                      std::string::npos);
+            ids.insert(id);
+        }
+    EXPECT_EQ(ids.size(), 18U);
+    // What is cut cannot be taken for a shorter name.
+    const auto cut = attachment_id(std::string(300, 'c'), "eth0");
+    EXPECT_NE(attachment_id(cut.substr(0, cut.find("__")), "eth0"), cut);
+}
+
 TEST(ContainerId, FollowsTheRulesOfCni) {
     EXPECT_TRUE(valid_container_id("dummy"));
     EXPECT_TRUE(valid_container_id(std::string(64, 'f')));
@@ -27,9 +44,9 @@ TEST(ContainerId, FollowsTheRulesOfCni) {
     EXPECT_FALSE(valid_container_id("-leading"));
     EXPECT_FALSE(valid_container_id("a/b"));
     EXPECT_FALSE(valid_container_id("../../etc"));
-    EXPECT_FALSE(valid_container_id(std::string(129, 'a')));
-    // Escaped it would not fit a file name.
-    EXPECT_FALSE(valid_container_id("a" + std::string(100, '.')));
+    // They have no maximum.
+    EXPECT_TRUE(valid_container_id(std::string(4000, 'a')));
+    EXPECT_TRUE(valid_container_id("a" + std::string(100, '.')));
 }
 
 TEST(InterfaceName, FollowsTheRulesOfCni) {
