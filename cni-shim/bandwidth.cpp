@@ -60,6 +60,13 @@ CniResult<void> validate(std::string_view direction, const Limit& limit) {
 
 }  // namespace
 
+bool has_static_limits(const Json& configuration) {
+    for (const auto& [key, value] : configuration.items())
+        for (const std::string_view field : {"ingressRate", "ingressBurst", "egressRate", "egressBurst"})
+            if (key_matches(key, field)) return true;
+    return false;
+}
+
 CniResult<limits::Limits> read_limits(const Json& configuration) {
     std::optional<Limits> from_conf;
     std::optional<Limits> from_runtime;

@@ -13,4 +13,7 @@ namespace natra::shim {
 // Errors have upstream's texts and name key and value.
 CniResult<limits::Limits> read_limits(const Json& configuration);
 
+// Is there a static key, whatever its value?
+bool has_static_limits(const Json& configuration);
+
 }  // namespace natra::shim

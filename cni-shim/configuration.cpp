@@ -66,17 +66,6 @@ CniError bad_previous_result(std::string_view why) {
     return {CniCode::internal, concat("could not parse prevResult: could not parse prevResult: ", why), ""};
 }
 
-CniResult<void> check_attachment(const Json& attachment, const std::string& path) {
-    constexpr auto code = CniCode::invalid_configuration;
-    if (!attachment.is_object()) return wrong(code, "", path, "an object", attachment);
-    for (const char* field : {"containerID", "ifname"}) {
-        const Json* const value = find(attachment, field);
-        if (value == nullptr) return CniError{code, concat(path, ".", field, ": missing"), ""};
-        if (!value->is_string()) return wrong(code, "", concat(path, ".", field), "a string", *value);
-    }
-    return {};
-}
-
 }  // namespace
 
 CniResult<Envelope> read_envelope(std::string_view text) {
@@ -129,18 +118,6 @@ CniResult<std::optional<Json>> read_previous_result(const Envelope& envelope) {
                                               "] but unmarshalled CNIVersion is ", describe(*version)));
     }
     return std::optional<Json>(*previous);
-}
-
-CniResult<void> check_valid_attachments(const Json& document) {
-    // libcni sends the list under its first name, too.
-    for (const std::string key : {"cni.dev/valid-attachments", "cni.dev/attachments"}) {
-        const Json* const list = find(document, key);
-        if (list == nullptr) continue;
-        if (!list->is_array()) return wrong(CniCode::invalid_configuration, "", key, "an array", *list);
-        for (std::size_t i = 0; i < list->size(); ++i)
-            if (auto r = check_attachment((*list)[i], concat(key, "[", i, "]")); !r) return r;
-    }
-    return {};
 }
 
 }  // namespace natra::shim

@@ -40,7 +40,4 @@ Policy read_policy_leniently(const Json& document);
 // a version whose results have the form that `version` has.
 CniResult<std::optional<Json>> read_previous_result(const Envelope& envelope);
 
-// GC's list must be null or an array of {containerID, ifname}.
-CniResult<void> check_valid_attachments(const Json& document);
-
 }  // namespace natra::shim

@@ -10,7 +10,7 @@
 
 namespace natra::shim {
 
-// Never fails: a missing journal is no reason to stop a pod.
+// Never fails and never waits for the journal: neither is a reason to stop a pod.
 void report(log::Level level, const Environment& environment, std::string_view text) noexcept;
 
 }  // namespace natra::shim

@@ -106,6 +106,26 @@ int append_list(sd_bus_message* message, const char* name, const std::vector<std
     return r;
 }
 
+int append_map(sd_bus_message* message, const char* name, const std::map<std::string, std::string>& values) {
+    int r = sd_bus_message_open_container(message, 'e', "sv");
+    if (r >= 0) r = sd_bus_message_append_basic(message, 's', name);
+    if (r >= 0) r = sd_bus_message_open_container(message, 'v', "a{ss}");
+    if (r >= 0) r = sd_bus_message_open_container(message, 'a', "{ss}");
+    for (auto it = values.begin(); r >= 0 && it != values.end(); ++it)
+        r = sd_bus_message_append(message, "{ss}", it->first.c_str(), it->second.c_str());
+    for (int open = 0; r >= 0 && open < 3; ++open) r = sd_bus_message_close_container(message);
+    return r;
+}
+
+// (s, a(ss))
+int append_valid(sd_bus_message* message, const std::string& network, const ValidAttachments& valid) {
+    int r = sd_bus_message_append_basic(message, 's', network.c_str());
+    if (r >= 0) r = sd_bus_message_open_container(message, 'a', "(ss)");
+    for (std::size_t i = 0; r >= 0 && i < valid.size(); ++i)
+        r = sd_bus_message_append(message, "(ss)", valid[i].first.c_str(), valid[i].second.c_str());
+    return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
 // (h, a{sv})
 int append_request(sd_bus_message* message, int netns, const Request& request) {
     int r = sd_bus_message_append_basic(message, 'h', &netns);
@@ -123,7 +143,9 @@ int append_request(sd_bus_message* message, int netns, const Request& request) {
                    keep(append_variant(message, name, "b", &number));
                },
            .list = [&](const char* name,
-                       const std::vector<std::string>& value) { keep(append_list(message, name, value)); }});
+                       const std::vector<std::string>& value) { keep(append_list(message, name, value)); },
+           .map = [&](const char* name,
+                      const std::map<std::string, std::string>& value) { keep(append_map(message, name, value)); }});
     return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
@@ -168,10 +190,14 @@ Answer Natrad::check(int netns, const Request& request) const {
     return call("Check", [&](sd_bus_message* message) { return append_request(message, netns, request); });
 }
 
-Answer Natrad::detach(const std::string& container_id, const std::string& interface) const {
+Answer Natrad::detach(const std::string& container_id, const std::string& interface, const std::string& network) const {
     return call("Detach", [&](sd_bus_message* message) {
-        return sd_bus_message_append(message, "ss", container_id.c_str(), interface.c_str());
+        return sd_bus_message_append(message, "sss", container_id.c_str(), interface.c_str(), network.c_str());
     });
+}
+
+Answer Natrad::collect_garbage(const std::string& network, const ValidAttachments& valid) const {
+    return call("CollectGarbage", [&](sd_bus_message* message) { return append_valid(message, network, valid); });
 }
 
 Answer Natrad::status() const {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cni-shim/request.hpp"
+#include "cni-shim/valid_attachments.hpp"
 
 struct sd_bus;
 struct sd_bus_message;
@@ -32,7 +33,8 @@ public:
 
     Answer attach(int netns, const Request& request) const;
     Answer check(int netns, const Request& request) const;
-    Answer detach(const std::string& container_id, const std::string& interface) const;
+    Answer detach(const std::string& container_id, const std::string& interface, const std::string& network) const;
+    Answer collect_garbage(const std::string& network, const ValidAttachments& valid) const;
     Answer status() const;
 
 private:

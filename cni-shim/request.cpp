@@ -6,7 +6,8 @@
 namespace natra::shim {
 
 Request make_request(const Environment& environment, const Envelope& envelope, const Policy& policy,
-                     const limits::Limits& limits, std::vector<std::string> host_interfaces) {
+                     const limits::Limits& limits, limits::Annotations annotations,
+                     std::vector<std::string> host_interfaces) {
     std::error_code ignored;
     // natrad has another working directory.
     const auto netns = std::filesystem::absolute(environment.netns, ignored).string();
@@ -19,6 +20,7 @@ Request make_request(const Environment& environment, const Envelope& envelope, c
             .pod_uid = environment.pod_uid,
             .host_interfaces = std::move(host_interfaces),
             .limits = limits,
+            .annotations = std::move(annotations),
             .runtime_bursts = policy.runtime_bursts,
             .strict_interfaces = policy.strict_interfaces};
 }
@@ -47,13 +49,14 @@ void visit(const Request& request, const FieldVisitor& visitor) {
     }
     if (!request.host_interfaces.empty()) visitor.list("HostInterfaces", request.host_interfaces);
     if (request.strict_interfaces) visitor.flag("StrictInterfaces", true);
+    if (!request.annotations.empty()) visitor.map("Annotations", request.annotations);
     visitor.text("BurstPolicy", request.runtime_bursts ? "runtime" : "default");
 }
 
 Json to_object(const Request& request) {
     Json out;
     const auto put = [&out](const char* name, const auto& value) { out[name] = value; };
-    visit(request, {.text = put, .number = put, .flag = put, .list = put});
+    visit(request, {.text = put, .number = put, .flag = put, .list = put, .map = put});
     return out;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "cni-shim/configuration.hpp"
 #include "cni-shim/environment.hpp"
 #include "cni-shim/json_text.hpp"
+#include "daemon/limits/annotations.hpp"
 #include "daemon/limits/limits.hpp"
 
 namespace natra::shim {
@@ -25,12 +27,14 @@ struct Request {
     std::string pod_uid;
     std::vector<std::string> host_interfaces;
     limits::Limits limits;
+    limits::Annotations annotations;
     bool runtime_bursts = false;
     bool strict_interfaces = false;
 };
 
 Request make_request(const Environment& environment, const Envelope& envelope, const Policy& policy,
-                     const limits::Limits& limits, std::vector<std::string> host_interfaces);
+                     const limits::Limits& limits, limits::Annotations annotations,
+                     std::vector<std::string> host_interfaces);
 
 // Calls one of the functions for every field that is set, under its D-Bus name.
 struct FieldVisitor {
@@ -38,6 +42,7 @@ struct FieldVisitor {
     std::function<void(const char* name, std::uint64_t value)> number;
     std::function<void(const char* name, bool value)> flag;
     std::function<void(const char* name, const std::vector<std::string>& value)> list;
+    std::function<void(const char* name, const std::map<std::string, std::string>& value)> map;
 };
 void visit(const Request& request, const FieldVisitor& visitor);
 

@@ -53,9 +53,15 @@ Result<void> Spool::remove(const Environment& attachment) const {
     return files::remove(path(attachment.container_id, attachment.interface));
 }
 
-// Neither part can contain a colon, so that two attachments never share a file.
+// Neither part can contain a colon, so that two attachments never share a file. A container ID that does not fit
+// a file name is cut, a hash of the whole behind it.
 std::string Spool::path(const std::string& container_id, const std::string& interface) const {
-    return concat(directory_, "/", container_id, ":", interface, ".json");
+    constexpr std::size_t longest = 200;
+    constexpr std::size_t kept = 100;
+    const auto name = container_id.size() <= longest
+                          ? container_id
+                          : concat(container_id.substr(0, kept), ":", std::hash<std::string>()(container_id));
+    return concat(directory_, "/", name, ":", interface, ".json");
 }
 
 Result<void> Spool::write(const std::string& path, const Json& object) const {

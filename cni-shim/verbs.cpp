@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cni-shim/verbs.hpp"
 
+#include "cni-shim/annotations.hpp"
 #include "cni-shim/bandwidth.hpp"
 #include "cni-shim/configuration.hpp"
 #include "cni-shim/diagnostics.hpp"
 #include "cni-shim/natrad.hpp"
 #include "cni-shim/netns.hpp"
 #include "cni-shim/previous_result.hpp"
+#include "cni-shim/valid_attachments.hpp"
 
 namespace natra::shim {
 namespace {
@@ -29,17 +31,24 @@ CniError refusal(const Answer& answer) {
 struct Task {
     Policy policy;
     limits::Limits limits;
+    limits::Annotations annotations;
     std::optional<Json> previous;
+    // What the annotations mean is natrad's to say.
+    [[nodiscard]] bool concerns_natrad() const { return limits.any() || !annotations.empty(); }
 };
 
-CniResult<Task> read_task(const Envelope& envelope) {
+CniResult<Task> read_task(const Environment& environment, const Envelope& envelope) {
     auto previous = read_previous_result(envelope);
     if (!previous) return previous.error();
     const auto limits = read_limits(envelope.document);
     if (!limits) return limits.error();
     const auto policy = read_policy(envelope.document);
     if (!policy) return policy.error();
-    return Task{*policy, *limits, *std::move(previous)};
+    auto annotations = read_annotations(envelope.document);
+    for (const auto& problem : annotations.problems) report(Level::warning, environment, problem);
+    // By being there, static keys decide: with all of them 0 the pod is not limited, whatever it asks for.
+    if (has_static_limits(envelope.document) && !limits->any()) annotations.relevant.clear();
+    return Task{*policy, *limits, std::move(annotations.relevant), *std::move(previous)};
 }
 
 struct Target {
@@ -54,7 +63,8 @@ CniResult<Target> make_target(const Environment& environment, const Envelope& en
     if (!names) return names.error();
     if (task.policy.strict_interfaces && !lists_interfaces(*task.previous))
         return CniError{CniCode::internal, "no interfaces provided", ""};
-    return Target{*std::move(netns), make_request(environment, envelope, task.policy, task.limits, *std::move(names))};
+    return Target{*std::move(netns),
+                  make_request(environment, envelope, task.policy, task.limits, task.annotations, *std::move(names))};
 }
 
 void warn_if_failed(const Result<void>& result, const Environment& environment, std::string_view what) {
@@ -72,11 +82,11 @@ void add_later(const Environment& environment, const Spool& spool, const Request
 CniResult<std::string> add(const Environment& environment, const Envelope& envelope, const Spool& spool) {
     if (!environment.own_netns_allowed && is_own_netns(environment.netns))
         return CniError{CniCode::invalid_netns, "plugin's netns and netns from CNI_NETNS should not be the same", ""};
-    const auto task = read_task(envelope);
+    const auto task = read_task(environment, envelope);
     if (!task) return task.error();
     if (!task->previous) return CniError{CniCode::internal, "must be called as chained plugin", ""};
     auto result = print_result(*task->previous, envelope.version);
-    if (!task->limits.any()) return result;
+    if (!task->concerns_natrad()) return result;
     const auto target = make_target(environment, envelope, *task);
     if (!target) return target.error();
 
@@ -92,10 +102,10 @@ CniResult<std::string> add(const Environment& environment, const Envelope& envel
 }
 
 CniResult<std::string> check(const Environment& environment, const Envelope& envelope, const Spool& spool) {
-    const auto task = read_task(envelope);
+    const auto task = read_task(environment, envelope);
     if (!task) return task.error();
     if (!task->previous) return CniError{CniCode::internal, "must be called as a chained plugin", ""};
-    if (!task->limits.any()) return std::string(no_output);
+    if (!task->concerns_natrad()) return std::string(no_output);
     const auto target = make_target(environment, envelope, *task);
     if (!target) return target.error();
 
@@ -118,7 +128,7 @@ CniResult<std::string> del(const Environment& environment, const Envelope& envel
     const auto waiting = spool.content(environment);
     // First, so that natrad cannot apply it after the Detach.
     warn_if_failed(spool.remove(environment), environment, "an ADD stays in the spool");
-    const auto answer = Natrad(policy.timeout).detach(environment.container_id, environment.interface);
+    const auto answer = Natrad(policy.timeout).detach(environment.container_id, environment.interface, envelope.name);
     if (answer.kind == Answer::Kind::done) return std::string(no_output);
     const bool natrad_never_knew = answer.kind == Answer::Kind::away && waiting == Spool::Content::request;
     if (natrad_never_knew) return std::string(no_output);
@@ -140,9 +150,23 @@ CniResult<std::string> status(const Envelope& envelope) {
     return std::string(no_output);
 }
 
-// natrad notices by itself that a pod's devices went away; there is nothing to collect.
-CniResult<std::string> collect_garbage(const Envelope& envelope) {
-    if (auto r = check_valid_attachments(envelope.document); !r) return r.error();
+CniResult<std::string> collect_garbage(const Environment& environment, const Envelope& envelope) {
+    const auto valid = read_valid_attachments(envelope.document);
+    if (!valid) return valid.error();
+    const auto policy = read_policy_leniently(envelope.document);
+    if (!*valid) {
+        report(Level::notice, environment,
+               concat("network ", envelope.name, ": GC without cni.dev/valid-attachments; nothing is removed"));
+        return std::string(no_output);
+    }
+    const auto answer = Natrad(policy.timeout).collect_garbage(envelope.name, **valid);
+    if (answer.kind == Answer::Kind::refused) return refusal(answer);
+    if (answer.kind == Answer::Kind::away) {
+        if (!policy.fail_open) return unreachable(CniCode::try_again_later, answer);
+        // It notices by itself when a pod's devices go away.
+        report(Level::warning, environment,
+               concat("network ", envelope.name, ": natrad does not answer (", answer.text, "); nothing is removed"));
+    }
     return std::string(no_output);
 }
 
@@ -158,7 +182,7 @@ CniResult<std::string> run(const Environment& environment, std::string_view inpu
     case Verb::check: return check(environment, *envelope, spool);
     case Verb::del: return del(environment, *envelope, spool);
     case Verb::status: return status(*envelope);
-    case Verb::gc: return collect_garbage(*envelope);
+    case Verb::gc: return collect_garbage(environment, *envelope);
     case Verb::version: break;
     }
     return version_reply();

@@ -102,4 +102,4 @@ class BadRequests(NodeCase):
         self.refused("org.freedesktop.DBus.Error.InvalidArgs", "", ROOT, MANAGER, "Detach", "u", 7)
 
     def test_detach_of_the_unknown_is_success(self) -> None:
-        self.natrad.call(ROOT, MANAGER, "Detach", "ss", "no-such-container", "eth0")
+        self.natrad.call(ROOT, MANAGER, "Detach", "sss", "no-such-container", "eth0", "")

@@ -182,29 +182,5 @@ TEST(PreviousResult, MustHaveTheFormOfTheVersion) {
     EXPECT_FALSE(previous("1.0.0", R"({"cniVersion": 1})"));
 }
 
-TEST(ValidAttachments, AcceptsWhatRuntimesSend) {
-    for (const char* text : {R"({})", R"({"cni.dev/valid-attachments": null})", R"({"cni.dev/valid-attachments": []})",
-                             R"({"cni.dev/valid-attachments": [{"containerID": "c1", "ifname": "eth0"}]})",
-                             R"({"cni.dev/attachments": [{"containerID": "c1", "ifname": "eth0", "x": 1}]})"})
-        EXPECT_TRUE(check_valid_attachments(document(text))) << text;
-}
-
-TEST(ValidAttachments, RejectsNamingTheEntry) {
-    const std::pair<const char*, const char*> table[] = {
-        {R"({"cni.dev/valid-attachments": {}})", "cni.dev/valid-attachments: expected an array, got an object"},
-        {R"({"cni.dev/valid-attachments": [5]})", "cni.dev/valid-attachments[0]: expected an object, got 5"},
-        {R"({"cni.dev/valid-attachments": [{"containerID": "a", "ifname": "b"}, {"ifname": "b"}]})",
-         "cni.dev/valid-attachments[1].containerID: missing"},
-        {R"({"cni.dev/attachments": [{"containerID": "a", "ifname": 3}]})",
-         "cni.dev/attachments[0].ifname: expected a string, got 3"},
-    };
-    for (const auto& [text, message] : table) {
-        const auto r = check_valid_attachments(document(text));
-        ASSERT_FALSE(r) << text;
-        EXPECT_EQ(r.error().message, message);
-        EXPECT_EQ(r.error().code, CniCode::invalid_configuration);
-    }
-}
-
 }  // namespace
 }  // namespace natra::shim

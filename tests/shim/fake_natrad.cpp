@@ -27,7 +27,8 @@ const sd_bus_vtable* methods() {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("Attach", "ha{sv}", "o", on_call, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Check", "ha{sv}", "", on_call, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD("Detach", "ss", "", on_call, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Detach", "sss", "", on_call, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("CollectGarbage", "sa(ss)", "as", on_call, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Status", "", "a{sv}", on_call, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,
     };
@@ -52,6 +53,13 @@ std::string read_variant(sd_bus_message* message) {
         std::uint64_t number = 0;
         require(sd_bus_message_read_basic(message, 't', &number), "t");
         out += std::to_string(number);
+    } else if (std::string_view(type) == "a{ss}") {
+        require(sd_bus_message_enter_container(message, 'a', "{ss}"), "a{ss}");
+        const char* key = nullptr;
+        const char* text = nullptr;
+        for (bool first = true; sd_bus_message_read(message, "{ss}", &key, &text) > 0; first = false)
+            out += std::string(first ? "" : ",") + key + "=" + text;
+        require(sd_bus_message_exit_container(message), "leave a{ss}");
     } else {
         require(sd_bus_message_enter_container(message, 'a', "s"), "as");
         const char* text = nullptr;
@@ -87,8 +95,20 @@ FakeNatrad::Call read_call(sd_bus_message* message) {
     if (call.method == "Detach") {
         const char* id = nullptr;
         const char* interface = nullptr;
-        require(sd_bus_message_read(message, "ss", &id, &interface), "ss");
-        call.arguments = {id, interface};
+        const char* network = nullptr;
+        require(sd_bus_message_read(message, "sss", &id, &interface, &network), "sss");
+        call.arguments = {id, interface, network};
+    }
+    if (call.method == "CollectGarbage") {
+        const char* network = nullptr;
+        require(sd_bus_message_read_basic(message, 's', &network), "s");
+        call.arguments = {network};
+        require(sd_bus_message_enter_container(message, 'a', "(ss)"), "a(ss)");
+        const char* id = nullptr;
+        const char* interface = nullptr;
+        while (sd_bus_message_read(message, "(ss)", &id, &interface) > 0)
+            call.arguments.push_back(std::string(id) + "/" + interface);
+        require(sd_bus_message_exit_container(message), "leave a(ss)");
     }
     return call;
 }
@@ -139,6 +159,7 @@ int FakeNatrad::handle(sd_bus_message* message) {
     case Behaviour::answer: break;
     }
     if (method == "Attach") return sd_bus_reply_method_return(message, "o", "/io/natra/Natrad1/attachment/x");
+    if (method == "CollectGarbage") return sd_bus_reply_method_return(message, "as", 0);
     if (method == "Status") return sd_bus_reply_method_return(message, "a{sv}", 0);
     return sd_bus_reply_method_return(message, "");
 }

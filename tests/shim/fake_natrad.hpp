@@ -27,8 +27,8 @@ public:
     struct Call {
         std::string method;
         std::uint64_t netns_inode = 0;               // of the descriptor that came along
-        std::map<std::string, std::string> request;  // values as text: "s:net", "t:1000", "as:a,b"
-        std::vector<std::string> arguments;          // Detach's
+        std::map<std::string, std::string> request;  // values as text: "s:net", "t:1000", "as:a,b", "a{ss}:k=v"
+        std::vector<std::string> arguments;          // Detach's; CollectGarbage's: network, "container/interface"...
     };
 
     explicit FakeNatrad(const std::string& address, Behaviour behaviour = Behaviour::answer, std::string error = "",

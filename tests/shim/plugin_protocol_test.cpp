@@ -268,6 +268,7 @@ TEST(Plugin, EchoesTheGoldenResults) {
     }
 }
 
+// "Nothing is valid" and "nobody said what is valid" differ only in what natrad is asked.
 TEST(Plugin, CollectsGarbageWithoutNatrad) {
     Plugin plugin;
     for (const char* variable : {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"}) plugin[variable] = "";
@@ -276,7 +277,11 @@ TEST(Plugin, CollectsGarbageWithoutNatrad) {
         const auto r = plugin.run("GC", without_previous_result("1.1.0", keys));
         EXPECT_EQ(r.status, 0) << r.out;
         EXPECT_EQ(r.out, "");
+        EXPECT_THAT(r.err, HasSubstr("nothing is removed"));
     }
+    const auto closed =
+        without_previous_result("1.1.0", R"("failurePolicy": "closed", "cni.dev/valid-attachments": [], )");
+    EXPECT_EQ(printed_error(plugin.run("GC", closed)).code, 11U);
     const auto wrong = without_previous_result("1.1.0", R"("cni.dev/valid-attachments": 5, )");
     const auto error = printed_error(plugin.run("GC", wrong));
     EXPECT_EQ(error.code, 7U);

@@ -98,7 +98,7 @@ TEST_F(WithNatrad, DelNamesTheAttachment) {
     const auto calls = natrad.calls();
     ASSERT_EQ(calls.size(), 2U);
     EXPECT_EQ(calls[0].method, "Detach");
-    EXPECT_THAT(calls[0].arguments, ElementsAre("c1", "eth0"));
+    EXPECT_THAT(calls[0].arguments, ElementsAre("c1", "eth0", "net"));
     EXPECT_THAT(plugin_.spooled(), IsEmpty());
 }
 
@@ -128,6 +128,70 @@ TEST_F(WithNatrad, BothDirectionsAndPoliciesArrive) {
     EXPECT_EQ(request.at("EgressSource"), "s:conf");
     EXPECT_EQ(request.at("BurstPolicy"), "s:runtime");
     EXPECT_EQ(request.at("StrictInterfaces"), "b:true");
+}
+
+// What they mean is natrad's to say, so they come along even if they may be nothing.
+TEST_F(WithNatrad, AnnotationsArriveAsTheyAre) {
+    const FakeNatrad natrad(bus_.address());
+    constexpr const char* annotated = R"("runtimeConfig": {"io.kubernetes.cri.pod-annotations":
+        {"natra.io/ingress-rate": "fast", "app": "web", "kubernetes.io/egress-bandwidth": "1M"}}, )";
+    const auto r = plugin_.run("ADD", configuration("1.1.0", annotated));
+    EXPECT_EQ(r.status, 0) << r.out;
+    EXPECT_EQ(plugin_.run("CHECK", configuration("1.1.0", annotated)).status, 0);
+    ASSERT_EQ(natrad.calls().size(), 2U);
+    for (const auto& call : natrad.calls()) {
+        EXPECT_EQ(call.request.at("Annotations"), "a{ss}:kubernetes.io/egress-bandwidth=1M,natra.io/ingress-rate=fast");
+        EXPECT_FALSE(call.request.contains("IngressRate"));
+    }
+    const auto zero = concat(R"("ingressRate": 0, )", annotated);
+    EXPECT_EQ(plugin_.run("ADD", configuration("1.1.0", zero)).status, 0);
+    EXPECT_EQ(natrad.calls().size(), 2U) << "static keys decide by being there";
+
+    plugin_["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=/nonexistent";
+    EXPECT_EQ(plugin_.run("ADD", configuration("1.1.0", annotated)).status, 0);
+    EXPECT_EQ(plugin_.spooled(file)["Annotations"],
+              (nlohmann::json{{"natra.io/ingress-rate", "fast"}, {"kubernetes.io/egress-bandwidth", "1M"}}));
+}
+
+TEST_F(WithNatrad, GarbageIsCollectedInOneNetwork) {
+    const FakeNatrad natrad(bus_.address());
+    for (const char* variable : {"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"}) plugin_[variable] = "";
+    const std::pair<const char*, std::vector<std::string>> table[] = {
+        {R"("cni.dev/valid-attachments": [{"containerID": "a", "ifname": "eth0"}, {"containerID": "b", "ifname": "net1"}], )",
+         {"net", "a/eth0", "b/net1"}},
+        {R"("cni.dev/attachments": [{"containerID": "a", "ifname": "eth0"}], )", {"net", "a/eth0"}},
+        {R"("cni.dev/valid-attachments": null, )", {"net"}},
+        {R"("cni.dev/valid-attachments": [], )", {"net"}},
+    };
+    for (const auto& [keys, arguments] : table) {
+        const auto before = natrad.calls().size();
+        const auto r = plugin_.run("GC", configuration("1.1.0", keys));
+        EXPECT_EQ(r.status, 0) << r.out;
+        EXPECT_EQ(r.out + r.err, "");
+        ASSERT_EQ(natrad.calls().size(), before + 1) << keys;
+        EXPECT_EQ(natrad.calls().back().method, "CollectGarbage");
+        EXPECT_EQ(natrad.calls().back().arguments, arguments);
+    }
+    const auto calls = natrad.calls().size();
+    const auto r = plugin_.run("GC", configuration("1.1.0", ""));
+    EXPECT_EQ(r.status, 0);
+    EXPECT_THAT(r.err, HasSubstr("nothing is removed"));
+    EXPECT_EQ(natrad.calls().size(), calls) << "nobody said what is valid";
+}
+
+TEST_F(WithNatrad, ContainerNamesHaveNoMaximum) {
+    const FakeNatrad natrad(bus_.address());
+    const std::string id(4000, 'c');
+    plugin_["CNI_CONTAINERID"] = id;
+    EXPECT_EQ(plugin_.run("ADD", configuration("1.1.0", limited)).status, 0);
+    ASSERT_EQ(natrad.calls().size(), 1U);
+    EXPECT_EQ(natrad.calls()[0].request.at("ContainerId"), "s:" + id);
+    plugin_["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=/nonexistent";
+    EXPECT_EQ(plugin_.run("ADD", configuration("1.1.0", limited)).status, 0);
+    ASSERT_EQ(plugin_.spooled().size(), 1U);
+    EXPECT_EQ(plugin_.spooled(plugin_.spooled()[0])["ContainerId"], id);
+    EXPECT_EQ(plugin_.run("DEL", configuration("1.1.0", limited)).status, 0);
+    EXPECT_THAT(plugin_.spooled(), IsEmpty());
 }
 
 // An old call in the spool must not be applied after a newer one.
