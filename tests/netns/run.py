@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs unittest modules of this folder and prints TAP: run.py BUILD-DIR MODULE[.CLASS[.CASE]]..."""
+"""Runs unittest modules of this folder or of ../cni and prints TAP: run.py BUILD-DIR MODULE[.CLASS[.CASE]]..."""
 from __future__ import annotations
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path[:0] = [str(HERE), str(HERE.parent / "cni"), str(HERE.parent)]
 
 import support  # noqa: E402
 from lab import process  # noqa: E402
