@@ -27,6 +27,15 @@ class Namespace:
             self.delete()
             raise
 
+    @classmethod
+    def existing(cls, path: str) -> Namespace:
+        """One that another program made, and removes."""
+        if Path(path).resolve().parent != FOLDER.resolve():
+            raise ValueError(f"{path} is not in {FOLDER}")
+        self = cls.__new__(cls)
+        self.name = Path(path).name
+        return self
+
     @property
     def path(self) -> str:
         return str(FOLDER / self.name)

@@ -12,7 +12,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -38,7 +38,7 @@ class Node:
         self.build = build
         self._ecn = ecn
         self._cleanup = contextlib.ExitStack()
-        self.label = f"{PREFIX}-{pid_namespace()}-{os.getpid()}-{next(_serial)}"
+        self.label = f"{PREFIX}-{owner()}-{next(_serial)}"
         self._bus: Bus | None = None
         self._pods = itertools.count(1)
         self.natrad: Natrad | None = None
@@ -141,6 +141,12 @@ def pid_namespace() -> int:
     return os.stat("/proc/self/ns/pid").st_ino
 
 
+def owner() -> str:
+    """Who makes nodes: a process, by its namespace and id."""
+    # A run in a namespace of its own tells by whom outside it may be cleaned up after.
+    return os.environ.get("NATRA_LAB_OWNER") or f"{pid_namespace()}-{os.getpid()}"
+
+
 def remove_stale() -> None:
     """What an earlier run left that was killed without a chance to clean up."""
     ours = f"{PREFIX}-{pid_namespace()}-"
@@ -149,11 +155,20 @@ def remove_stale() -> None:
         pid = name.removeprefix(ours).partition("-")[0]
         return pid.isdigit() and not Path(f"/proc/{pid}").exists()
 
+    remove_those(ours, is_stale)
+
+
+def remove_all(of: str) -> None:
+    """What an owner left, who must have ended."""
+    remove_those(f"{PREFIX}-{of}-", lambda _name: True)
+
+
+def remove_those(prefix: str, unwanted: Callable[[str], bool]) -> None:
     for folder, remove in ((namespace.FOLDER, lambda path: process.run(
             ["ip", "netns", "del", path.name], check=False)),
                            (BPFFS, remove_pins),
                            (Path(tempfile.gettempdir()), lambda path: shutil.rmtree(path, True))):
         if folder.is_dir():
-            for path in folder.glob(f"{ours}*"):
-                if is_stale(path.name):
+            for path in folder.glob(f"{prefix}*"):
+                if unwanted(path.name):
                     remove(path)

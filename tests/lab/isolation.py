@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A place for container runtimes: mounts, processes and fixed folders of its own.
+
+Runtimes leave shims, mounts and files at fixed places behind when they are
+interrupted. Within namespaces of process ids and mounts, the kernel removes all
+of that when the first process ends, however it ends. What is left to remove
+from outside are control groups and what the lab keeps in other places.
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import node, process
+
+# tmpfs inside: shim sockets, network namespaces and locks; libcni's result cache; podman's locks.
+PRIVATE_FOLDERS = ("/run", "/var/lib/cni", "/dev/shm")
+CGROUPS = Path("/sys/fs/cgroup")
+SCRIPT = """set -e
+for folder in $1; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
+shift
+exec "$@"
+"""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs it as the first process of such a place; its exit status. SIGTERM and Ctrl-C end it."""
+    owner = f"{node.pid_namespace()}-{os.getpid()}"
+    node.remove_stale()
+    with contextlib.ExitStack() as cleanup:
+        for folder in map(Path, PRIVATE_FOLDERS):
+            if not folder.is_dir():
+                folder.mkdir(parents=True)
+                cleanup.callback(folder.rmdir)
+        cleanup.callback(node.remove_all, owner)
+        cleanup.callback(remove_cgroups, f"{node.PREFIX}-{owner}")
+        child = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL",
+             "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
+             "sh", "-c", SCRIPT, "sh", " ".join(PRIVATE_FOLDERS), *argv],
+            env=process.merged({"NATRA_LAB_OWNER": owner}), start_new_session=True)
+        cleanup.callback(end, child)
+        try:
+            return child.wait()
+        except KeyboardInterrupt as e:
+            return 128 + getattr(signal, str(e), signal.SIGINT)
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        child.kill()
+    child.wait(10)
+
+
+def cgroups(prefix: str) -> list[Path]:
+    """Control groups with such a name, in all hierarchies, and those below them, the deepest first."""
+    found = [path for path in CGROUPS.rglob(f"{prefix}*") if path.is_dir()]
+    below = [path for top in found for path in top.rglob("*") if path.is_dir()]
+    return sorted({*found, *below}, key=lambda path: -len(path.parts))
+
+
+def remove_cgroups(prefix: str) -> None:
+    for path in cgroups(prefix):
+        with contextlib.suppress(OSError):
+            path.rmdir()
