@@ -70,6 +70,6 @@ class Podman:
         return str(Path(self.inspect(container)["NetworkSettings"]["SandboxKey"]))
 
 
-def has_cni() -> bool:
-    """podman 5 knows its own network backend only."""
-    return int(process.run(["podman", "version", "--format", "{{.Client.Version}}"]).stdout.split(".")[0]) < 5
+def version() -> tuple[int, ...]:
+    text = process.run(["podman", "version", "--format", "{{.Client.Version}}"]).stdout
+    return tuple(int(word) for word in text.strip().split(".")[:2])
