@@ -10,9 +10,10 @@
 #include <iostream>
 #include <vector>
 
+#include "daemon/check_config.hpp"
 #include "daemon/datapath/link_monitor.hpp"
 #include "daemon/pods/spool.hpp"
-#include "daemon/settings.hpp"
+#include "daemon/reload.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
 #include "dbus/service.hpp"
@@ -64,18 +65,21 @@ private:
 };
 
 int run() {
-    auto settings = settings_from_environment();
-    if (!settings) {
-        log::error(settings.error().what);
-        return EXIT_FAILURE;
-    }
-    const auto lock = lock_runtime_dir(settings->runtime_dir);
+    const auto sources = config::sources_from_environment();
+    const auto loaded = config::load(sources);
+    const auto& configuration = loaded.configuration;
+    log::set_level(configuration.log_level);
+    for (const auto& unknown : loaded.unknown) log::warning(unknown);
+    for (const auto& error : loaded.errors) log::error(concat("configuration: ", error));
+    if (!loaded.errors.empty()) return EXIT_FAILURE;
+    const auto lock = lock_runtime_dir(configuration.runtime_dir);
     if (!lock) {
         log::error(lock.error().what);
         return EXIT_FAILURE;
     }
     EventLoop core;  // before the threads: it blocks the signals that it handles
-    auto engine = datapath::Engine::create(settings->engine);
+    Reloader reloader(core, sources, configuration);
+    auto engine = datapath::Engine::create(config::engine_settings(configuration));
     if (!engine) {
         log::error(engine.error().what);
         return EXIT_FAILURE;
@@ -85,9 +89,11 @@ int run() {
         log::error(monitor.error().what);
         return EXIT_FAILURE;
     }
+    for (const auto& sentence : pods::impossible_on((*engine)->features(), configuration.data_path))
+        log::warning(sentence);
     Worker worker("natra-kernel");
-    pods::Registry registry(settings->registry, core, worker, **engine);
-    pods::Spool spool(settings->spool_dir, core, registry);
+    pods::Registry registry(config::registry_settings(configuration), core, worker, **engine);
+    pods::Spool spool(config::spool_dir_of(configuration), core, registry);
     dbus::Service service(core, registry, **engine);
     const FinishOperations finish(core, worker);
 
@@ -101,6 +107,7 @@ int run() {
         }
         spool.start();
         sd_notify(0, "READY=1");
+        reloader.start(registry);
         log::info(concat("natrad ", NATRA_VERSION, " ready on kernel ", (*engine)->features().kernel, " with ",
                          registry.pods().size(), " attachments"));
     });
@@ -116,12 +123,18 @@ int main(int argc, char** argv) {
         std::cout << "natrad " NATRA_VERSION "\n";
         return EXIT_SUCCESS;
     }
-    if (argc > 1) {
-        std::cerr << "usage: natrad [--version]\nnatrad is configured by its environment, see natrad(8).\n";
-        return 2;
-    }
-    if (std::getenv("NATRA_DEBUG") != nullptr) log::set_level(log::Level::debug);
     try {
+        if (argc >= 2 && argc <= 3 && std::strcmp(argv[1], "--check-config") == 0) {
+            auto sources = config::sources_from_environment();
+            sources.file_required = argc == 3;
+            if (argc == 3) sources.file = argv[2];
+            return check_config(sources);
+        }
+        if (argc > 1) {
+            std::cerr << "usage: natrad [--version | --check-config [FILE]]\n"
+                         "natrad is configured by /etc/natra/natrad.json and its environment, see natrad(8).\n";
+            return 2;
+        }
         return run();
     } catch (const std::exception& e) {
         log::error(concat("natrad: ", e.what()));

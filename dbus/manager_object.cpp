@@ -102,6 +102,8 @@ std::vector<std::string> ManagerObject::Degraded() {
             out.emplace_back("the kernel has neither fq nor HTB: limits are policed, heavy flows lose packets");
         for (const auto& [id, pod] : registry_.pods())
             for (auto& sentence : pods::shortfalls(pod)) out.push_back(std::move(sentence));
+        for (auto& sentence : pods::impossible_on(engine_.features(), registry_.settings().pins))
+            out.push_back(std::move(sentence));
         if (const auto error = engine_.pool().last_error()) out.push_back("no new attachment: " + error->what);
         return out;
     });

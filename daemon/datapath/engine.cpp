@@ -37,8 +37,6 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineSettings settings) {
     // A load that fails now would fail for every pod: say so at start.
     if (auto trial = Instance::load(); !trial) return trial.error();
     auto features = probe_features();
-    if (settings.attach_mode == AttachMode::tcx && !features.tcx)
-        return fail(Code::unsupported, "attach mode tcx: kernel ", features.kernel, " has no tcx");
     return std::unique_ptr<Engine>(new Engine(std::move(settings), *std::move(host), std::move(features)));
 }
 
@@ -52,6 +50,7 @@ Result<Attached> Engine::attach(const AttachSpec& spec) {
     Attached attached;
     attached.record.id = spec.id;
     attached.record.netns_path = spec.netns_path;
+    attached.record.wish = spec.wish;
     if (auto r = find_devices(attached.record, *pod, spec); !r) return r.error();
     if (auto r = take_over_from_stock(attached.record, spec.stock_ifb); !r) return r.error();
     remove_pins(spec.id);

@@ -21,8 +21,7 @@ namespace natra::datapath {
 
 struct EngineSettings {
     std::string pin_root = "/sys/fs/bpf/natra";
-    std::optional<Shaper> shaper;  // forced; else the best that the kernel and the device offer
-    AttachMode attach_mode = AttachMode::automatic;
+    HeavyThreshold heavy;
     std::size_t pool_size = 128;  // 64 pods with both directions, 6 MB
 };
 
@@ -36,6 +35,7 @@ struct AttachSpec {
     std::vector<std::string> host_devices;
     std::string stock_ifb;  // an IFB whose presence says that the stock plugin limits this pod
     Rates rates;
+    Wish wish;
 };
 
 class Engine {
@@ -48,6 +48,10 @@ public:
     // Other rates. Live: packets in flight stay. On failure the old rates are in force; `attached` is what
     // is in the kernel then, too: a direction that had to be started anew has another program.
     Result<void> change(Attached& attached, const Rates& rates);
+    // For what is attached or changed from now on.
+    void set_heavy_threshold(const HeavyThreshold& heavy) { settings_.heavy = heavy; }
+    // The programs get the parameters that their rates have now. Rates and qdiscs stay.
+    void refresh(const Attached& attached);
     // Code::mismatch with upstream's wording where the kernel is not as recorded.
     Result<void> check(const Attached& attached, int netns_fd);
     // Succeeds when the devices or the namespace are gone. Takes the pins away in any case.

@@ -2,6 +2,8 @@
 // Engine: one direction of an attachment, put into the kernel, changed, taken out.
 #include "daemon/datapath/engine.hpp"
 
+#include <cstring>
+
 #include "daemon/datapath/placement.hpp"
 #include "daemon/datapath/shaper.hpp"
 #include "daemon/util/files.hpp"
@@ -19,7 +21,7 @@ bool Engine::needs_pod_side(const AttachmentRecord& record, Direction direction,
     if (now) return now->pod_side;
     if (!record.has_host_side()) return rate && obstacle(record, direction).empty();
     // Which shaper it will be is not known yet; the forced one is.
-    return rate && direction == Direction::egress && settings_.shaper != Shaper::police;
+    return rate && direction == Direction::egress && record.wish.shaper != Shaper::police;
 }
 
 Result<void> Engine::set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate,
@@ -33,19 +35,20 @@ Result<void> Engine::set_direction(Attached& attached, Direction direction, cons
 }
 
 Result<void> Engine::start(Attached& attached, Direction direction, const Rate& rate, PodSide* pod) {
+    const auto& wish = attached.record.wish;
     std::string skipped;
     std::optional<Error> last;
     const bool queued = has_queue(attached.record, direction);
-    const auto candidates =
-        queued ? shaper_candidates(features_, settings_.shaper) : std::vector<Shaper>{Shaper::police};
+    const auto candidates = queued ? shaper_candidates(features_, wish) : std::vector<Shaper>{Shaper::police};
     for (const auto shaper : candidates) {
         auto started = start_with(attached, direction, rate, shaper, pod);
         if (started) {
-            auto& reason = attached.record.of(direction)->reason;
-            reason = concat(!queued            ? concat(to_string(shaper), ": no queue leads to the pod on its side")
-                            : settings_.shaper ? concat(to_string(shaper), " by configuration")
-                                               : concat(to_string(shaper), ": best that works here", skipped),
-                            "; ", reason);
+            auto& shaping = *attached.record.of(direction);
+            shaping.reason = concat(queued ? shaper_reason(shaper, wish, skipped)
+                                           : concat(to_string(shaper), ": no queue leads to the pod on its side"),
+                                    "; ", shaping.reason);
+            if (const auto unmet = unmet_wish(attached.record, direction); !unmet.empty())
+                log::warning(concat(attached.record.id, ": ", to_string(direction), ": ", unmet));
             return {};
         }
         last = started.error();
@@ -71,14 +74,16 @@ Result<void> Engine::start_with(Attached& attached, Direction direction, const R
         return ready;
     }
     const auto& other = record.of(direction == Direction::ingress ? Direction::egress : Direction::ingress);
-    const bool clsact_is_ours = other && other->pod_side == pod_side && other->hook.made_clsact;
-    auto hook = attach_hook(where, instance->prog_fd(), settings_.attach_mode, features_.tcx, clsact_is_ours);
+    // Whether made or found: there is a filter of ours on it.
+    const bool shared_clsact = other && other->pod_side == pod_side && other->hook.kind == HookKind::clsact;
+    auto hook = attach_as_wished(where, instance->prog_fd(), record.wish, features_.tcx, shared_clsact);
     if (!hook) {
         (void)remove_shaper_qdisc(where.netlink, where.ifindex, shaper);
         remove_direction_pins(record.id, direction);
         return hook.error();
     }
-    hook->record.made_clsact = hook->record.made_clsact || (clsact_is_ours && hook->record.kind == HookKind::clsact);
+    if (shared_clsact && hook->record.kind == HookKind::clsact)
+        hook->record.made_clsact = hook->record.made_clsact || other->hook.made_clsact;
     record.of(direction) = ShapingRecord{
         .rate = rate, .shaper = shaper, .pod_side = pod_side, .hook = hook->record, .reason = std::move(hook->reason)};
     attached.instance(direction) = std::make_shared<Instance>(*std::move(instance));
@@ -123,6 +128,16 @@ Result<void> Engine::retune(Attached& attached, Direction direction, const Rate&
     return {};
 }
 
+void Engine::refresh(const Attached& attached) {
+    for (const auto direction : directions) {
+        const auto& shaping = attached.record.of(direction);
+        if (!shaping) continue;
+        const auto config = config_for(attached.record, shaping->rate, shaping->shaper, direction);
+        auto& instance = *attached.instance(direction);
+        if (std::memcmp(&instance.config(), &config, sizeof config) != 0) instance.configure(config);
+    }
+}
+
 void Engine::remove_direction_pins(const std::string& id, Direction direction) {
     for (const char* const what : {"_link", "_prog", "_state"})
         if (auto r = files::remove(concat(pins(id), "/", to_string(direction), what)); !r) log::warning(r.error().what);
@@ -136,7 +151,8 @@ natra_config Engine::config_for(const AttachmentRecord& record, const Rate& rate
                         .shaper = shaper,
                         .direction = direction,
                         .ingress_hook = !placement_of(record, shaper, direction).device_egress,
-                        .shared_counters = features_.shared_counters});
+                        .shared_counters = features_.shared_counters,
+                        .heavy = settings_.heavy});
 }
 
 HookPoint Engine::point(const AttachmentRecord& record, Direction direction, bool pod_side, bool device_egress,

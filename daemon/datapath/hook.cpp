@@ -103,6 +103,7 @@ Result<AttachedHook> attach_clsact(const HookPoint& point, int prog_fd, bool mad
 
 Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode mode, bool kernel_has_tcx,
                                  bool clsact_is_ours) {
+    if (mode == AttachMode::tcx && !kernel_has_tcx) return fail(Code::unsupported, "this kernel has no tcx");
     if (mode == AttachMode::tcx) return attach_tcx(point, prog_fd, "tcx by configuration");
     const bool automatic = mode == AttachMode::automatic && kernel_has_tcx;
     if (automatic && tcx_programs(point) > 0)
@@ -121,6 +122,22 @@ Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode
                          mode == AttachMode::clsact ? "clsact by configuration"
                          : kernel_has_tcx           ? "clsact: the hook is ours alone"
                                                     : "clsact: this kernel has no tcx");
+}
+
+Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const Wish& wish, bool kernel_has_tcx,
+                                      bool shared_clsact) {
+    if (wish.attach_mode == AttachMode::automatic)
+        return attach_hook(point, prog_fd, AttachMode::automatic, kernel_has_tcx, shared_clsact);
+    auto wished = attach_hook(point, prog_fd, wish.attach_mode, kernel_has_tcx, shared_clsact);
+    if (wished) {
+        wished->reason = concat(to_string(wish.attach_mode), " by ", wish.attach_mode_by);
+        return wished;
+    }
+    auto other = attach_hook(point, prog_fd, AttachMode::automatic, kernel_has_tcx, shared_clsact);
+    if (!other) return wished;
+    other->reason +=
+        concat(" (", to_string(wish.attach_mode), ", by ", wish.attach_mode_by, ": ", wished.error().what, ")");
+    return other;
 }
 
 Result<void> detach_hook(const HookPoint& point, const HookRecord& record, bool keep_clsact) {

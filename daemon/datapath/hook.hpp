@@ -7,6 +7,7 @@
 #include "daemon/datapath/netlink.hpp"
 #include "daemon/datapath/netns.hpp"
 #include "daemon/datapath/record.hpp"
+#include "daemon/datapath/wish.hpp"
 
 namespace natra::datapath {
 
@@ -21,8 +22,6 @@ struct HookPoint {
     std::string link_pin;  // where a tcx link is pinned
 };
 
-enum class AttachMode : std::uint8_t { automatic, tcx, clsact };
-
 // The rule: tcx where others' classifiers sit, since it runs before them; clsact
 // where the hook is ours alone, since attaching tcx waits for an RCU grace period
 // (8-24 ms) while it holds RTNL and clsact takes 0.1 ms.
@@ -31,9 +30,14 @@ struct AttachedHook {
     HookRecord record;
     std::string reason;
 };
-// clsact_is_ours: the qdisc found there was made for this attachment's other direction.
+// clsact_is_ours: a filter of this attachment's other direction sits on the device's clsact qdisc.
 Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode mode, bool kernel_has_tcx,
                                  bool clsact_is_ours);
+
+// The hook that is wished for, or the best that works, and says so. shared_clsact: a filter of this
+// attachment's other direction sits on the device's clsact qdisc.
+Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const Wish& wish, bool kernel_has_tcx,
+                                      bool shared_clsact);
 
 // Absent is success. keep_clsact: the other direction still needs the qdisc.
 Result<void> detach_hook(const HookPoint& point, const HookRecord& record, bool keep_clsact);

@@ -119,14 +119,17 @@ void set_clocks(natra_config& config, const Rate& rate) {
 }
 
 // Needs horizon_tcp_ns and horizon_other_ns.
-void set_sketch(natra_config& config, const Rate& rate, std::uint64_t heavy_threshold_bytes) {
+void set_sketch(natra_config& config, const Rate& rate, const ShapeRequest& request) {
     constexpr double excess = 100 * ms;
     constexpr double longest_packet = 1 << 20;    // bytes, as the program cuts it
     constexpr std::uint64_t most = 256ULL << 20;  // beyond, a cell's units would be too coarse for small packets
 
     const double drain = std::min(std::max(rate.bytes / 32, 125e3), rate.bytes / 10);  // phi*R
-    const double threshold = heavy_threshold_bytes != 0 ? static_cast<double>(std::min(heavy_threshold_bytes, most))
-                                                        : std::max(32768.0, rate.bytes * 0.005);  // T
+    const auto by_rate = std::max(static_cast<double>(request.heavy.bytes),
+                                  rate.bytes * static_cast<double>(request.heavy.ns) / ns_per_second);
+    const double threshold = request.heavy_threshold_bytes != 0
+                                 ? static_cast<double>(std::min(request.heavy_threshold_bytes, most))
+                                 : by_rate;  // T
     const double tau = threshold * ns_per_second / drain;
     // The furthest a cell is ever set ahead of now: a heavy flow's packets wait no longer than that.
     const auto horizon = static_cast<double>(std::max(config.horizon_tcp_ns, config.horizon_other_ns));
@@ -159,7 +162,7 @@ natra_config make_config(const ShapeRequest& request) {
 
     config.horizon_tcp_ns = to_ns(horizon_tcp_ns(request.direction, rate));
     config.horizon_other_ns = to_ns(horizon_other_ns(rate));
-    set_sketch(config, rate, request.heavy_threshold_bytes);
+    set_sketch(config, rate, request);
     // Slow rates: a few full frames in the queue are not congestion.
     config.ce_ns = to_ns(std::clamp(4 * rate.ns_for(full_frame), 12 * ms, horizon_max));
     config.fair_ns = to_ns(fair_ns(request.shaper, rate));

@@ -12,14 +12,21 @@ namespace natra::datapath {
 enum class Shaper : std::uint8_t { edt, htb, police };
 enum class Direction : std::uint8_t { ingress, egress };  // to the pod, from the pod
 
+// A flow is heavy while its estimate is above the larger of the two.
+struct HeavyThreshold {
+    std::uint64_t bytes = 32768;
+    std::uint64_t ns = 5'000'000;  // of the rate
+};
+
 struct ShapeRequest {
     std::uint64_t rate_bps = 0;               // bit/s, 8 .. 10^15
     std::uint64_t burst_bits = 0;             // 0: the default of the shaper
-    std::uint64_t heavy_threshold_bytes = 0;  // T; 0: the default of the rate; cut to 256 MiB
+    std::uint64_t heavy_threshold_bytes = 0;  // T; 0: by `heavy` and the rate; cut to 256 MiB
     Shaper shaper = Shaper::police;
     Direction direction = Direction::ingress;
     bool ingress_hook = false;     // the program sits at a device's ingress hook
     bool shared_counters = false;  // more possible CPUs than NATRA_COUNTER_SLOTS
+    HeavyThreshold heavy;
 };
 
 // Never fails: rates outside the range are clamped into it.

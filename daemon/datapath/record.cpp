@@ -40,6 +40,21 @@ std::string describe_device(const AttachmentRecord& record) {
     return concat(record.pod_device, " (ifindex ", record.pod_ifindex, ") in ", record.netns_path);
 }
 
+std::string unmet_wish(const AttachmentRecord& record, Direction direction) {
+    const auto& shaping = record.of(direction);
+    if (!shaping) return "";
+    const auto& wish = record.wish;
+    std::string out;
+    const auto add = [&](std::string_view wanted, std::string_view by, std::string_view used) {
+        out += concat(out.empty() ? "" : ", ", used, " instead of ", wanted, ", which is asked for by ", by);
+    };
+    if (wish.shaper && *wish.shaper != shaping->shaper)
+        add(to_string(*wish.shaper), wish.shaper_by, to_string(shaping->shaper));
+    if (wish.attach_mode != AttachMode::automatic && to_string(wish.attach_mode) != to_string(shaping->hook.kind))
+        add(to_string(wish.attach_mode), wish.attach_mode_by, to_string(shaping->hook.kind));
+    return out.empty() ? out : concat(out, " (", shaping->reason, ")");
+}
+
 std::string describe_hook(const AttachmentRecord& record, const ShapingRecord& shaping) {
     return concat(to_string(shaping.hook.kind), shaping.hook.device_egress ? " egress " : " ingress ",
                   shaping.pod_side ? record.pod_device : record.host_device);

@@ -11,6 +11,7 @@
 #include "daemon/datapath/instance.hpp"
 #include "daemon/datapath/netns.hpp"
 #include "daemon/datapath/parameters.hpp"
+#include "daemon/datapath/wish.hpp"
 
 namespace natra::datapath {
 
@@ -63,6 +64,7 @@ struct AttachmentRecord {
     std::string host_device;  // a veth pair's end on the host; empty and 0 for every other interface
     int host_ifindex = 0;
     [[nodiscard]] bool has_host_side() const { return host_ifindex != 0; }
+    Wish wish;  // what start() goes by; not persisted: whoever holds the record knows it
     std::optional<ShapingRecord> ingress;
     std::optional<ShapingRecord> egress;
     [[nodiscard]] const std::optional<ShapingRecord>& of(Direction d) const {
@@ -96,6 +98,8 @@ std::optional<HookKind> hook_kind_from(std::string_view name);
 
 // "veth1a2b (ifindex 7)", or "eth0 (ifindex 3) in /run/netns/x": what an attachment lives and dies with.
 std::string describe_device(const AttachmentRecord& record);
+// What of the record's wish this direction lacks, as a sentence; empty if nothing.
+std::string unmet_wish(const AttachmentRecord& record, Direction direction);
 
 // "clsact egress veth1a2b": where a direction's program sits.
 std::string describe_hook(const AttachmentRecord& record, const ShapingRecord& shaping);

@@ -11,13 +11,22 @@ std::uint32_t handle_of(Shaper shaper) { return shaper == Shaper::edt ? fq_handl
 
 }  // namespace
 
-std::vector<Shaper> shaper_candidates(const Features& features, std::optional<Shaper> forced) {
-    if (forced) return {*forced};
+std::vector<Shaper> shaper_candidates(const Features& features, const Wish& wish) {
     std::vector<Shaper> out;
-    if (features.fq) out.push_back(Shaper::edt);
-    if (features.htb) out.push_back(Shaper::htb);
-    out.push_back(Shaper::police);
+    if (wish.shaper) out.push_back(*wish.shaper);
+    const auto add = [&](Shaper shaper) {
+        if (shaper != wish.shaper) out.push_back(shaper);
+    };
+    if (features.fq && !wish.avoid_edt) add(Shaper::edt);
+    if (features.htb) add(Shaper::htb);
+    add(Shaper::police);
     return out;
+}
+
+std::string shaper_reason(Shaper shaper, const Wish& wish, std::string_view skipped) {
+    if (shaper == wish.shaper) return concat(to_string(shaper), " by ", wish.shaper_by);
+    const auto unless = wish.avoid_edt ? concat(" without edt, by ", wish.shaper_by) : std::string();
+    return concat(to_string(shaper), ": best that works here", unless, skipped);
 }
 
 bool on_pod_side(Shaper shaper, Direction direction) {

@@ -12,8 +12,11 @@
 
 namespace natra::datapath {
 
-// The shapers to try for a direction, best first: edt > htb > police, or the one forced.
-std::vector<Shaper> shaper_candidates(const Features& features, std::optional<Shaper> forced);
+// The shapers to try for a direction: the one that is wished for, be it said to be missing, then
+// the others, best first: edt > htb > police. Never edt where that is to be avoided.
+std::vector<Shaper> shaper_candidates(const Features& features, const Wish& wish);
+// "htb by configuration", "htb: best that works here (edt: ...)". skipped: what was tried before.
+std::string shaper_reason(Shaper shaper, const Wish& wish, std::string_view skipped);
 
 // police needs no qdisc and sits where the pod cannot reach it: on the host-side
 // device in both directions. The others hold packets back on the device that

@@ -71,9 +71,10 @@ Limit apply_burst_policy(const Limit& limit, const BurstPolicy& policy) {
     // Upstream knows no default and no maximum.
     if (policy.honour_fillers) return out;
     if (is_filler_burst(limit.burst_bits)) out.burst_bits = 0;
-    if (out.burst_bits == 0) return out;
-    // One byte at least: 0 would turn "as small as possible" into the default.
+    if (out.burst_bits == 0 && policy.default_burst_ns == 0) return out;
+    // One byte at least: 0 would turn "as small as possible" into the default of the shaper.
     constexpr std::uint64_t one_byte = 8;
+    if (out.burst_bits == 0) out.burst_bits = std::max(bits_in(out.rate_bps, policy.default_burst_ns), one_byte);
     out.burst_bits = std::min(out.burst_bits, std::max(bits_in(out.rate_bps, policy.max_burst_ns), one_byte));
     return out;
 }

@@ -49,6 +49,7 @@ bool is_filler_burst(std::uint64_t burst_bits);
 // What the data path is told: the limit after the burst policy.
 struct BurstPolicy {
     bool honour_fillers = false;                 // burstPolicy "runtime": upstream's behaviour, no burst is changed
+    std::uint64_t default_burst_ns = 0;          // given to limits without a burst, at their rate; 0: none is given
     std::uint64_t max_burst_ns = 1'000'000'000;  // an explicit burst is cut to this time at the rate
 };
 Limit apply_burst_policy(const Limit& limit, const BurstPolicy& policy);

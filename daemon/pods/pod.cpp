@@ -59,6 +59,7 @@ Result<void> validate(const AttachRequest& request) {
     const auto& [ingress, egress] = request.limits;
     if (auto r = validate_direction("Ingress", ingress.rate_bps, ingress.burst_bits); !r) return r;
     if (auto r = validate_direction("Egress", egress.rate_bps, egress.burst_bits); !r) return r;
+    if (auto r = validate(request.pins, "EdtPacing", "Shaper"); !r) return r;
     if (!request.limits.any() && !request.annotated)
         return fail(Code::invalid_argument, "IngressRate, EgressRate: none is given");
     return {};
@@ -73,8 +74,10 @@ Result<void> validate(const Override& changes, const AttachRequest& request) {
     return validate_burst("EgressBurst", changes.egress.burst_bits.value_or(0), egress.rate_bps);
 }
 
-limits::Limits effective_limits(const AttachRequest& request, const Override& changes, std::uint64_t max_burst_ns) {
-    const limits::BurstPolicy policy{.honour_fillers = request.honour_filler_bursts, .max_burst_ns = max_burst_ns};
+limits::Limits effective_limits(const AttachRequest& request, const Override& changes, const BurstSettings& bursts) {
+    const limits::BurstPolicy policy{.honour_fillers = request.honour_filler_bursts,
+                                     .default_burst_ns = bursts.default_burst_ns,
+                                     .max_burst_ns = bursts.max_burst_ns};
     return {.ingress = limits::apply_burst_policy(overridden(request.limits.ingress, changes.ingress), policy),
             .egress = limits::apply_burst_policy(overridden(request.limits.egress, changes.egress), policy)};
 }
@@ -83,6 +86,22 @@ std::string describe(const Pod& pod) {
     const auto& request = pod.request;
     if (request.pod_name.empty()) return concat("container ", request.container_id, " ", request.interface_name);
     return concat(request.pod_namespace, "/", request.pod_name, " ", request.interface_name);
+}
+
+std::string describe_limits(const Pod& pod) {
+    std::string out;
+    for (const auto direction : datapath::directions) {
+        const auto& limit = direction == datapath::Direction::ingress ? pod.effective.ingress : pod.effective.egress;
+        const auto& shaping = pod.kernel.record.of(direction);
+        out += concat(out.empty() ? "" : ", ", to_string(direction), " ");
+        if (!shaping) {
+            out += "not limited";
+            continue;
+        }
+        out += concat(limit.rate_bps, " bit/s from ", limits::to_string(limit.source), " at ",
+                      describe_hook(pod.kernel.record, *shaping), " (", shaping->reason, ")");
+    }
+    return out;
 }
 
 datapath::Rates to_rates(const limits::Limits& limits) {

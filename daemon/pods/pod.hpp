@@ -11,6 +11,7 @@
 #include "daemon/datapath/record.hpp"
 #include "daemon/limits/annotations.hpp"
 #include "daemon/limits/limits.hpp"
+#include "daemon/pods/pins.hpp"
 
 namespace natra::pods {
 
@@ -30,6 +31,7 @@ struct AttachRequest {
     std::vector<std::string> warnings;  // what in the annotations has no effect, and why
     bool annotated = false;             // there were annotations: no limit at all is no error then
     bool honour_filler_bursts = false;  // burstPolicy "runtime"
+    Pins pins;                          // of the network configuration
 };
 
 // Whom a DEL is about.
@@ -50,7 +52,8 @@ struct DirectionOverride {
 struct Override {
     DirectionOverride ingress;
     DirectionOverride egress;
-    [[nodiscard]] bool any() const { return ingress.any() || egress.any(); }
+    Pins pins;
+    [[nodiscard]] bool any() const { return ingress.any() || egress.any() || pins.any(); }
     friend bool operator==(const Override&, const Override&) = default;
 };
 
@@ -70,8 +73,19 @@ void interpret(AttachRequest& request);
 Result<void> validate(const AttachRequest& request);
 Result<void> validate(const Override& changes, const AttachRequest& request);
 
-// The stronger source wins, then the burst policy applies. max_burst_ns: see limits::BurstPolicy.
-limits::Limits effective_limits(const AttachRequest& request, const Override& changes, std::uint64_t max_burst_ns);
+// The node's part of limits::BurstPolicy.
+struct BurstSettings {
+    std::uint64_t default_burst_ns = 0;
+    std::uint64_t max_burst_ns = 1'000'000'000;
+    friend bool operator==(const BurstSettings&, const BurstSettings&) = default;
+};
+// The stronger source wins, then the burst policy applies.
+limits::Limits effective_limits(const AttachRequest& request, const Override& changes, const BurstSettings& bursts);
+
+// "namespace/name interface", or "container ID interface" where the runtime names no pod.
+std::string describe(const Pod& pod);
+// What is in force, where and why, for the log.
+std::string describe_limits(const Pod& pod);
 
 // "namespace/name interface", or "container ID interface" where the runtime names no pod.
 std::string describe(const Pod& pod);

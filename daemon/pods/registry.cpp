@@ -8,6 +8,7 @@
 
 #include "daemon/pods/attachment_id.hpp"
 #include "daemon/pods/shortfall.hpp"
+#include "daemon/pods/registry_worker.hpp"
 #include "daemon/pods/state_file.hpp"
 #include "daemon/pods/stock_plugin.hpp"
 #include "daemon/util/files.hpp"
@@ -25,22 +26,6 @@ std::uint64_t now_realtime_usec() {
     return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
 }
 
-std::string describe_limits(const Pod& pod) {
-    std::string out;
-    for (const auto direction : datapath::directions) {
-        const auto& limit = direction == datapath::Direction::ingress ? pod.effective.ingress : pod.effective.egress;
-        const auto& shaping = pod.kernel.record.of(direction);
-        out += concat(out.empty() ? "" : ", ", to_string(direction), " ");
-        if (!shaping) {
-            out += "not limited";
-            continue;
-        }
-        out += concat(limit.rate_bps, " bit/s from ", limits::to_string(limit.source), " at ",
-                      describe_hook(pod.kernel.record, *shaping), " (", shaping->reason, ")");
-    }
-    return out;
-}
-
 void warn_of_shortfalls(const Pod& pod) {
     for (const auto& sentence : shortfalls(pod)) log::warning(sentence);
 }
@@ -55,22 +40,6 @@ bool same_interface(const datapath::AttachmentRecord& a, const datapath::Attachm
 
 Registry::Registry(RegistrySettings settings, EventLoop& core, Worker& worker, datapath::Engine& engine)
     : settings_(std::move(settings)), core_(core), worker_(worker), engine_(engine) {}
-
-template <class Work, class Then> void Registry::on_worker(Work work, Then then) {
-    using Outcome = decltype(work());
-    // std::function wants copies; a descriptor inside `work` cannot be copied, so both are shared.
-    auto shared_work = std::make_shared<Work>(std::move(work));
-    auto shared_then = std::make_shared<Then>(std::move(then));
-    worker_.post([this, shared_work, shared_then] {
-        std::shared_ptr<Outcome> outcome;
-        try {
-            outcome = std::make_shared<Outcome>((*shared_work)());
-        } catch (const std::exception& e) {
-            outcome = std::make_shared<Outcome>(fail(Code::internal, e.what()));
-        }
-        core_.post([outcome, shared_then] { (*shared_then)(std::move(*outcome)); });
-    });
-}
 
 void Registry::enqueue(const std::string& id, Operation operation) {
     auto& queue = queues_[id];
@@ -113,14 +82,15 @@ void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone done) {
 void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd netns, AttachDone done) {
     std::optional<datapath::Attached> before;
     if (const auto* known = find(id)) before = known->kernel;
-    const auto effective = effective_limits(request, {}, settings_.max_burst_ns);
+    const auto effective = effective_limits(request, {}, settings_.bursts);
     datapath::AttachSpec spec{.id = id,
                               .netns_path = request.netns_path,
                               .device = request.interface_name,
                               .strict = request.strict_interfaces,
                               .host_devices = request.host_interfaces,
                               .stock_ifb = stock_ifb_name(request.network, request.container_id),
-                              .rates = to_rates(effective)};
+                              .rates = to_rates(effective),
+                              .wish = wish_of({.by_operator = {}, .pod = request.pins, .node = settings_.pins})};
     auto replaced = std::make_shared<bool>(false);  // set on the worker, read after it
     auto work = [this, before, spec, replaced, fd = std::move(netns)]() mutable -> Result<datapath::Attached> {
         if (before) {
@@ -133,7 +103,8 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
         spec.netns_fd = fd.get();
         return engine_.attach(spec);
     };
-    auto then = [this, id, request, effective, done, replaced](Result<datapath::Attached> result) {
+    auto then = [this, id, request, effective, done, replaced,
+                 generation = generation_](Result<datapath::Attached> result) {
         if (*replaced) drop(id);
         for (const auto& warning : request.warnings) log::warning(concat(id, ": ", warning));
         if (!result) {
@@ -158,6 +129,8 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
         warn_of_shortfalls(pod);
         add(std::move(pod));
         done(id);
+        // The configuration may have changed meanwhile.
+        if (generation != generation_) renew(id, {});
         // Its end may have been announced before it was in the books.
         drop_if_dead(id);
     };
@@ -264,7 +237,9 @@ void Registry::set_limits(const std::string& id, Override changes, Done done) {
 
 void Registry::reset_limits(const std::string& id, Done done) {
     enqueue(id, [this, id, done](std::function<void()> finish) {
-        change_now(id, {}, [done, finish](Result<void> r) {
+        Override cleared;
+        if (const auto* pod = find(id)) cleared.pins = pod->changes.pins;
+        change_now(id, cleared, [done, finish](Result<void> r) {
             done(std::move(r));
             finish();
         });
@@ -274,13 +249,12 @@ void Registry::reset_limits(const std::string& id, Done done) {
 void Registry::change_now(const std::string& id, const Override& changes, Done done) {
     const auto* pod = find(id);
     if (pod == nullptr) return done(fail(Code::not_found, "no attachment ", id));
-    const auto effective = effective_limits(pod->request, changes, settings_.max_burst_ns);
-    using Outcome = std::pair<datapath::Attached, Result<void>>;
-    auto work = [this, kernel = pod->kernel, rates = to_rates(effective)]() mutable -> Result<Outcome> {
+    const auto effective = effective_limits(pod->request, changes, settings_.bursts);
+    auto work = [this, kernel = pod->kernel, rates = to_rates(effective)]() mutable -> Result<Change> {
         auto result = engine_.change(kernel, rates);
-        return Outcome(std::move(kernel), std::move(result));
+        return Change(std::move(kernel), std::move(result));
     };
-    on_worker(std::move(work), [this, id, changes, effective, done](Result<Outcome> outcome) {
+    on_worker(std::move(work), [this, id, changes, effective, done](Result<Change> outcome) {
         if (!outcome) return done(std::move(outcome).error());
         auto& changed = pods_.at(id);
         changed.kernel = std::move(outcome->first);
@@ -313,6 +287,8 @@ void Registry::adopt(std::function<void()> done) {
         }
         pod->id = attachment_id(pod->request.container_id, pod->request.interface_name);
         pod->kernel.record.id = pod->id;
+        pod->kernel.record.wish =
+            wish_of({.by_operator = pod->changes.pins, .pod = pod->request.pins, .node = settings_.pins});
         found.push_back(*std::move(pod));
     }
     using Adopted = std::vector<std::pair<Pod, Result<datapath::Attached>>>;
@@ -345,7 +321,7 @@ void Registry::adopt(std::function<void()> done) {
                     continue;
                 }
                 pod.kernel = *std::move(kernel);
-                pod.effective = effective_limits(pod.request, pod.changes, settings_.max_burst_ns);
+                pod.effective = effective_limits(pod.request, pod.changes, settings_.bursts);
                 if (auto saved = save(pod); !saved) log::error(concat(pod.id, ": ", saved.error().what));
                 log::info(concat("adopted ", describe(pod), ": ", describe_limits(pod)));
                 warn_of_shortfalls(pod);

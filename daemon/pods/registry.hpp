@@ -21,7 +21,8 @@ namespace natra::pods {
 
 struct RegistrySettings {
     std::string state_dir = "/run/natra/attachments";
-    std::uint64_t max_burst_ns = 1'000'000'000;  // an explicit burst is cut to this time at its rate
+    BurstSettings bursts;
+    Pins pins;
 };
 
 // Told on the core thread, after the fact.
@@ -62,6 +63,11 @@ public:
     void set_limits(const std::string& id, Override changes, Done done);
     void reset_limits(const std::string& id, Done done);
 
+    // Another configuration of the node, put in force for every attachment, one after the other, before `done`.
+    // The folder of state files stays.
+    void reconfigure(RegistrySettings settings, const datapath::HeavyThreshold& heavy, std::function<void()> done);
+    [[nodiscard]] const RegistrySettings& settings() const { return settings_; }
+
     // Takes over what an earlier natrad left, then calls done. Attachments whose devices are gone are dropped.
     void adopt(std::function<void()> done);
     // A device of the host's namespace went away.
@@ -87,11 +93,16 @@ private:
     void drop_if_dead(const std::string& id);
     void drop_as_dead(const std::string& id, const datapath::AttachmentRecord& dead);
     void change_now(const std::string& id, const Override& changes, Done done);
+    // Puts the node's configuration in force for one attachment.
+    void renew(const std::string& id, std::function<void()> done);
+    void renew_now(const std::string& id, std::function<void()> done);
     void add(Pod pod);
     void drop(const std::string& id);
     Result<void> save(const Pod& pod) const;
     [[nodiscard]] std::string state_path(const std::string& id) const;
 
+    // The data path after a change, and whether the change is in force.
+    using Change = std::pair<datapath::Attached, Result<void>>;
     // Runs `work` on the worker, then `then` with its result on the core thread.
     template <class Work, class Then> void on_worker(Work work, Then then);
 
@@ -100,6 +111,7 @@ private:
     Worker& worker_;
     datapath::Engine& engine_;
     Observer* observer_ = nullptr;
+    std::uint64_t generation_ = 0;  // of settings_
     std::map<std::string, Pod> pods_;
     std::map<std::string, std::deque<Operation>> queues_;  // the front one is running
 };

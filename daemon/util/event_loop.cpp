@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <systemd/sd-event.h>
 
 #include <exception>
@@ -75,6 +76,20 @@ void EventLoop::on_readable(int fd, std::string name, Task ready) {
         return 0;
     };
     check(sd_event_add_io(event_, nullptr, fd, EPOLLIN, callback, &handler), "sd_event_add_io");
+}
+
+void EventLoop::on_signal(int number, std::string name, Task caught) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, number);
+    check(-pthread_sigmask(SIG_BLOCK, &signals, nullptr), "pthread_sigmask");
+    auto& handler = keep(std::move(name), std::move(caught));
+    const auto callback = [](sd_event_source*, const signalfd_siginfo*, void* data) {
+        const auto* self = static_cast<Handler*>(data);
+        guarded(self->name, self->task);
+        return 0;
+    };
+    check(sd_event_add_signal(event_, nullptr, number, callback, &handler), "sd_event_add_signal");
 }
 
 void EventLoop::every(std::uint64_t period_usec, std::string name, Task tick) {

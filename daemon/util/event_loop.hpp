@@ -42,6 +42,9 @@ public:
 
     // `ready` is called while fd is readable. The fd must outlive the loop.
     void on_readable(int fd, std::string name, Task ready);
+    // `caught` is called for the signal, which must not be SIGTERM or SIGINT. Before threads start: it blocks
+    // the signal in the calling thread.
+    void on_signal(int number, std::string name, Task caught);
     // Calls `tick` every `period_usec`, first after one period.
     void every(std::uint64_t period_usec, std::string name, Task tick);
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -77,6 +78,10 @@ class Natrad:
     def restart(self) -> None:
         self.stop()
         self.start()
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None, "natrad was not started"
+        self._process.signal(number)
 
     def log_tail(self, lines: int = 15) -> str:
         if not self.log.exists():

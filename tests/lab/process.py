@@ -96,6 +96,9 @@ class Background:
         self._close()
         return self._child.returncode
 
+    def signal(self, number: signal.Signals) -> None:
+        self._child.send_signal(number)
+
     def kill(self) -> None:
         if self.running():
             self._child.kill()

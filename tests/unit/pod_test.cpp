@@ -9,7 +9,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::uint64_t second_ns = 1'000'000'000;
+constexpr BurstSettings bursts;
 
 AttachRequest request() {
     AttachRequest out;
@@ -42,7 +42,7 @@ TEST(Validate, NamesFieldAndValue) {
 }
 
 TEST(EffectiveLimits, TreatsARuntimesBurstAsNotSet) {
-    const auto limits = effective_limits(request(), {}, second_ns);
+    const auto limits = effective_limits(request(), {}, bursts);
     EXPECT_EQ(limits.ingress.rate_bps, 10'000'000U);
     EXPECT_EQ(limits.ingress.burst_bits, 0U);
     EXPECT_EQ(limits.ingress.source, limits::Source::runtime);
@@ -52,7 +52,7 @@ TEST(EffectiveLimits, TreatsARuntimesBurstAsNotSet) {
 TEST(EffectiveLimits, OverrideWinsFieldByField) {
     const Override changes{.ingress = {.rate_bps = 5'000'000},
                            .egress = {.rate_bps = 1'000'000, .burst_bits = 100'000}};
-    const auto limits = effective_limits(request(), changes, second_ns);
+    const auto limits = effective_limits(request(), changes, bursts);
     EXPECT_EQ(limits.ingress.rate_bps, 5'000'000U);
     EXPECT_EQ(limits.ingress.source, limits::Source::operator_override);
     EXPECT_EQ(limits.egress.rate_bps, 1'000'000U);
@@ -60,7 +60,7 @@ TEST(EffectiveLimits, OverrideWinsFieldByField) {
 }
 
 TEST(EffectiveLimits, RateZeroLifts) {
-    const auto limits = effective_limits(request(), {.ingress = {.rate_bps = 0}, .egress = {}}, second_ns);
+    const auto limits = effective_limits(request(), {.ingress = {.rate_bps = 0}, .egress = {}}, bursts);
     EXPECT_FALSE(limits.ingress.limited());
     EXPECT_EQ(limits.ingress.burst_bits, 0U);
     EXPECT_FALSE(to_rates(limits).ingress);

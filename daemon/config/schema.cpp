@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/config/schema.hpp"
+
+#include <algorithm>
+
+#include "daemon/config/duration.hpp"
+
+namespace natra::config {
+namespace {
+
+using Code = Error::Code;
+
+constexpr std::uint64_t ms = 1'000'000;  // ns
+constexpr std::size_t max_shown_bytes = 80;
+
+std::string shown(const Json& value) {
+    if (value.is_structured()) return value.is_array() ? "an array" : "an object";
+    auto text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return text.size() > max_shown_bytes ? text.substr(0, max_shown_bytes) + "..." : text;
+}
+
+Error wrong(const Json& value, std::string_view allowed) {
+    return fail(Code::invalid_argument, shown(value), " is not ", allowed);
+}
+
+Error none_of(const Json& value, std::string_view names) {
+    return fail(Code::invalid_argument, shown(value), " is none of ", names);
+}
+
+// Parse: text -> optional of the value.
+template <class T, class Parse>
+Result<void> read_choice(const Json& value, Parse parse, std::string_view names, T& into) {
+    const auto parsed = value.is_string() ? parse(value.get<std::string>()) : decltype(parse(""))();
+    if (!parsed) return none_of(value, names);
+    into = *parsed;
+    return {};
+}
+
+Result<void> read_duration(const Json& value, std::uint64_t least, std::uint64_t most, std::uint64_t& into) {
+    const auto ns = value.is_string()            ? parse_duration(value.get<std::string>())
+                    : value.is_number_unsigned() ? std::optional(value.get<std::uint64_t>())
+                                                 : std::nullopt;
+    if (!ns || *ns < least || *ns > most)
+        return wrong(value, concat("a time from ", print_duration(least), " to ", print_duration(most),
+                                   ", as text with its unit (\"5ms\") or as an integer in ns"));
+    into = *ns;
+    return {};
+}
+
+Result<void> read_count(const Json& value, std::uint64_t least, std::uint64_t most, std::uint64_t& into) {
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() < least || value.get<std::uint64_t>() > most)
+        return wrong(value, concat("an integer from ", least, " to ", most));
+    into = value.get<std::uint64_t>();
+    return {};
+}
+
+Result<void> read_path(const Json& value, std::string& into) {
+    const auto text = value.is_string() ? value.get<std::string>() : std::string();
+    if (!text.starts_with('/') || text.find('\0') != std::string::npos) return wrong(value, "an absolute path");
+    into = text;
+    // "/run/natra/" names the same folder.
+    while (into.size() > 1 && into.ends_with('/')) into.pop_back();
+    return {};
+}
+
+using Shaper = std::optional<datapath::Shaper>;
+
+std::optional<Shaper> shaper_or_auto(std::string_view name) {
+    if (name == "auto") return Shaper();
+    const auto shaper = datapath::shaper_from(name);
+    return shaper ? std::optional<Shaper>(shaper) : std::nullopt;
+}
+
+constexpr Key schema[] = {
+    {"attachMode", "NATRA_ATTACH_MODE", true,
+     [](const Json& v, Configuration& c) {
+         return read_choice(v, datapath::attach_mode_from, "auto, tcx, clsact", c.data_path.attach_mode);
+     },
+     [](const Configuration& c) { return Json(to_string(c.data_path.attach_mode)); }},
+    {"edtPacing", "NATRA_EDT_PACING", true,
+     [](const Json& v, Configuration& c) {
+         return read_choice(v, datapath::edt_pacing_from, "auto, on, off", c.data_path.edt_pacing);
+     },
+     [](const Configuration& c) { return Json(to_string(c.data_path.edt_pacing)); }},
+    {"shaper", "NATRA_SHAPER", true,
+     [](const Json& v, Configuration& c) {
+         return read_choice(v, shaper_or_auto, "auto, edt, htb, police", c.data_path.shaper);
+     },
+     [](const Configuration& c) { return Json(pods::shaper_text(c.data_path.shaper)); }},
+    {"limits.defaultBurst", nullptr, true,
+     [](const Json& v, Configuration& c) {
+         if (v == "auto") {
+             c.limits.default_burst_ns = 0;
+             return Result<void>();
+         }
+         auto r = read_duration(v, 1 * ms, 10'000 * ms, c.limits.default_burst_ns);
+         return r ? r : Result<void>(fail(Code::invalid_argument, r.error().what, ", nor \"auto\""));
+     },
+     [](const Configuration& c) {
+         return Json(c.limits.default_burst_ns == 0 ? "auto" : print_duration(c.limits.default_burst_ns));
+     }},
+    {"limits.maxBurst", nullptr, true,
+     [](const Json& v, Configuration& c) { return read_duration(v, 1 * ms, 3'600'000 * ms, c.limits.max_burst_ns); },
+     [](const Configuration& c) { return Json(print_duration(c.limits.max_burst_ns)); }},
+    {"limits.heavyThreshold.bytes", nullptr, true,
+     [](const Json& v, Configuration& c) { return read_count(v, 1514, 1 << 20, c.limits.heavy_bytes); },
+     [](const Configuration& c) { return Json(c.limits.heavy_bytes); }},
+    {"limits.heavyThreshold.time", nullptr, true,
+     [](const Json& v, Configuration& c) { return read_duration(v, ms / 10, 100 * ms, c.limits.heavy_ns); },
+     [](const Configuration& c) { return Json(print_duration(c.limits.heavy_ns)); }},
+    {"logLevel", "NATRA_LOG_LEVEL", true,
+     [](const Json& v, Configuration& c) {
+         return read_choice(v, log::level_from, "error, warning, notice, info, debug", c.log_level);
+     },
+     [](const Configuration& c) { return Json(log::to_string(c.log_level)); }},
+    {"runtimeDir", "NATRA_RUNTIME_DIR", false,
+     [](const Json& v, Configuration& c) { return read_path(v, c.runtime_dir); },
+     [](const Configuration& c) { return Json(c.runtime_dir); }},
+    {"spoolDir", "NATRA_SPOOL_DIR", false, [](const Json& v, Configuration& c) { return read_path(v, c.spool_dir); },
+     [](const Configuration& c) { return Json(spool_dir_of(c)); }},
+    {"bpffsDir", "NATRA_BPFFS_DIR", false, [](const Json& v, Configuration& c) { return read_path(v, c.bpffs_dir); },
+     [](const Configuration& c) { return Json(c.bpffs_dir); }},
+    {"poolSize", "NATRA_POOL_SIZE", false,
+     [](const Json& v, Configuration& c) { return read_count(v, 0, 4096, c.pool_size); },
+     [](const Configuration& c) { return Json(c.pool_size); }},
+};
+
+}  // namespace
+
+std::span<const Key> keys() { return schema; }
+
+const Key* find_key(std::string_view path) {
+    const auto* const found =
+        std::find_if(std::begin(schema), std::end(schema), [&](const Key& k) { return path == k.path; });
+    return found == std::end(schema) ? nullptr : found;
+}
+
+bool is_group(std::string_view path) {
+    const auto prefix = concat(path, ".");
+    return std::any_of(std::begin(schema), std::end(schema),
+                       [&](const Key& k) { return std::string_view(k.path).starts_with(prefix); });
+}
+
+Result<void> validate(const Configuration& configuration) {
+    return pods::validate(configuration.data_path, "edtPacing", "shaper");
+}
+
+}  // namespace natra::config

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// For the files of Registry alone.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "daemon/pods/registry.hpp"
+
+namespace natra::pods {
+
+template <class Work, class Then> void Registry::on_worker(Work work, Then then) {
+    using Outcome = decltype(work());
+    // std::function wants copies; a descriptor inside `work` cannot be copied, so both are shared.
+    auto shared_work = std::make_shared<Work>(std::move(work));
+    auto shared_then = std::make_shared<Then>(std::move(then));
+    worker_.post([this, shared_work, shared_then] {
+        std::shared_ptr<Outcome> outcome;
+        try {
+            outcome = std::make_shared<Outcome>((*shared_work)());
+        } catch (const std::exception& e) {
+            outcome = std::make_shared<Outcome>(fail(Error::Code::internal, e.what()));
+        }
+        core_.post([outcome, shared_then] { (*shared_then)(std::move(*outcome)); });
+    });
+}
+
+}  // namespace natra::pods

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/reload.hpp"
+
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "daemon/util/log.hpp"
+
+namespace natra {
+namespace {
+
+void tell_reloading() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    const auto usec =
+        static_cast<unsigned long long>(now.tv_sec) * 1'000'000 + static_cast<unsigned long long>(now.tv_nsec) / 1'000;
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", usec);
+}
+
+}  // namespace
+
+Reloader::Reloader(EventLoop& core, config::Sources sources, config::Configuration running)
+    : sources_(std::move(sources)), running_(std::move(running)) {
+    core.on_signal(SIGHUP, "reload", [this] { signalled(); });
+}
+
+void Reloader::start(pods::Registry& registry) {
+    registry_ = &registry;
+    if (again_) reload();
+}
+
+void Reloader::signalled() {
+    if (registry_ == nullptr || under_way_) {
+        again_ = true;
+        return;
+    }
+    reload();
+}
+
+void Reloader::reload() {
+    under_way_ = true;
+    again_ = false;
+    tell_reloading();
+    auto loaded = config::load(sources_);
+    for (const auto& unknown : loaded.unknown) log::warning(unknown);
+    if (!loaded.errors.empty()) {
+        for (const auto& error : loaded.errors) log::error(concat("configuration: ", error));
+        log::error("the configuration was not reloaded: the earlier one stays in force");
+        return finished();
+    }
+    auto& wanted = loaded.configuration;
+    for (const auto& path : config::needing_restart(running_, wanted))
+        log::warning(concat(path, " has changed: in force when natrad is restarted"));
+    // What waits for a restart is compared with what runs, next time too.
+    wanted.runtime_dir = running_.runtime_dir;
+    wanted.spool_dir = running_.spool_dir;
+    wanted.bpffs_dir = running_.bpffs_dir;
+    wanted.pool_size = running_.pool_size;
+    running_ = wanted;
+    log::set_level(running_.log_level);
+    registry_->reconfigure(config::registry_settings(running_), config::engine_settings(running_).heavy, [this] {
+        log::info("configuration reloaded");
+        finished();
+    });
+}
+
+void Reloader::finished() {
+    under_way_ = false;
+    sd_notify(0, "READY=1");
+    if (again_) reload();
+}
+
+}  // namespace natra
