@@ -75,7 +75,7 @@ public:
     Result<std::optional<int>> nsid(int netns_fd);
     // Never used again until the next boot; 0 before Linux 5.14.
     [[nodiscard]] std::uint64_t netns_cookie() const;
-    Result<void> delete_link(int ifindex);    // Code::no_device if absent
+    Result<void> delete_link(int ifindex);  // Code::no_device if absent
     // Costs a walk over every device of the namespace: for rare questions. Without the kernel's built-in ones.
     Result<std::vector<Qdisc>> qdiscs(int ifindex);
     // Absent when the device has none but the kernel's built-in noqueue.

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "daemon/pods/attachment_id.hpp"
-#include "daemon/pods/shortfall.hpp"
 #include "daemon/pods/registry_worker.hpp"
+#include "daemon/pods/shortfall.hpp"
 #include "daemon/pods/state_file.hpp"
 #include "daemon/pods/stock_plugin.hpp"
 #include "daemon/util/files.hpp"
