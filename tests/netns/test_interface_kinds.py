@@ -21,11 +21,20 @@ from support import RATE, NodeCase, attached_programs, eventually, files_below
 SWEEP_SECONDS = 10
 
 
+EMULATED = int(os.environ.get("NATRA_TIME_FACTOR", "1")) > 1
+
+
 def kernel_version() -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2])
 
 
-class KindCase(NodeCase):
+class HeldCase(NodeCase):
+    def assert_held(self, measured: float, limit: float) -> None:
+        """The cap is never passed; how near a pod comes to it is the machine's matter where that is emulated."""
+        self.assert_rate(measured, limit, 0.35 if EMULATED else 0.75, 1.05)
+
+
+class KindCase(HeldCase):
     """A base: the classes below say which kind, and what a pod of it can be held to."""
 
     kind: ClassVar[Kind]
@@ -74,8 +83,7 @@ class OfAnyKind(KindCase):
         for family in (4, 6):
             for direction in self.held():
                 with self.subTest(f"IPv{family} {direction}"):
-                    # What counts is the cap: an emulated and busy machine may not come up to it.
-                    self.assert_rate(self.goodput(pod, direction, family=family), RATE, 0.60)
+                    self.assert_held(self.goodput(pod, direction, family=family), RATE)
 
     def test_udp_is_held_at_the_limit(self) -> None:
         pod = self.pod()
@@ -83,17 +91,16 @@ class OfAnyKind(KindCase):
             with self.subTest(direction), pod.client().udp(direction, 4, rate=3 * RATE) as udp:
                 # Counted where it is used: a policer stands behind the pod's own counters.
                 wire = udp.result()["goodput_bps"] * 1042 / 1000
-                self.assert_rate(wire, RATE, 0.85, 1.05)
+                self.assert_held(wire, RATE)
 
     def test_thin_flows_are_fast_beside_what_the_pod_sends(self) -> None:
         pod = self.pod()
         if self.facts(pod)["EgressShaper"] == "police":
             self.skipTest("neither fq nor HTB here")
         load = under_load(pod.client(), "egress", 4, rate=RATE)
-        self.assert_rate(load.bulk["goodput_bps"], RATE, 0.55, 1.05)
+        self.assert_held(load.bulk["goodput_bps"], RATE)
         # Behind a queue that does not tell flows apart this is 30 ms and more.
-        emulated = int(os.environ.get("NATRA_TIME_FACTOR", "1")) > 1
-        self.assertLess(load.rr["p50_us"], 15_000 if emulated else 5000)
+        self.assertLess(load.rr["p50_us"], 15_000 if EMULATED else 5000)
 
     def test_del_leaves_nothing(self) -> None:
         pod = Pod(self.node, Limiter.NATRA, Limits(RATE, RATE), **self.kind.connect(self.node))
@@ -149,7 +156,7 @@ class WithoutHostSide(OfAnyKind):
         self.addCleanup(server.stop)
         for direction in DIRECTIONS:
             with self.subTest(direction), Client(pod.netns, server, address).bulk(direction, 4) as bulk:
-                self.assert_rate(bulk.result()["goodput_bps"], RATE, 0.60, 1.05)
+                self.assert_held(bulk.result()["goodput_bps"], RATE)
 
 
 class Thoroughly(WithoutHostSide):
@@ -162,11 +169,11 @@ class Thoroughly(WithoutHostSide):
             with self.subTest(direction):
                 word = f"{direction.capitalize()}Rate"
                 self.natrad.set_limits(path, **{word: 2 * RATE})
-                self.assert_rate(self.goodput(pod, direction, seconds=3), 2 * RATE, 0.60, 1.05)
+                self.assert_held(self.goodput(pod, direction, seconds=3), 2 * RATE)
                 self.natrad.set_limits(path, **{word: 0})
                 self.assertGreater(self.goodput(pod, direction, seconds=2), 3 * RATE)
                 self.natrad.reset_limits(path)
-                self.assert_rate(self.goodput(pod, direction, seconds=3), RATE, 0.60, 1.05)
+                self.assert_held(self.goodput(pod, direction, seconds=3), RATE)
                 pod.chain.check(pod.attachment)
 
     def test_restart_adopts(self) -> None:
@@ -179,7 +186,7 @@ class Thoroughly(WithoutHostSide):
                      "HostInterface", "AttachedAtUsec"):
             self.assertEqual(after[name], before[name], name)
         pod.chain.check(pod.attachment)
-        self.assert_rate(self.goodput(pod, "egress", seconds=3), RATE, 0.75)
+        self.assert_held(self.goodput(pod, "egress", seconds=3), RATE)
 
     def test_an_interface_is_limited_once(self) -> None:
         pod = self.pod()
@@ -228,7 +235,7 @@ class Thoroughly(WithoutHostSide):
         second.add()
         self.addCleanup(second.delete)
         second.chain.check(second.attachment)
-        self.assert_rate(self.goodput(second, "egress", seconds=3), RATE, 0.75)
+        self.assert_held(self.goodput(second, "egress", seconds=3), RATE)
 
     def test_strict_configurations_refuse_it(self) -> None:
         strict = Pod(self.node, Limiter.NATRA, Limits(RATE, RATE),
@@ -268,8 +275,7 @@ class IpvlanL2(Thoroughly):
         self.assertEqual((facts["IngressRate"], facts["EgressRate"]), (cap, cap))
         for direction in DIRECTIONS:
             with self.subTest(direction):
-                # An emulated machine may be slower than the cap; never faster.
-                self.assert_rate(self.goodput(pod, direction), cap, 0.4, 1.02)
+                self.assert_held(self.goodput(pod, direction), cap)
 
 
 class IpvlanL3(WithoutHostSide):
@@ -295,7 +301,7 @@ class IpvlanL3s(WithoutHostSide):
         self.assertEqual(self.natrad.status()["Degraded"], [])
 
 
-class SeveralInterfaces(NodeCase):
+class SeveralInterfaces(HeldCase):
     """One pod in two networks, as multus makes it: two ADDs of one container."""
 
     def pair(self, second: Kind) -> tuple[Pod, Pod]:
@@ -310,14 +316,14 @@ class SeveralInterfaces(NodeCase):
         for direction in DIRECTIONS:
             with self.subTest(direction), first.client().bulk(direction, 4) as one, \
                     second.client().bulk(direction, 4) as other:
-                self.assert_rate(one.result()["goodput_bps"], RATE, 0.75)
-                self.assert_rate(other.result()["goodput_bps"], RATE // 2, 0.60, 1.05)
+                self.assert_held(one.result()["goodput_bps"], RATE)
+                self.assert_held(other.result()["goodput_bps"], RATE // 2)
         for each in (first, second):
             each.chain.run_one("CHECK", "natra", each.attachment, each.chain.result_of(each.attachment))
         second.delete()
         self.assertIsNone(self.natrad.find(second.container_id, "net1"))
         first.chain.check(first.attachment)
-        self.assert_rate(self.goodput(first, "egress", seconds=3), RATE)
+        self.assert_held(self.goodput(first, "egress", seconds=3), RATE)
 
     def test_ptp_twice(self) -> None:
         self.assert_both_held_then_one(*self.pair(add_other_network(self.node)))
@@ -332,7 +338,7 @@ class SeveralInterfaces(NodeCase):
         self.assert_both_held_then_one(first, second)
 
 
-class PeerInAThirdNamespace(NodeCase):
+class PeerInAThirdNamespace(HeldCase):
     """A veth pair whose other end is not the host's: only the pod's side can be reached."""
 
     def test_is_limited_inside(self) -> None:
@@ -353,7 +359,7 @@ class PeerInAThirdNamespace(NodeCase):
         self.addCleanup(server.stop)
         for direction in DIRECTIONS:
             with self.subTest(direction), Client(pod.netns, server, "198.18.9.1").bulk(direction, 3) as bulk:
-                self.assert_rate(bulk.result()["goodput_bps"], RATE, 0.60, 1.10)
+                self.assert_held(bulk.result()["goodput_bps"], RATE)
         pod.chain.execute("CHECK", "natra", json.dumps(conf), pod.attachment)
         pod.chain.execute("DEL", "natra", json.dumps(conf), pod.attachment)
         self.assertEqual(pod.netns.qdiscs("eth0"), [])
@@ -414,8 +420,6 @@ class PeerInAThirdNamespace(NodeCase):
 class Forced(KindCase):
     """Each shaper holds what a pod without a host side sends, and each hook will do."""
 
-    kind = KINDS["macvlan"]
-
     def test_tcx_hooks_of_the_pods_device(self) -> None:
         if "tcx" not in self.natrad.status()["Features"]:
             self.skipTest("this kernel has no tcx")
@@ -427,7 +431,7 @@ class Forced(KindCase):
         self.assertEqual((facts["IngressHook"], facts["EgressHook"]), ("tcx ingress eth0", "tcx egress eth0"))
         for direction in DIRECTIONS:
             with self.subTest(direction):
-                self.assert_rate(self.goodput(pod, direction, seconds=3), RATE, 0.60, 1.05)
+                self.assert_held(self.goodput(pod, direction, seconds=3), RATE)
         self.natrad.kill()
         self.natrad.start()
         pod.chain.check(pod.attachment)
@@ -450,11 +454,19 @@ class Forced(KindCase):
                 self.assertEqual((facts["IngressShaper"], facts["EgressShaper"]), ("police", shaper))
                 for direction in DIRECTIONS:
                     with self.subTest(f"{shaper} {direction}"):
-                        self.assert_rate(self.goodput(pod, direction), RATE, 0.60, 1.05)
+                        self.assert_held(self.goodput(pod, direction), RATE)
                 pod.chain.check(pod.attachment)
+
+
+class ForcedMacvlan(Forced):
+    kind = KINDS["macvlan"]
+
+
+class ForcedIpvlan(Forced):
+    kind = KINDS["ipvlan l2"]
 
 
 def load_tests(loader: unittest.TestLoader, _tests: unittest.TestSuite, _pattern: str | None) -> unittest.TestSuite:
     classes = (Bridge, Vlan, Macvlan, IpvlanL2, IpvlanL3, IpvlanL3s, SeveralInterfaces, PeerInAThirdNamespace,
-               Forced)
+               ForcedMacvlan, ForcedIpvlan)
     return unittest.TestSuite(loader.loadTestsFromTestCase(each) for each in classes)

@@ -11,6 +11,8 @@ from typing import Any
 
 from lab import process
 from lab.cni import CniError
+from lab.kinds import KINDS
+from lab.pod import Limiter, Limits, Pod
 from support import RATE, NodeCase, eventually, files_below
 
 # A leak shows after a few; a round takes seconds on a slow machine.
@@ -66,6 +68,21 @@ class Leaks(NodeCase):
 
     def test_add_and_del(self) -> None:
         pod, result = self.plain_pod()
+        before = self.at_rest()
+        for _ in range(ROUNDS):
+            pod.chain.run_one("ADD", "natra", pod.attachment, result)
+            pod.chain.run_one("DEL", "natra", pod.attachment, result)
+        self.assert_same_as(before, ROUNDS)
+
+    def test_add_and_del_without_a_host_side(self) -> None:
+        kind = KINDS["macvlan"]
+        if reason := kind.missing(self.node):
+            self.skipTest(reason)
+        pod = Pod(self.node, Limiter.NATRA, Limits(RATE, RATE), **kind.connect(self.node))
+        pod.create()
+        self.addCleanup(pod.destroy)
+        self.addCleanup(pod.chain.run_one, "DEL", "macvlan", pod.attachment, None)
+        result = pod.chain.run_one("ADD", "macvlan", pod.attachment, None)
         before = self.at_rest()
         for _ in range(ROUNDS):
             pod.chain.run_one("ADD", "natra", pod.attachment, result)
