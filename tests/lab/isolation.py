@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def run(argv: Sequence[str]) -> int:
     """Runs it as the first process of such a place; its exit status. SIGTERM and Ctrl-C end it."""
     owner = f"{node.pid_namespace()}-{os.getpid()}"
     node.remove_stale()
+    for path in cgroups(node.PREFIX):
+        if node.is_stale(path.name):
+            remove_cgroups(path.name)
     with contextlib.ExitStack() as cleanup:
         for folder in map(Path, PRIVATE_FOLDERS):
             if not folder.is_dir():
@@ -63,7 +67,13 @@ def cgroups(prefix: str) -> list[Path]:
     return sorted({*found, *below}, key=lambda path: -len(path.parts))
 
 
-def remove_cgroups(prefix: str) -> None:
-    for path in cgroups(prefix):
-        with contextlib.suppress(OSError):
-            path.rmdir()
+def remove_cgroups(prefix: str, timeout: float = 10) -> None:
+    """Gives processes that were killed the time to end."""
+    deadline = time.monotonic() + timeout
+    while found := cgroups(prefix):
+        for path in found:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"control groups are left: {', '.join(map(str, cgroups(prefix)))}")
+        time.sleep(0.02)

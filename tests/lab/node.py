@@ -147,15 +147,16 @@ def owner() -> str:
     return os.environ.get("NATRA_LAB_OWNER") or f"{pid_namespace()}-{os.getpid()}"
 
 
+def is_stale(name: str) -> bool:
+    """Is it an earlier run's, that was killed without a chance to clean up?"""
+    namespace_and_pid = name.removeprefix(f"{PREFIX}-").split("-")[:2]
+    return (name.startswith(f"{PREFIX}-{pid_namespace()}-") and namespace_and_pid[-1].isdigit()
+            and not Path(f"/proc/{namespace_and_pid[-1]}").exists())
+
+
 def remove_stale() -> None:
-    """What an earlier run left that was killed without a chance to clean up."""
-    ours = f"{PREFIX}-{pid_namespace()}-"
-
-    def is_stale(name: str) -> bool:
-        pid = name.removeprefix(ours).partition("-")[0]
-        return pid.isdigit() and not Path(f"/proc/{pid}").exists()
-
-    remove_those(ours, is_stale)
+    """What an earlier run left."""
+    remove_those(f"{PREFIX}-{pid_namespace()}-", is_stale)
 
 
 def remove_all(of: str) -> None:
