@@ -191,9 +191,13 @@ class Chains(ContainerdCase):
         pod = self.pod("20M", annotations={"natra.io/note": "a b"})
         netns = pod.status.netns
         pod.stop()
-        add, *dels = records(record)
-        self.assertEqual([add["verb"], {each["verb"] for each in dels}], ["ADD", {"DEL"}])
-        for each in (add, dels[-1]):
+        pod.remove()
+        add, delete, *repeated = records(record)
+        self.assertEqual([add["verb"], delete["verb"]], ["ADD", "DEL"])
+        for each in repeated:
+            # Whoever stops or removes a sandbox once more has the chain take it down once more.
+            self.assertEqual((each["verb"], each["netns"], "prevResult" in each["stdin"]), ("DEL", "", False))
+        for each in (add, delete):
             self.assertEqual(each["stdin"]["runtimeConfig"], {
                 # These spellings and this burst are what the plugin's own tests take for granted.
                 "bandwidth": {"IngressRate": INGRESS, "IngressBurst": CONTAINERD_BURST,
