@@ -127,6 +127,21 @@ class Ends(ContainerdCase):
         self.assertEqual((facts["IngressRate"], facts["EgressRate"]), (INGRESS, EGRESS))
         self.assert_limited(pod.netns, ingress=INGRESS)
 
+    def test_natrad_crashes_while_pods_start(self) -> None:
+        pods = [self.new_pod(f"{10 + each}M", "10M") for each in range(6)]
+        with contextlib.ExitStack() as running, concurrent.futures.ThreadPoolExecutor(6) as pool:
+            starting = [pool.submit(running.enter_context, pod) for pod in pods]
+            concurrent.futures.wait(starting, return_when=concurrent.futures.FIRST_COMPLETED)
+            self.natrad.kill()
+            for each in starting:
+                each.result()
+            self.natrad.start()
+            for number, pod in enumerate(pods):
+                facts = self.natrad.properties(self.wait_for(pod.id))
+                self.assertEqual((facts["IngressRate"], facts["EgressRate"]), ((10 + number) * 10**6, EGRESS))
+            self.assertTrue(eventually(lambda: not self.spool()))
+            self.assert_limited(pods[-1].netns, ingress=15_000_000, egress=EGRESS)
+
     def test_pod_is_limited_while_containerd_is_away(self) -> None:
         pod = self.pod("20M", "10M")
         netns = pod.netns
