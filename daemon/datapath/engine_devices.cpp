@@ -13,6 +13,25 @@ namespace natra::datapath {
 
 using Code = Error::Code;
 
+namespace {
+
+// Wording of the stock plugin, which users and their tools know.
+std::string no_peer(const AttachSpec& spec) {
+    return concat("container interface ", spec.device, " has no veth peer: ");
+}
+
+Result<void> check_strictly(const AttachSpec& spec, const Link& inside, const std::optional<Link>& outside) {
+    if (inside.kind != "veth" || inside.peer_ifindex == 0)
+        return fail(Code::unsupported, no_peer(spec), "interface \"", spec.device, "\" was not a veth interface");
+    if (!outside) return fail(Code::unsupported, "veth peer with index ", inside.peer_ifindex, " is not in host ns");
+    const auto& known = spec.host_devices;
+    if (std::find(known.begin(), known.end(), outside->name) == known.end())
+        return fail(Code::unsupported, "no veth peer of container interface found in host ns");
+    return {};
+}
+
+}  // namespace
+
 Result<Engine::PodSide> Engine::enter(int netns_fd) {
     const auto id = netns_id(netns_fd);
     if (!id) return id.error();
@@ -80,27 +99,18 @@ Result<void> Engine::find_devices(AttachmentRecord& record, PodSide& pod, const 
     const auto id = netns_id(pod.fd.get());
     if (!id) return id.error();
     const auto inside = pod.netlink.link_by_name(spec.device);
-    // Wording of the stock plugin, which users and their tools know.
-    const auto no_peer = concat("container interface ", spec.device, " has no veth peer: ");
     if (!inside) {
         if (inside.error().code != Code::no_device) return inside.error();
-        return fail(Code::no_device, spec.strict ? no_peer : "", "could not look up \"", spec.device,
+        return fail(Code::no_device, spec.strict ? no_peer(spec) : "", "could not look up \"", spec.device,
                     "\": Link not found");
     }
+    const auto outside = find_host_side(*inside, pod);
+    if (!outside) return outside.error();
+    if (spec.strict)
+        if (auto r = check_strictly(spec, *inside, *outside); !r) return r;
     constexpr int loopback = 1;
     if (inside->ifindex == loopback)
         return fail(Code::unsupported, "interface ", spec.device, " is the namespace's loopback");
-    const auto outside = find_host_side(*inside, pod);
-    if (!outside) return outside.error();
-    if (spec.strict) {
-        if (inside->kind != "veth" || inside->peer_ifindex == 0)
-            return fail(Code::unsupported, no_peer, "interface \"", spec.device, "\" was not a veth interface");
-        if (!*outside)
-            return fail(Code::unsupported, "veth peer with index ", inside->peer_ifindex, " is not in host ns");
-        const auto& known = spec.host_devices;
-        if (std::find(known.begin(), known.end(), (*outside)->name) == known.end())
-            return fail(Code::unsupported, "no veth peer of container interface found in host ns");
-    }
     record.netns = *id;
     record.netns_cookie = pod.netlink.netns_cookie();
     record.pod_device = spec.device;
@@ -111,7 +121,7 @@ Result<void> Engine::find_devices(AttachmentRecord& record, PodSide& pod, const 
         record.host_ifindex = (*outside)->ifindex;
     } else if (auto way = enter(record); !way) {
         // The path is all that would be left of it: neither DEL nor its end could ever be acted upon.
-        return fail(Code::unavailable, "interface ", spec.device, " has no host side, and its namespace cannot be ",
+        return fail(Code::unsupported, "interface ", spec.device, " has no host side, and its namespace cannot be ",
                     "found again: ", way.error().what);
     }
     return check_unowned(record);

@@ -366,8 +366,24 @@ void Registry::drop_dead() {
 }
 
 void Registry::sweep() {
+    using Records = std::vector<datapath::AttachmentRecord>;
+    Records records;
     for (const auto& [id, pod] : pods_)
-        if (!pod.kernel.record.has_host_side()) drop_if_dead(id);
+        if (!pod.kernel.record.has_host_side()) records.push_back(pod.kernel.record);
+    // A worker that waits for the kernel is not to find a pile of the same questions afterwards.
+    if (sweeping_ || records.empty()) return;
+    sweeping_ = true;
+    auto work = [this, records]() -> Result<Records> {
+        Records dead;
+        for (const auto& record : records)
+            if (const auto alive = engine_.alive(record); alive && !*alive) dead.push_back(record);
+        return dead;
+    };
+    on_worker(std::move(work), [this](const Result<Records>& dead) {
+        sweeping_ = false;
+        if (!dead) return log::error(concat("sweep: ", dead.error().what));
+        for (const auto& record : *dead) drop_as_dead(record.id, record);
+    });
 }
 
 void Registry::add(Pod pod) {

@@ -114,6 +114,7 @@ private:
     std::uint64_t generation_ = 0;  // of settings_
     std::map<std::string, Pod> pods_;
     std::map<std::string, std::deque<Operation>> queues_;  // the front one is running
+    bool sweeping_ = false;
 };
 
 }  // namespace natra::pods
