@@ -10,6 +10,7 @@
 #include <iostream>
 #include <vector>
 
+#include "daemon/chain/watch.hpp"
 #include "daemon/check_config.hpp"
 #include "daemon/datapath/link_monitor.hpp"
 #include "daemon/pods/spool.hpp"
@@ -94,7 +95,9 @@ int run() {
     Worker worker("natra-kernel");
     pods::Registry registry(config::registry_settings(configuration), core, worker, **engine);
     pods::Spool spool(config::spool_dir_of(configuration), core, registry);
-    dbus::Service service(core, registry, **engine);
+    chain::Keeper keeper(configuration.chain);
+    chain::Watch chain_watch(core, keeper);
+    dbus::Service service(core, registry, **engine, [&keeper] { return keeper.problems(); });
     const FinishOperations finish(core, worker);
 
     watch_devices(core, monitor->get(), registry);
@@ -106,6 +109,7 @@ int run() {
             return core.stop(EXIT_FAILURE);
         }
         spool.start();
+        chain_watch.start();
         sd_notify(0, "READY=1");
         reloader.start(registry);
         log::info(concat("natrad ", NATRA_VERSION, " ready on kernel ", (*engine)->features().kernel, " with ",

@@ -57,6 +57,7 @@ void Reloader::reload() {
     wanted.spool_dir = running_.spool_dir;
     wanted.bpffs_dir = running_.bpffs_dir;
     wanted.pool_size = running_.pool_size;
+    wanted.chain = running_.chain;
     running_ = wanted;
     log::set_level(running_.log_level);
     registry_->reconfigure(config::registry_settings(running_), config::engine_settings(running_).heavy, [this] {

@@ -7,8 +7,10 @@
 
 namespace natra::dbus {
 
-ManagerObject::ManagerObject(sdbus::IConnection& bus, pods::Registry& registry, const datapath::Engine& engine)
-    : AdaptorInterfaces(bus, compat::path(root_path)), registry_(registry), engine_(engine) {
+ManagerObject::ManagerObject(sdbus::IConnection& bus, pods::Registry& registry, const datapath::Engine& engine,
+                             Troubles troubles)
+    : AdaptorInterfaces(bus, compat::path(root_path)), registry_(registry), engine_(engine),
+      troubles_(std::move(troubles)) {
     registerAdaptor();
 }
 
@@ -104,6 +106,7 @@ std::vector<std::string> ManagerObject::Degraded() {
             for (auto& sentence : pods::shortfalls(pod)) out.push_back(std::move(sentence));
         for (auto& sentence : pods::impossible_on(engine_.features(), registry_.settings().pins))
             out.push_back(std::move(sentence));
+        for (auto& sentence : troubles_()) out.push_back(std::move(sentence));
         if (const auto error = engine_.pool().last_error()) out.push_back("no new attachment: " + error->what);
         return out;
     });

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "daemon/pods/registry.hpp"
+#include "dbus/service.hpp"
 #include "dbus/values.hpp"
 #include "natrad1_adaptor.h"
 
@@ -15,7 +16,7 @@ std::string attachment_path(const std::string& id);
 class ManagerObject final
     : public sdbus::AdaptorInterfaces<io::natra::Natrad1::Manager_adaptor, sdbus::ObjectManager_adaptor> {
 public:
-    ManagerObject(sdbus::IConnection& bus, pods::Registry& registry, const datapath::Engine& engine);
+    ManagerObject(sdbus::IConnection& bus, pods::Registry& registry, const datapath::Engine& engine, Troubles troubles);
     ~ManagerObject();
 
 private:
@@ -32,6 +33,7 @@ private:
 
     pods::Registry& registry_;
     const datapath::Engine& engine_;
+    const Troubles troubles_;
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 

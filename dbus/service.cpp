@@ -18,9 +18,9 @@ template <class Body> void tolerate(const std::string& id, Body body) {
 
 }  // namespace
 
-Service::Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine)
+Service::Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine, Troubles troubles)
     : bus_(sdbus::createSystemBusConnection()), pump_(core, *bus_), registry_(registry),
-      manager_(std::make_unique<ManagerObject>(*bus_, registry, engine)) {
+      manager_(std::make_unique<ManagerObject>(*bus_, registry, engine, std::move(troubles))) {
     registry_.set_observer(this);
 }
 

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "daemon/pods/registry.hpp"
 #include "dbus/bus_pump.hpp"
@@ -15,6 +17,8 @@ namespace natra::dbus {
 inline constexpr const char* bus_name = "io.natra.Natrad1";
 inline constexpr const char* root_path = "/io/natra/Natrad1";
 
+using Troubles = std::function<std::vector<std::string>()>;
+
 class AttachmentObject;
 class ManagerObject;
 
@@ -22,7 +26,8 @@ class ManagerObject;
 class Service final : public pods::Observer {
 public:
     // Connects to the system bus (DBUS_SYSTEM_BUS_ADDRESS overrides its address). Throws sdbus::Error.
-    Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine);
+    // troubles: sentences for Degraded from parts that this one does not know.
+    Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine, Troubles troubles);
     ~Service() override;
 
     // Takes the well-known name: from now on callers are answered. Throws sdbus::Error.

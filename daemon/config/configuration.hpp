@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "daemon/chain/keeper.hpp"
 #include "daemon/datapath/engine.hpp"
 #include "daemon/pods/registry.hpp"
 #include "daemon/util/log.hpp"
@@ -20,6 +21,7 @@ struct Configuration {
         std::uint64_t heavy_bytes = 32768;  // a flow is heavy above the larger of the two
         std::uint64_t heavy_ns = 5'000'000;
     } limits;
+    chain::Settings chain;
     log::Level log_level = log::Level::info;
     std::string runtime_dir = "/run/natra";
     std::string spool_dir;  // empty: "spool" in runtime_dir

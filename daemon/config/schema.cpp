@@ -63,6 +63,21 @@ Result<void> read_path(const Json& value, std::string& into) {
     return {};
 }
 
+Result<void> read_paths(const Json& value, std::vector<std::string>& into) {
+    if (!value.is_array()) return wrong(value, "a list of absolute paths");
+    std::vector<std::string> paths;
+    for (const auto& element : value)
+        if (auto r = read_path(element, paths.emplace_back()); !r) return r;
+    into = std::move(paths);
+    return {};
+}
+
+Result<void> read_switch(const Json& value, bool& into) {
+    if (!value.is_boolean()) return wrong(value, "true or false");
+    into = value.get<bool>();
+    return {};
+}
+
 using Shaper = std::optional<datapath::Shaper>;
 
 std::optional<Shaper> shaper_or_auto(std::string_view name) {
@@ -108,6 +123,17 @@ constexpr Key schema[] = {
     {"limits.heavyThreshold.time", nullptr, true,
      [](const Json& v, Configuration& c) { return read_duration(v, ms / 10, 100 * ms, c.limits.heavy_ns); },
      [](const Configuration& c) { return Json(print_duration(c.limits.heavy_ns)); }},
+    {"chain.manage", nullptr, false, [](const Json& v, Configuration& c) { return read_switch(v, c.chain.manage); },
+     [](const Configuration& c) { return Json(c.chain.manage); }},
+    {"chain.directories", nullptr, false,
+     [](const Json& v, Configuration& c) { return read_paths(v, c.chain.directories); },
+     [](const Configuration& c) { return Json(c.chain.directories); }},
+    {"chain.binaryDirectories", nullptr, false,
+     [](const Json& v, Configuration& c) { return read_paths(v, c.chain.binary_directories); },
+     [](const Configuration& c) { return Json(c.chain.binary_directories); }},
+    {"chain.stateDirectory", nullptr, false,
+     [](const Json& v, Configuration& c) { return read_path(v, c.chain.state_directory); },
+     [](const Configuration& c) { return Json(c.chain.state_directory); }},
     {"logLevel", "NATRA_LOG_LEVEL", true,
      [](const Json& v, Configuration& c) {
          return read_choice(v, log::level_from, "error, warning, notice, info, debug", c.log_level);
