@@ -51,6 +51,33 @@ CniResult<void> read_switch(const Json& document, std::string_view field, bool& 
     return {};
 }
 
+struct DataPathKey {
+    std::string_view field;
+    std::vector<std::string_view> allowed;
+    std::string Policy::*into;
+};
+
+CniResult<void> read_data_path(const Json& document, Policy& out) {
+    static const DataPathKey keys[] = {{"attachMode", {"auto", "tcx", "clsact"}, &Policy::attach_mode},
+                                       {"edtPacing", {"auto", "on", "off"}, &Policy::edt_pacing},
+                                       {"shaper", {"auto", "edt", "htb", "police"}, &Policy::shaper}};
+    for (const auto& key : keys) {
+        const Json* const value = find(document, key.field);
+        if (value == nullptr) continue;
+        std::string expected;
+        for (const auto& name : key.allowed) {
+            if (*value == name) out.*key.into = name;
+            expected += concat(expected.empty() ? "" : name == key.allowed.back() ? " or " : ", ", "\"", name, "\"");
+        }
+        if (*value != out.*key.into) return wrong(CniCode::invalid_configuration, "", key.field, expected, *value);
+    }
+    const bool contradiction = (out.edt_pacing == "on" && out.shaper != "auto" && out.shaper != "edt") ||
+                               (out.edt_pacing == "off" && out.shaper == "edt");
+    if (!contradiction) return {};
+    return CniError{CniCode::invalid_configuration, "edtPacing contradicts shaper",
+                    concat("edtPacing is \"", out.edt_pacing, "\", shaper is \"", out.shaper, "\"")};
+}
+
 CniResult<void> read_timeout(const Json& document, std::chrono::milliseconds& out) {
     const Json* const value = find(document, "timeoutMs");
     if (value == nullptr) return {};
@@ -90,6 +117,7 @@ CniResult<Policy> read_policy(const Json& document) {
     if (auto r = read_choice(document, "failurePolicy", "open", "closed", out.fail_open); !r) return r.error();
     if (auto r = read_choice(document, "burstPolicy", "runtime", "default", out.runtime_bursts); !r) return r.error();
     if (auto r = read_switch(document, "strictInterfaces", out.strict_interfaces); !r) return r.error();
+    if (auto r = read_data_path(document, out); !r) return r.error();
     if (auto r = read_timeout(document, out.timeout); !r) return r.error();
     return out;
 }

@@ -22,9 +22,13 @@ struct Envelope {
 
 // natra's own keys.
 struct Policy {
-    bool fail_open = true;                    // failurePolicy: "open" or "closed"
-    bool runtime_bursts = false;              // burstPolicy: "default" or "runtime"
-    bool strict_interfaces = false;           // strictInterfaces: only what the stock plugin would limit
+    bool fail_open = true;           // failurePolicy: "open" or "closed"
+    bool runtime_bursts = false;     // burstPolicy: "default" or "runtime"
+    bool strict_interfaces = false;  // strictInterfaces: only what the stock plugin would limit
+    // attachMode, edtPacing, shaper: the data path of this network's pods; "auto" leaves it to natrad.
+    std::string attach_mode = "auto";
+    std::string edt_pacing = "auto";
+    std::string shaper = "auto";
     std::chrono::milliseconds timeout{2000};  // timeoutMs: 1 to 60000; all that a verb waits for natrad
 };
 

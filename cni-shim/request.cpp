@@ -22,7 +22,10 @@ Request make_request(const Environment& environment, const Envelope& envelope, c
             .limits = limits,
             .annotations = std::move(annotations),
             .runtime_bursts = policy.runtime_bursts,
-            .strict_interfaces = policy.strict_interfaces};
+            .strict_interfaces = policy.strict_interfaces,
+            .attach_mode = policy.attach_mode,
+            .edt_pacing = policy.edt_pacing,
+            .shaper = policy.shaper};
 }
 
 void visit(const Request& request, const FieldVisitor& visitor) {
@@ -51,6 +54,10 @@ void visit(const Request& request, const FieldVisitor& visitor) {
     if (request.strict_interfaces) visitor.flag("StrictInterfaces", true);
     if (!request.annotations.empty()) visitor.map("Annotations", request.annotations);
     visitor.text("BurstPolicy", request.runtime_bursts ? "runtime" : "default");
+    const std::pair<const char*, const std::string*> data_path[] = {
+        {"AttachMode", &request.attach_mode}, {"EdtPacing", &request.edt_pacing}, {"Shaper", &request.shaper}};
+    for (const auto& [name, value] : data_path)
+        if (*value != "auto") visitor.text(name, *value);
 }
 
 Json to_object(const Request& request) {

@@ -30,6 +30,9 @@ struct Request {
     limits::Annotations annotations;
     bool runtime_bursts = false;
     bool strict_interfaces = false;
+    std::string attach_mode = "auto";
+    std::string edt_pacing = "auto";
+    std::string shaper = "auto";
 };
 
 Request make_request(const Environment& environment, const Envelope& envelope, const Policy& policy,

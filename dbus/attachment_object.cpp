@@ -28,9 +28,9 @@ AttachmentObject::~AttachmentObject() {
 
 void AttachmentObject::limits_changed() {
     compat::properties_changed(getObject(), Attachment_adaptor::INTERFACE_NAME,
-                               {"IngressRate", "IngressBurst", "IngressSource", "IngressHook", "IngressShaper",
-                                "IngressReason", "EgressRate", "EgressBurst", "EgressSource", "EgressHook",
-                                "EgressShaper", "EgressReason"});
+                               {"DataPath", "IngressRate", "IngressBurst", "IngressSource", "IngressHook",
+                                "IngressShaper", "IngressReason", "EgressRate", "EgressBurst", "EgressSource",
+                                "EgressHook", "EgressShaper", "EgressReason"});
 }
 
 void AttachmentObject::SetLimits(sdbus::Result<>&& result, Dictionary limits) {
@@ -53,6 +53,34 @@ void AttachmentObject::ResetLimits(sdbus::Result<>&& result) {
         require_root(getObject(), "ResetLimits");
         auto reply = share_reply(std::move(result));
         registry_.reset_limits(id_, [reply](const Result<void>& r) {
+            if (r)
+                reply->send();
+            else
+                reply->send_error(r.error());
+        });
+    });
+}
+
+void AttachmentObject::SetDataPath(sdbus::Result<>&& result, Dictionary data_path) {
+    guarded([&] {
+        require_root(getObject(), "SetDataPath");
+        auto reply = share_reply(std::move(result));
+        const auto change = pins_change_from(data_path);
+        if (!change) return reply->send_error(change.error());
+        registry_.set_data_path(id_, *change, [reply](const Result<void>& r) {
+            if (r)
+                reply->send();
+            else
+                reply->send_error(r.error());
+        });
+    });
+}
+
+void AttachmentObject::ResetDataPath(sdbus::Result<>&& result) {
+    guarded([&] {
+        require_root(getObject(), "ResetDataPath");
+        auto reply = share_reply(std::move(result));
+        registry_.reset_data_path(id_, [reply](const Result<void>& r) {
             if (r)
                 reply->send();
             else
@@ -100,6 +128,7 @@ std::string AttachmentObject::PodName() { return pod().request.pod_name; }
 std::string AttachmentObject::PodUid() { return pod().request.pod_uid; }
 std::string AttachmentObject::NetnsPath() { return pod().request.netns_path; }
 std::string AttachmentObject::HostInterface() { return pod().kernel.record.host_device; }
+std::map<std::string, std::string> AttachmentObject::DataPath() { return data_path_of(pod()); }
 std::uint64_t AttachmentObject::AttachedAtUsec() { return pod().attached_at_usec; }
 std::vector<std::string> AttachmentObject::Warnings() { return pod().request.warnings; }
 std::uint64_t AttachmentObject::IngressRate() { return pod().effective.ingress.rate_bps; }

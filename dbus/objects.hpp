@@ -49,6 +49,8 @@ public:
 private:
     void SetLimits(sdbus::Result<>&& result, Dictionary limits) override;
     void ResetLimits(sdbus::Result<>&& result) override;
+    void SetDataPath(sdbus::Result<>&& result, Dictionary data_path) override;
+    void ResetDataPath(sdbus::Result<>&& result) override;
     std::vector<Dictionary> HeavyFlows(const std::string& direction, const std::uint32_t& top) override;
 
     std::string ContainerId() override;
@@ -61,6 +63,7 @@ private:
     std::string HostInterface() override;
     std::uint64_t AttachedAtUsec() override;
     std::vector<std::string> Warnings() override;
+    std::map<std::string, std::string> DataPath() override;
     std::uint64_t IngressRate() override;
     std::uint64_t IngressBurst() override;
     std::string IngressSource() override;

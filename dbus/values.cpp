@@ -129,6 +129,19 @@ Result<pods::AttachRequest> request_from(const Dictionary& request) {
     if (auto r = read(request, "Annotations", out.annotations); !r) return r.error();
     if (auto r = read_limit(request, "Ingress", out.limits.ingress); !r) return r.error();
     if (auto r = read_limit(request, "Egress", out.limits.egress); !r) return r.error();
+    std::string attach_mode = "auto";
+    std::string edt_pacing = "auto";
+    std::string shaper = "auto";
+    if (auto r = read(request, "AttachMode", attach_mode); !r) return r.error();
+    if (auto r = read(request, "EdtPacing", edt_pacing); !r) return r.error();
+    if (auto r = read(request, "Shaper", shaper); !r) return r.error();
+    const auto mode = pods::parse_attach_mode("AttachMode", attach_mode);
+    if (!mode) return mode.error();
+    const auto pacing = pods::parse_edt_pacing("EdtPacing", edt_pacing);
+    if (!pacing) return pacing.error();
+    const auto pinned = pods::parse_shaper("Shaper", shaper);
+    if (!pinned) return pinned.error();
+    out.pins = {.attach_mode = *mode, .edt_pacing = *pacing, .shaper = *pinned};
     if (burst_policy != "default" && burst_policy != "runtime")
         return fail(Code::invalid_argument, "BurstPolicy: \"", burst_policy,
                     "\" is neither \"default\" nor \"runtime\"");
@@ -147,6 +160,40 @@ Result<pods::Override> override_from(const Dictionary& limits) {
     if (auto r = read(limits, "EgressRate", out.egress.rate_bps); !r) return r.error();
     if (auto r = read(limits, "EgressBurst", out.egress.burst_bits); !r) return r.error();
     if (!out.any()) return fail(Code::invalid_argument, "limits: none is given");
+    return out;
+}
+
+Result<pods::PinsChange> pins_change_from(const Dictionary& data_path) {
+    pods::PinsChange out;
+    for (const auto& [key, value] : data_path) {
+        std::string text;
+        if (auto r = read(data_path, key, text); !r) return r.error();
+        const auto take = [&](auto parsed, auto& into) -> Result<void> {
+            if (!parsed) return parsed.error();
+            into = *parsed;
+            return {};
+        };
+        auto taken = key == "AttachMode"  ? take(pods::parse_attach_mode(key, text), out.attach_mode)
+                     : key == "EdtPacing" ? take(pods::parse_edt_pacing(key, text), out.edt_pacing)
+                     : key == "Shaper"    ? take(pods::parse_shaper(key, text), out.shaper)
+                                          : Result<void>(fail(Code::invalid_argument, key,
+                                                              ": unknown key; known are AttachMode, EdtPacing, Shaper"));
+        if (!taken) return taken.error();
+    }
+    if (!out.any()) return fail(Code::invalid_argument, "data_path: nothing is given");
+    return out;
+}
+
+std::map<std::string, std::string> data_path_of(const pods::Pod& pod) {
+    const auto& wish = pod.kernel.record.wish;
+    std::map<std::string, std::string> out;
+    if (wish.attach_mode != datapath::AttachMode::automatic) {
+        out["AttachMode"] = to_string(wish.attach_mode);
+        out["AttachModeBy"] = wish.attach_mode_by;
+    }
+    if (wish.shaper) out["Shaper"] = to_string(*wish.shaper);
+    if (wish.avoid_edt) out["EdtPacing"] = "off";
+    if (wish.shaper || wish.avoid_edt) out["ShaperBy"] = wish.shaper_by;
     return out;
 }
 

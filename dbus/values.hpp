@@ -19,6 +19,11 @@ Result<pods::AttachRequest> request_from(const Dictionary& request);
 // Unknown keys are errors here: a misspelt limit must not silently change nothing.
 Result<pods::Override> override_from(const Dictionary& limits);
 
+// AttachMode, EdtPacing, Shaper; as above.
+Result<pods::PinsChange> pins_change_from(const Dictionary& data_path);
+// What is pinned and by whom.
+std::map<std::string, std::string> data_path_of(const pods::Pod& pod);
+
 std::map<std::string, std::uint64_t> counters_of(const datapath::Instance* instance);
 // Largest rate first; top 0: all.
 std::vector<Dictionary> flows_of(const datapath::Instance* instance, std::uint32_t top);

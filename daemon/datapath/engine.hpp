@@ -48,6 +48,15 @@ public:
     // Other rates. Live: packets in flight stay. On failure the old rates are in force; `attached` is what
     // is in the kernel then, too: a direction that had to be started anew has another program.
     Result<void> change(Attached& attached, const Rates& rates);
+    // Which parts of a wish must not give way to what works.
+    struct Insist {
+        bool attach_mode = false;
+        bool shaper = false;
+    };
+    // Another hook or shaper, under traffic, see engine_switch.cpp; blocks for up to half a second. On failure the
+    // old ones are in force. `attached` is what is in the kernel then; record it, then confirm_switch().
+    Result<void> switch_to(Attached& attached, const Wish& wish, const Insist& insist);
+    void confirm_switch(const std::string& id);
     // For what is attached or changed from now on.
     void set_heavy_threshold(const HeavyThreshold& heavy) { settings_.heavy = heavy; }
     // The programs get the parameters that their rates have now. Rates and qdiscs stay.
@@ -111,6 +120,21 @@ private:
     bool needs_pod_side(const AttachmentRecord& record, Direction direction, const std::optional<Rate>& rate) const;
     Result<void> set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate, PodSide* pod);
     Result<void> adopt_direction(Attached& attached, Direction direction, PodSide* pod);
+    Result<void> switch_direction(Attached& attached, Direction direction, const Insist& insist, PodSide* pod);
+    Result<void> switch_back(Attached& attached, Direction direction, const ShapingRecord& before, PodSide* pod);
+    Result<std::string> choose_hook(Attached& attached, Direction direction, const Insist& insist, PodSide* pod);
+    Result<void> switch_hook(Attached& attached, Direction direction, AttachMode mode, PodSide* pod);
+    Result<void> switch_shaper(Attached& attached, Direction direction, Shaper target, PodSide* pod);
+    Result<void> exchange_qdisc(Attached& attached, Direction direction, Shaper target, const natra_config& before,
+                                const natra_config& after, PodSide* pod);
+    Result<void> move_program(Attached& attached, Direction direction, Shaper target, const natra_config& after,
+                              PodSide* pod);
+    static bool shares_clsact(const AttachmentRecord& record, Direction direction, bool pod_side);
+    static void inherit_clsact(AttachmentRecord& record, Direction direction);
+    Result<void> begin_switch(const Attached& attached, Direction direction, bool pod_side, PodSide* pod);
+    bool switch_interrupted(const std::string& id, Direction direction) const;
+    void sweep(const AttachmentRecord& record, Direction direction, PodSide* pod);
+    std::string switch_mark(const std::string& id, Direction direction) const;
     void remove_direction_pins(const std::string& id, Direction direction);
     Result<void> verify(const Attached& attached, Direction direction, PodSide* pod);
     natra_config config_for(const AttachmentRecord& record, const Rate& rate, Shaper shaper, Direction direction) const;

@@ -41,7 +41,13 @@ Result<void> Engine::adopt_direction(Attached& attached, Direction direction, Po
         if (instance) return {};
         return fail(Code::no_device, "network namespace ", record.netns_path, " cannot be entered");
     }
-    if (instance) {
+    if (switch_interrupted(record.id, direction)) {
+        log::warning(
+            concat(record.id, ": renewing ", to_string(direction), ": a switch of its data path was interrupted"));
+        instance = fail(Code::mismatch, "interrupted");
+        attached.instance(direction).reset();
+        sweep(record, direction, pod);
+    } else if (instance) {
         // First, because a natrad that died between a change and its record left other rates here.
         auto sound = retune(attached, direction, shaping.rate, pod);
         if (sound) sound = verify(attached, direction, pod);

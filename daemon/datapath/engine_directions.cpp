@@ -139,7 +139,7 @@ void Engine::refresh(const Attached& attached) {
 }
 
 void Engine::remove_direction_pins(const std::string& id, Direction direction) {
-    for (const char* const what : {"_link", "_prog", "_state"})
+    for (const char* const what : {"_link", "_link_next", "_prog", "_state", "_switch"})
         if (auto r = files::remove(concat(pins(id), "/", to_string(direction), what)); !r) log::warning(r.error().what);
 }
 

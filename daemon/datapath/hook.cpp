@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 #include "daemon/util/files.hpp"
 
@@ -35,6 +36,27 @@ std::uint32_t clsact_parent(const HookPoint& point) {
 
 std::string where(const HookPoint& point) {
     return concat(point.device_egress ? "egress of " : "ingress of ", point.device);
+}
+
+constexpr const char* no_tcx_reason = "clsact: this kernel has no tcx";
+constexpr const char* alone_reason = "clsact: the hook is ours alone";
+constexpr const char* other_tcx_reason = "tcx: other tcx programs are on this hook";
+constexpr const char* other_qdisc_reason = "tcx: another qdisc holds the place of clsact";
+constexpr const char* other_filters_reason = "tcx: others use clsact on this device, and tcx runs before it";
+
+bool is_ours(const BpfFilter& filter) { return filter.kind == "bpf" && filter.name == filter_name; }
+
+// Whether programs but this one are on the tcx hook.
+bool others_on_tcx(const HookPoint& point, std::uint32_t prog_id) {
+    return point.worker.run(point.netns_fd, [&] {
+        std::uint32_t ids[64]{};
+        struct bpf_prog_query_opts query {};
+        query.sz = sizeof query;
+        query.prog_ids = ids;
+        query.count = std::size(ids);
+        if (bpf_prog_query_opts(point.ifindex, tcx_type(point), &query) < 0) return errno == ENOSPC;
+        return std::any_of(ids, ids + query.count, [&](std::uint32_t id) { return id != prog_id; });
+    });
 }
 
 // Programs that others have on the tcx hook; 0 on a kernel without tcx.
@@ -74,8 +96,7 @@ bool drop_leftovers(const HookPoint& point) {
         const auto filters = point.netlink.filters(point.ifindex, TC_H_MAKE(TC_H_CLSACT, minor));
         if (!filters) return false;
         for (const auto& filter : *filters) {
-            const bool ours = filter.kind == "bpf" && filter.name == filter_name;
-            if (!ours || !point.netlink.delete_filter(point.ifindex, filter)) alone = false;
+            if (!is_ours(filter) || !point.netlink.delete_filter(point.ifindex, filter)) alone = false;
         }
     }
     return alone;
@@ -106,22 +127,19 @@ Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode
     if (mode == AttachMode::tcx && !kernel_has_tcx) return fail(Code::unsupported, "this kernel has no tcx");
     if (mode == AttachMode::tcx) return attach_tcx(point, prog_fd, "tcx by configuration");
     const bool automatic = mode == AttachMode::automatic && kernel_has_tcx;
-    if (automatic && tcx_programs(point) > 0)
-        return attach_tcx(point, prog_fd, "tcx: other tcx programs are on this hook");
+    if (automatic && tcx_programs(point) > 0) return attach_tcx(point, prog_fd, other_tcx_reason);
     const auto made = point.netlink.ensure_clsact(point.ifindex);
     if (!made) {
-        if (automatic && made.error().sys == EEXIST)
-            return attach_tcx(point, prog_fd, "tcx: another qdisc holds the place of clsact");
+        if (automatic && made.error().sys == EEXIST) return attach_tcx(point, prog_fd, other_qdisc_reason);
         return made.error();
     }
     // An empty clsact is what an earlier natrad left, or what nobody misses.
     const bool ours = *made || (!clsact_is_ours && drop_leftovers(point));
-    if (automatic && !ours && !clsact_is_ours)
-        return attach_tcx(point, prog_fd, "tcx: others use clsact on this device, and tcx runs before it");
+    if (automatic && !ours && !clsact_is_ours) return attach_tcx(point, prog_fd, other_filters_reason);
     return attach_clsact(point, prog_fd, ours,
                          mode == AttachMode::clsact ? "clsact by configuration"
-                         : kernel_has_tcx           ? "clsact: the hook is ours alone"
-                                                    : "clsact: this kernel has no tcx");
+                         : kernel_has_tcx           ? alone_reason
+                                                    : no_tcx_reason);
 }
 
 Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const Wish& wish, bool kernel_has_tcx,
@@ -138,6 +156,29 @@ Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const
     other->reason +=
         concat(" (", to_string(wish.attach_mode), ", by ", wish.attach_mode_by, ": ", wished.error().what, ")");
     return other;
+}
+
+Result<PreferredHook> preferred_hook(const HookPoint& point, std::uint32_t prog_id, bool kernel_has_tcx) {
+    if (!kernel_has_tcx) return PreferredHook{HookKind::clsact, no_tcx_reason};
+    if (others_on_tcx(point, prog_id)) return PreferredHook{HookKind::tcx, other_tcx_reason};
+    const auto qdiscs = point.netlink.qdiscs(point.ifindex);
+    if (!qdiscs) return qdiscs.error();
+    if (std::any_of(qdiscs->begin(), qdiscs->end(), [](const Qdisc& q) { return q.kind == "ingress"; }))
+        return PreferredHook{HookKind::tcx, other_qdisc_reason};
+    for (const std::uint32_t minor : {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS}) {
+        const auto filters = point.netlink.filters(point.ifindex, TC_H_MAKE(TC_H_CLSACT, minor));
+        if (!filters) return filters.error();
+        if (!std::all_of(filters->begin(), filters->end(), is_ours))
+            return PreferredHook{HookKind::tcx, other_filters_reason};
+    }
+    return PreferredHook{HookKind::clsact, alone_reason};
+}
+
+void drop_own_filters(const HookPoint& point) {
+    const auto filters = point.netlink.filters(point.ifindex, clsact_parent(point));
+    if (!filters) return;
+    for (const auto& filter : *filters)
+        if (is_ours(filter)) (void)point.netlink.delete_filter(point.ifindex, filter);
 }
 
 Result<void> detach_hook(const HookPoint& point, const HookRecord& record, bool keep_clsact) {

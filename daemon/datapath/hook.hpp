@@ -39,6 +39,16 @@ Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode
 Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const Wish& wish, bool kernel_has_tcx,
                                       bool shared_clsact);
 
+// Which hook the rule chooses for a program that is attached already.
+struct PreferredHook {
+    HookKind kind = HookKind::clsact;
+    std::string reason;
+};
+Result<PreferredHook> preferred_hook(const HookPoint& point, std::uint32_t prog_id, bool kernel_has_tcx);
+
+// Takes away every clsact filter of natra's at this hook, whoever recorded it.
+void drop_own_filters(const HookPoint& point);
+
 // Absent is success. keep_clsact: the other direction still needs the qdisc.
 Result<void> detach_hook(const HookPoint& point, const HookRecord& record, bool keep_clsact);
 

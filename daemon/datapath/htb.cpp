@@ -103,8 +103,9 @@ Result<void> set_leaf_queues(Netlink::Socket& socket, int ifindex, const HtbShap
 
 }  // namespace
 
-Result<void> Netlink::add_htb(int ifindex, const HtbShape& shape) {
-    NetlinkRequest request(RTM_NEWQDISC, add_flags, ifindex, TC_H_ROOT, htb_handle);
+Result<void> Netlink::add_htb(int ifindex, const HtbShape& shape, std::uint32_t replaces) {
+    if (auto r = expect_root(ifindex, replaces); !r) return r;
+    NetlinkRequest request(RTM_NEWQDISC, root_flags(replaces), ifindex, TC_H_ROOT, htb_handle);
     request.put(TCA_KIND, "htb");
     tc_htb_glob options{};
     options.version = 3;

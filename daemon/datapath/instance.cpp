@@ -176,6 +176,22 @@ void Instance::adjust_clocks(const natra_config& before, const natra_config& aft
     for (auto& clock : state_->fair_clock_ns) adjust(clock, after.fair_ns);
 }
 
+std::uint64_t Instance::queued_ns() const {
+    const auto seen = std::atomic_ref(state_->total_clock_ns).load(std::memory_order_relaxed);
+    const auto now_ns = monotonic_ns();
+    return seen > now_ns ? seen - now_ns : 0;
+}
+
+void Instance::forget_queue() {
+    const auto now_ns = monotonic_ns();
+    const auto forget = [now_ns](__u64& clock) {
+        const std::atomic_ref live(clock);
+        if (live.load(std::memory_order_relaxed) > now_ns) live.store(now_ns, std::memory_order_relaxed);
+    };
+    forget(state_->total_clock_ns);
+    for (auto& clock : state_->fair_clock_ns) forget(clock);
+}
+
 const natra_config& Instance::config() const { return state_->config[state_->active_config & 1]; }
 
 natra_counters Instance::counters() const {

@@ -29,6 +29,11 @@ public:
     void configure(const natra_config& config);
     [[nodiscard]] const natra_config& config() const;
 
+    // How long what was admitted takes to leave at the rate, as the total clock has it.
+    [[nodiscard]] std::uint64_t queued_ns() const;
+    // What was admitted is gone without having been sent.
+    void forget_queue();
+
     [[nodiscard]] natra_counters counters() const;  // sum over CPUs, since load
     [[nodiscard]] std::uint64_t heavy_table_misses() const;
     [[nodiscard]] std::uint64_t unparsed_packets() const;

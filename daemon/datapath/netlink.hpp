@@ -86,8 +86,10 @@ public:
     // Root qdiscs of natra's own. Fails with EEXIST (Error::sys) if a root qdisc with a handle is
     // there, be it ours: only defaults that the kernel put there have none. ENOENT if the kernel
     // lacks the qdisc. On failure nothing is left behind.
-    Result<void> add_htb(int ifindex, const HtbShape& shape);
-    Result<void> add_fq(int ifindex, const FqShape& shape);
+    // replaces: a root of natra's, htb_handle or fq_handle, that gives way, and what it holds with it. A
+    // failure to fill the new one takes both away.
+    Result<void> add_htb(int ifindex, const HtbShape& shape, std::uint32_t replaces = 0);
+    Result<void> add_fq(int ifindex, const FqShape& shape, std::uint32_t replaces = 0);
     // Live: what is queued stays queued. On failure some parts may have the new shape: give the old one again.
     Result<void> change_htb(int ifindex, const HtbShape& shape);
     // htb_handle or fq_handle. A root that is not natra's stays; that, and absence, is success.
@@ -112,6 +114,7 @@ public:
 private:
     explicit Netlink(std::unique_ptr<Socket> socket);
     Result<void> add_root(NetlinkRequest& request, int ifindex, std::string_view kind);
+    Result<void> expect_root(int ifindex, std::uint32_t handle);
     std::unique_ptr<Socket> socket_;
 };
 

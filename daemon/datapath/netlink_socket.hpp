@@ -15,6 +15,9 @@
 
 namespace natra::datapath {
 
+// Of a request for a root qdisc. A new handle and NLM_F_REPLACE: the kernel makes the new one, then swaps.
+constexpr int root_flags(std::uint32_t replaces) { return NLM_F_CREATE | (replaces == 0 ? NLM_F_EXCL : NLM_F_REPLACE); }
+
 // One request under construction. What does not fit makes it unfit to be sent.
 class NetlinkRequest {
 public:

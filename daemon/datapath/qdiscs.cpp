@@ -65,8 +65,18 @@ Result<void> Netlink::add_root(NetlinkRequest& request, int ifindex, std::string
     return added;
 }
 
-Result<void> Netlink::add_fq(int ifindex, const FqShape& shape) {
-    NetlinkRequest request(RTM_NEWQDISC, add_flags, ifindex, TC_H_ROOT, fq_handle);
+// Nobody else's root may be replaced. Success for no handle.
+Result<void> Netlink::expect_root(int ifindex, std::uint32_t handle) {
+    if (handle == 0) return {};
+    const auto root = root_qdisc(ifindex);
+    if (!root) return root.error();
+    if (*root && (*root)->handle == handle) return {};
+    return fail_errno(Code::kernel, EEXIST, "replace root qdisc of ifindex ", ifindex, ": it is not natra's");
+}
+
+Result<void> Netlink::add_fq(int ifindex, const FqShape& shape, std::uint32_t replaces) {
+    if (auto r = expect_root(ifindex, replaces); !r) return r;
+    NetlinkRequest request(RTM_NEWQDISC, root_flags(replaces), ifindex, TC_H_ROOT, fq_handle);
     request.put(TCA_KIND, "fq");
     request.nest(TCA_OPTIONS, [&] {
         request.put_u32(TCA_FQ_PLIMIT, shape.limit);

@@ -68,6 +68,16 @@ Result<void> add_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper, cons
     return add();
 }
 
+Result<void> replace_shaper_qdisc(Netlink& netlink, int ifindex, Shaper from, Shaper to, const Rate& rate,
+                                  const natra_config& before, const natra_config& after) {
+    auto replaced = to == Shaper::edt ? netlink.add_fq(ifindex, {}, handle_of(from))
+                                      : netlink.add_htb(ifindex, htb_shape(rate, after), handle_of(from));
+    if (replaced) return replaced;
+    const auto there = shaper_qdisc_in_force(netlink, ifindex, from);
+    if (there && !*there) (void)add_shaper_qdisc(netlink, ifindex, from, rate, before);
+    return replaced;
+}
+
 Result<void> remove_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper) {
     if (shaper == Shaper::police) return {};
     return netlink.delete_root(ifindex, handle_of(shaper));

@@ -29,6 +29,10 @@ HtbShape htb_shape(const Rate& rate, const natra_config& config);
 // leftovers, never others' qdiscs: those give EEXIST.
 Result<void> add_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper, const Rate& rate,
                               const natra_config& config);
+// From one of natra's qdiscs to the other (edt and htb, in either order), without a moment without one. On
+// failure the old one is there.
+Result<void> replace_shaper_qdisc(Netlink& netlink, int ifindex, Shaper from, Shaper to, const Rate& rate,
+                                  const natra_config& before, const natra_config& after);
 Result<void> remove_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper);
 // Whether the qdisc of the shaper is the device's root.
 Result<bool> shaper_qdisc_in_force(Netlink& netlink, int ifindex, Shaper shaper);

@@ -287,8 +287,6 @@ void Registry::adopt(std::function<void()> done) {
         }
         pod->id = attachment_id(pod->request.container_id, pod->request.interface_name);
         pod->kernel.record.id = pod->id;
-        pod->kernel.record.wish =
-            wish_of({.by_operator = pod->changes.pins, .pod = pod->request.pins, .node = settings_.pins});
         found.push_back(*std::move(pod));
     }
     using Adopted = std::vector<std::pair<Pod, Result<datapath::Attached>>>;
@@ -328,6 +326,10 @@ void Registry::adopt(std::function<void()> done) {
                 add(std::move(pod));
             }
         done();
+        // Under another configuration than that of now.
+        for (const auto& [id, pod] : pods_)
+            if (pod.kernel.record.wish != wish_for(pod) || pod.kernel.record.rates() != to_rates(pod.effective))
+                renew(id, {});
         // Ends that were announced meanwhile met empty books.
         drop_dead();
     });

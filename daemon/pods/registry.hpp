@@ -62,6 +62,10 @@ public:
     // Fields present in `changes` are added to earlier ones. In force when done is called.
     void set_limits(const std::string& id, Override changes, Done done);
     void reset_limits(const std::string& id, Done done);
+    // Hook and shaper, switched under traffic. Code::unsupported, with the old ones in force, if the kernel has not
+    // what is pinned. Keys at "auto" leave it to the pod's configuration and the node's.
+    void set_data_path(const std::string& id, PinsChange change, Done done);
+    void reset_data_path(const std::string& id, Done done);
 
     // Another configuration of the node, put in force for every attachment, one after the other, before `done`.
     // The folder of state files stays.
@@ -96,6 +100,8 @@ private:
     // Puts the node's configuration in force for one attachment.
     void renew(const std::string& id, std::function<void()> done);
     void renew_now(const std::string& id, std::function<void()> done);
+    void pin_now(const std::string& id, const Pins& pins, Done done);
+    [[nodiscard]] datapath::Wish wish_for(const Pod& pod) const;
     void add(Pod pod);
     void drop(const std::string& id);
     Result<void> save(const Pod& pod) const;

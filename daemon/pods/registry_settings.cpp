@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Registry: the node's configuration changes while attachments live.
+// Registry: configuration and data path change while attachments live.
 #include "daemon/pods/registry_worker.hpp"
 #include "daemon/util/log.hpp"
 
@@ -32,9 +32,11 @@ void Registry::renew_now(const std::string& id, std::function<void()> done) {
     const auto* pod = find(id);
     if (pod == nullptr) return done();
     const auto effective = effective_limits(pod->request, pod->changes, settings_.bursts);
-    auto work = [this, kernel = pod->kernel, rates = to_rates(effective)]() mutable -> Result<Change> {
+    auto work = [this, kernel = pod->kernel, rates = to_rates(effective),
+                 wish = wish_for(*pod)]() mutable -> Result<Change> {
         auto result = engine_.change(kernel, rates);
         if (result) engine_.refresh(kernel);
+        if (result && kernel.record.wish != wish) result = engine_.switch_to(kernel, wish, {});
         return Change(std::move(kernel), std::move(result));
     };
     on_worker(std::move(work), [this, id, effective, done](Result<Change> change) {
@@ -49,8 +51,62 @@ void Registry::renew_now(const std::string& id, std::function<void()> done) {
         else
             log::error(concat(id, ": new configuration: ", change->second.error().what));
         if (auto saved = save(changed); !saved) log::error(concat(id, ": ", saved.error().what));
+        worker_.post([this, id] { engine_.confirm_switch(id); });
         if (observer_ != nullptr) observer_->pod_changed(changed);
         done();
+    });
+}
+
+datapath::Wish Registry::wish_for(const Pod& pod) const {
+    return wish_of({.by_operator = pod.changes.pins, .pod = pod.request.pins, .node = settings_.pins});
+}
+
+void Registry::set_data_path(const std::string& id, PinsChange change, Done done) {
+    enqueue(id, [this, id, change, done](std::function<void()> finish) {
+        const auto over = [done, finish](Result<void> r) {
+            done(std::move(r));
+            finish();
+        };
+        const auto* pod = find(id);
+        if (pod == nullptr) return over(fail(Error::Code::not_found, "no attachment ", id));
+        const auto pins = pods::changed(pod->changes.pins, change);
+        if (auto valid = validate(pins, "EdtPacing", "Shaper"); !valid) return over(valid.error());
+        pin_now(id, pins, over);
+    });
+}
+
+void Registry::reset_data_path(const std::string& id, Done done) {
+    enqueue(id, [this, id, done](std::function<void()> finish) {
+        pin_now(id, {}, [done, finish](Result<void> r) {
+            done(std::move(r));
+            finish();
+        });
+    });
+}
+
+void Registry::pin_now(const std::string& id, const Pins& pins, Done done) {
+    const auto* pod = find(id);
+    if (pod == nullptr) return done(fail(Error::Code::not_found, "no attachment ", id));
+    const auto wish = wish_of({.by_operator = pins, .pod = pod->request.pins, .node = settings_.pins});
+    const datapath::Engine::Insist insist{.attach_mode = pins.attach_mode != datapath::AttachMode::automatic,
+                                          .shaper = pins.shaper.has_value() ||
+                                                    pins.edt_pacing != datapath::EdtPacing::automatic};
+    auto work = [this, kernel = pod->kernel, wish, insist]() mutable -> Result<Change> {
+        auto result = engine_.switch_to(kernel, wish, insist);
+        return Change(std::move(kernel), std::move(result));
+    };
+    on_worker(std::move(work), [this, id, pins, done](Result<Change> change) {
+        if (!change) return done(std::move(change).error());
+        auto& changed = pods_.at(id);
+        changed.kernel = std::move(change->first);
+        if (change->second) changed.changes.pins = pins;
+        // In force all the same; only a restart would forget it.
+        if (auto saved = save(changed); !saved) log::error(concat(id, ": ", saved.error().what));
+        worker_.post([this, id] { engine_.confirm_switch(id); });
+        if (!change->second) return done(change->second);
+        log::info(concat("switched ", describe(changed), ": ", describe_limits(changed)));
+        if (observer_ != nullptr) observer_->pod_changed(changed);
+        done({});
     });
 }
 

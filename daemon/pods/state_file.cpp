@@ -42,6 +42,54 @@ DirectionOverride override_from(const json& object) {
     return out;
 }
 
+json to_object(const Pins& pins) {
+    return {{"attach_mode", to_string(pins.attach_mode)},
+            {"edt_pacing", to_string(pins.edt_pacing)},
+            {"shaper", shaper_text(pins.shaper)}};
+}
+
+// Keys as to_object() names them, or as Attach does; absent ones at their defaults.
+Pins pins_from(const json& object, const char* attach_mode, const char* edt_pacing, const char* shaper) {
+    Pins out;
+    const auto read = [&](const char* key, auto parse, auto& into) {
+        const auto value = parse(key, object.value(key, std::string("auto")));
+        if (!value) throw std::invalid_argument(value.error().what);
+        into = *value;
+    };
+    read(attach_mode, parse_attach_mode, out.attach_mode);
+    read(edt_pacing, parse_edt_pacing, out.edt_pacing);
+    read(shaper, parse_shaper, out.shaper);
+    return out;
+}
+
+// What an earlier natrad, which knew of no pins, wrote has none.
+Pins pins_from(const json& object) {
+    const auto pins = object.find("pins");
+    return pins == object.end() ? Pins() : pins_from(*pins, "attach_mode", "edt_pacing", "shaper");
+}
+
+json to_object(const datapath::Wish& wish) {
+    return {{"attach_mode", to_string(wish.attach_mode)},
+            {"attach_mode_by", wish.attach_mode_by},
+            {"shaper", shaper_text(wish.shaper)},
+            {"avoid_edt", wish.avoid_edt},
+            {"shaper_by", wish.shaper_by}};
+}
+
+datapath::Wish wish_from(const json& object) {
+    datapath::Wish out;
+    const auto wish = object.find("wish");
+    if (wish == object.end()) return out;
+    const auto mode = datapath::attach_mode_from(wish->at("attach_mode").get<std::string>());
+    if (!mode) throw std::invalid_argument("unknown attach mode");
+    out.attach_mode = *mode;
+    out.attach_mode_by = wish->at("attach_mode_by");
+    out.shaper = datapath::shaper_from(wish->at("shaper").get<std::string>());
+    out.avoid_edt = wish->at("avoid_edt");
+    out.shaper_by = wish->at("shaper_by");
+    return out;
+}
+
 json to_object(const std::optional<ShapingRecord>& shaping) {
     if (!shaping) return nullptr;
     return {{"rate_bps", shaping->rate.rate_bps},
@@ -81,7 +129,7 @@ json to_object(const AttachmentRecord& record) {
             {"pod_device", record.pod_device},     {"pod_kind", record.pod_kind},
             {"pod_ifindex", record.pod_ifindex},   {"host_device", record.host_device},
             {"host_ifindex", record.host_ifindex}, {"ingress", to_object(record.ingress)},
-            {"egress", to_object(record.egress)}};
+            {"egress", to_object(record.egress)},  {"wish", to_object(record.wish)}};
 }
 
 AttachmentRecord record_from(const json& object) {
@@ -95,6 +143,7 @@ AttachmentRecord record_from(const json& object) {
     out.pod_ifindex = object.at("pod_ifindex");
     out.host_device = object.at("host_device");
     out.host_ifindex = object.at("host_ifindex");
+    out.wish = wish_from(object);
     out.ingress = shaping_from(object.at("ingress"));
     out.egress = shaping_from(object.at("egress"));
     return out;
@@ -112,7 +161,8 @@ json to_object(const AttachRequest& request) {
             {"egress", to_object(request.limits.egress)},
             {"warnings", request.warnings},
             {"annotated", request.annotated},
-            {"honour_filler_bursts", request.honour_filler_bursts}};
+            {"honour_filler_bursts", request.honour_filler_bursts},
+            {"pins", to_object(request.pins)}};
 }
 
 AttachRequest request_from(const json& object) {
@@ -128,6 +178,7 @@ AttachRequest request_from(const json& object) {
     out.honour_filler_bursts = object.at("honour_filler_bursts");
     out.warnings = object.value("warnings", std::vector<std::string>{});
     out.annotated = object.value("annotated", false);
+    out.pins = pins_from(object);
     return out;
 }
 
@@ -153,6 +204,7 @@ AttachRequest spooled_request_from(const json& object) {
                   .egress = limit("EgressRate", "EgressBurst", "EgressSource")};
     out.honour_filler_bursts = object.value("BurstPolicy", "default") == "runtime";
     out.annotations = object.value("Annotations", limits::Annotations{});
+    out.pins = pins_from(object, "AttachMode", "EdtPacing", "Shaper");
     return out;
 }
 
@@ -167,12 +219,14 @@ template <class Parse> auto parse_with(std::string_view text, Parse parse) -> Re
 }  // namespace
 
 std::string to_json(const Pod& pod) {
-    const json object{
-        {"version", format_version},
-        {"attached_at_usec", pod.attached_at_usec},
-        {"request", to_object(pod.request)},
-        {"override", {{"ingress", to_object(pod.changes.ingress)}, {"egress", to_object(pod.changes.egress)}}},
-        {"kernel", to_object(pod.kernel.record)}};
+    const json object{{"version", format_version},
+                      {"attached_at_usec", pod.attached_at_usec},
+                      {"request", to_object(pod.request)},
+                      {"override",
+                       {{"ingress", to_object(pod.changes.ingress)},
+                        {"egress", to_object(pod.changes.egress)},
+                        {"pins", to_object(pod.changes.pins)}}},
+                      {"kernel", to_object(pod.kernel.record)}};
     // Names come from outside: a stray byte must not make the state unwritable.
     return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -185,7 +239,9 @@ Result<Pod> pod_from_json(std::string_view text) {
         pod.attached_at_usec = object.at("attached_at_usec");
         pod.request = request_from(object.at("request"));
         const auto& changes = object.at("override");
-        pod.changes = {.ingress = override_from(changes.at("ingress")), .egress = override_from(changes.at("egress"))};
+        pod.changes = {.ingress = override_from(changes.at("ingress")),
+                       .egress = override_from(changes.at("egress")),
+                       .pins = pins_from(changes)};
         pod.kernel.record = record_from(object.at("kernel"));
         return pod;
     });

@@ -79,6 +79,11 @@ Result<void> replace(const std::string& path, std::string_view content, const st
     return {};
 }
 
+Result<void> rename(const std::string& from, const std::string& to) {
+    if (::rename(from.c_str(), to.c_str()) < 0) return fail_errno(Code::kernel, errno, "rename ", from, " to ", to);
+    return {};
+}
+
 Result<void> remove(const std::string& path) {
     if (::unlink(path.c_str()) < 0 && errno != ENOENT) return fail_errno(Code::kernel, errno, "unlink ", path);
     return {};

@@ -15,6 +15,7 @@ Result<std::string> read(const std::string& path, std::size_t max_bytes);
 Result<void> write_atomically(const std::string& path, std::string_view content);
 // The same for a file that others read and that must survive a power cut: owner and mode of `like`, flushed to disk.
 Result<void> replace(const std::string& path, std::string_view content, const std::string& like);
+Result<void> rename(const std::string& from, const std::string& to);
 // Absent is success.
 Result<void> remove(const std::string& path);
 // mkdir -p with mode 0700 for what it makes.

@@ -54,6 +54,19 @@ TEST_F(Qdiscs, TheDefaultRootHasNoHandle) {
     EXPECT_EQ((*set)->handle, 0x70000U);
 }
 
+TEST_F(Qdiscs, OnlyNatrasOwnRootGivesWay) {
+    constexpr HtbShape shape{
+        .rate_bps = 1'000'000, .burst_ns = 1'000'000, .small_burst_ns = 1'000'000, .leaf_limit_bytes = 1 << 20};
+    run("tc qdisc add dev a0 root handle 7: pfifo");
+    for (const auto handle : {fq_handle, htb_handle})
+        EXPECT_EQ(error_of(netlink().add_htb(ifindex("a0"), shape, handle)).sys, EEXIST);
+    const auto root = netlink().root_qdisc(ifindex("a0"));
+    ASSERT_OK(root);
+    ASSERT_TRUE(root->has_value());
+    EXPECT_EQ((*root)->kind, "pfifo");
+    EXPECT_EQ(error_of(netlink().add_htb(ifindex("b0"), shape, fq_handle)).sys, EEXIST);
+}
+
 TEST_F(Qdiscs, TheRootOfADeviceThatWasNeverUpIsAbsent) {
     run("ip link add dormant0 type veth peer name dormant1");
     const auto root = netlink().root_qdisc(ifindex("dormant0"));

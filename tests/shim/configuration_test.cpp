@@ -115,6 +115,9 @@ TEST(Policy, RejectsNamingKeyAndValue) {
         {R"({"failurePolicy": true})", "failurePolicy: expected \"open\" or \"closed\", got true"},
         {R"({"failurePolicy": ""})", "failurePolicy: expected \"open\" or \"closed\", got \"\""},
         {R"({"burstPolicy": "upstream"})", "burstPolicy: expected \"runtime\" or \"default\", got \"upstream\""},
+        {R"({"attachMode": "tc"})", "attachMode: expected \"auto\", \"tcx\" or \"clsact\", got \"tc\""},
+        {R"({"edtPacing": true})", "edtPacing: expected \"auto\", \"on\" or \"off\", got true"},
+        {R"({"shaper": "fq"})", "shaper: expected \"auto\", \"edt\", \"htb\" or \"police\", got \"fq\""},
         {R"({"timeoutMs": 0})", "timeoutMs: expected an integer from 1 to 60000, got 0"},
         {R"({"timeoutMs": 60001})", "timeoutMs: expected an integer from 1 to 60000, got 60001"},
         {R"({"timeoutMs": -1})", "timeoutMs: expected an integer from 1 to 60000, got -1"},
@@ -127,6 +130,30 @@ TEST(Policy, RejectsNamingKeyAndValue) {
         EXPECT_EQ(r.error().code, CniCode::invalid_configuration);
         EXPECT_EQ(r.error().message, message);
     }
+}
+
+TEST(Policy, ReadsTheDataPathsKeys) {
+    const auto r = read_policy(document(R"({"AttachMode": "tcx", "edtPacing": "off", "shaper": "htb"})"));
+    ASSERT_TRUE(r) << r.error().message;
+    EXPECT_EQ(r->attach_mode, "tcx");
+    EXPECT_EQ(r->edt_pacing, "off");
+    EXPECT_EQ(r->shaper, "htb");
+    const auto none = read_policy(document(R"({"attachMode": null, "edtPacing": "auto"})"));
+    ASSERT_TRUE(none);
+    EXPECT_EQ(none->attach_mode, "auto");
+    EXPECT_EQ(none->shaper, "auto");
+}
+
+TEST(Policy, PacingAndShaperMustAgree) {
+    for (const char* text : {R"({"edtPacing": "on", "shaper": "htb"})", R"({"edtPacing": "on", "shaper": "police"})",
+                             R"({"edtPacing": "off", "shaper": "edt"})"}) {
+        const auto r = read_policy(document(text));
+        ASSERT_FALSE(r) << text;
+        EXPECT_EQ(r.error().code, CniCode::invalid_configuration);
+        EXPECT_EQ(r.error().message, "edtPacing contradicts shaper");
+        EXPECT_NE(r.error().details, "");
+    }
+    EXPECT_TRUE(read_policy(document(R"({"edtPacing": "on", "shaper": "edt"})")));
 }
 
 TEST(Policy, LenientReadingKeepsWhatIsRight) {

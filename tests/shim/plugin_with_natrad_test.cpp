@@ -66,6 +66,19 @@ TEST_F(WithNatrad, AddPassesTheNamespaceAndTheRequest) {
                                         {"BurstPolicy", "s:default"}}));
 }
 
+TEST_F(WithNatrad, AddPassesThePinsOfTheConfiguration) {
+    const FakeNatrad natrad(bus_.address());
+    const auto r =
+        plugin_.run("ADD", configuration("1.1.0", R"("ingressRate": 8000, "ingressBurst": 80, "attachMode": "clsact",
+        "edtPacing": "off", "shaper": "auto", )"));
+    EXPECT_EQ(r.status, 0) << r.out;
+    const auto calls = natrad.calls();
+    ASSERT_EQ(calls.size(), 1U);
+    EXPECT_EQ(calls[0].request.at("AttachMode"), "s:clsact");
+    EXPECT_EQ(calls[0].request.at("EdtPacing"), "s:off");
+    EXPECT_FALSE(calls[0].request.contains("Shaper"));
+}
+
 TEST_F(WithNatrad, CheckPassesTheSame) {
     const FakeNatrad natrad(bus_.address());
     const auto r = plugin_.run("CHECK", golden::crio);

@@ -22,6 +22,12 @@ Pod sample() {
     pod.request.pod_name = "web-0";
     pod.request.limits.ingress = {.rate_bps = 10'000'000, .burst_bits = 7, .source = limits::Source::conf};
     pod.changes.egress.rate_bps = 5;
+    pod.changes.pins.edt_pacing = datapath::EdtPacing::off;
+    pod.request.pins = {.attach_mode = datapath::AttachMode::tcx, .shaper = datapath::Shaper::htb};
+    pod.kernel.record.wish = {.attach_mode = datapath::AttachMode::tcx,
+                              .avoid_edt = true,
+                              .attach_mode_by = "the pod's configuration",
+                              .shaper_by = "an operator"};
     auto& record = pod.kernel.record;
     record.netns_path = pod.request.netns_path;
     record.netns = {.dev = 4, .ino = 4026532000};
@@ -47,6 +53,8 @@ TEST(StateFile, ReadsBackWhatItWrote) {
     EXPECT_EQ(to_json(*back), to_json(pod));
     EXPECT_EQ(back->request.limits, pod.request.limits);
     EXPECT_EQ(back->changes, pod.changes);
+    EXPECT_EQ(back->request.pins, pod.request.pins);
+    EXPECT_EQ(back->kernel.record.wish, pod.kernel.record.wish);
     EXPECT_EQ(back->kernel.record.netns, pod.kernel.record.netns);
     EXPECT_EQ(back->kernel.record.netns_cookie, 4711U);
     EXPECT_EQ(back->kernel.record.pod_kind, "veth");
@@ -96,6 +104,29 @@ TEST(SpooledRequest, UsesTheNamesOfAttach) {
     EXPECT_FALSE(r->limits.egress.limited());
     EXPECT_EQ(r->host_interfaces, std::vector<std::string>{"veth1"});
     EXPECT_TRUE(r->strict_interfaces);
+}
+
+// As before natrad knew of pins.
+TEST(StateFile, WithoutPinsNothingIsPinned) {
+    auto object = nlohmann::json::parse(to_json(sample()));
+    object["request"].erase("pins");
+    object["override"].erase("pins");
+    object["kernel"].erase("wish");
+    const auto back = pod_from_json(object.dump());
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_FALSE(back->request.pins.any());
+    EXPECT_FALSE(back->changes.pins.any());
+    EXPECT_EQ(back->kernel.record.wish, datapath::Wish());
+}
+
+TEST(SpooledRequest, CarriesPins) {
+    const std::string begin = R"({"ContainerId": "c1", "InterfaceName": "eth0", "NetnsPath": "/n", )";
+    const auto r = request_from_json(begin + R"("AttachMode": "clsact", "EdtPacing": "off"})");
+    ASSERT_TRUE(r) << r.error().what;
+    EXPECT_EQ(r->pins, (Pins{.attach_mode = datapath::AttachMode::clsact, .edt_pacing = datapath::EdtPacing::off}));
+    const auto bad = request_from_json(begin + R"("Shaper": "fq"})");
+    ASSERT_FALSE(bad);
+    EXPECT_THAT(bad.error().what, HasSubstr("Shaper: \"fq\""));
 }
 
 TEST(SpooledRequest, NamesTheMissingField) {

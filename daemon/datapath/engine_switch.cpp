@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+// Engine: another hook or shaper for a live attachment, under traffic.
+//
+// The program instance stays, with its clocks and counters; only where it sits, what holds the packets
+// back and its configuration change. At every moment one of the two shapers holds the rate:
+//
+// - While qdiscs change the program runs cautiously: it lets no more wait than a qdisc can lose without
+//   harm, so it holds the rate by itself but for that much, whatever qdisc is there or is not.
+// - HTB holds the rate by itself as soon as it has its classes: they come before the program relies on them.
+// - Where two hooks are in place both charge the clocks: the pod gets half its rate for these milliseconds.
+#include "daemon/datapath/engine.hpp"
+
+#include <bpf/bpf.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "daemon/datapath/placement.hpp"
+#include "daemon/datapath/shaper.hpp"
+#include "daemon/util/files.hpp"
+#include "daemon/util/log.hpp"
+
+namespace natra::datapath {
+namespace {
+
+using Code = Error::Code;
+
+// What may be lost with a qdisc: 10 ms of the rate, or one segment, without which a flow may stall.
+std::uint64_t cautious_horizon_ns(const natra_config& config) {
+    constexpr std::uint64_t least_ns = 10'000'000;
+    constexpr std::uint64_t segment_bytes = 65536;
+    return std::max<std::uint64_t>(least_ns, segment_bytes * config.total_mult >> config.total_shift);
+}
+
+natra_config cautious(natra_config config) {
+    const auto horizon_ns = cautious_horizon_ns(config);
+    config.horizon_tcp_ns = std::min<std::uint64_t>(config.horizon_tcp_ns, horizon_ns);
+    config.horizon_other_ns = std::min<std::uint64_t>(config.horizon_other_ns, horizon_ns);
+    config.ce_ns = std::min<std::uint64_t>(config.ce_ns, horizon_ns / 2);
+    return config;
+}
+
+// Until what waits is what a cautious program admits. Bounded: the rest is lost with the qdisc.
+void drain(const Instance& instance) {
+    using namespace std::chrono_literals;
+    constexpr auto longest = 250ms;
+    const auto deadline = std::chrono::steady_clock::now() + longest;
+    const auto enough_ns = cautious_horizon_ns(instance.config());
+    while (instance.queued_ns() > enough_ns && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(2ms);
+}
+
+}  // namespace
+
+Result<void> Engine::switch_to(Attached& attached, const Wish& wish, const Insist& insist) {
+    const auto before = attached.record;
+    std::optional<PodSide> pod;
+    if (auto entered = enter(before)) pod.emplace(*std::move(entered));
+    auto* const side = pod ? &*pod : nullptr;
+    attached.record.wish = wish;
+    for (const auto direction : directions) {
+        if (!attached.record.of(direction)) continue;
+        auto switched = switch_direction(attached, direction, insist, side);
+        if (switched) continue;
+        for (const auto undo : directions) {
+            if (!attached.record.of(undo)) continue;
+            if (auto r = switch_back(attached, undo, *before.of(undo), side); !r)
+                log::error(concat(before.id, ": restore ", to_string(undo), ": ", r.error().what));
+        }
+        attached.record.wish = before.wish;
+        return switched;
+    }
+    return {};
+}
+
+Result<void> Engine::switch_direction(Attached& attached, Direction direction, const Insist& insist, PodSide* pod) {
+    const auto& wish = attached.record.wish;
+    const auto& shaping = *attached.record.of(direction);
+    if (insist.attach_mode && wish.attach_mode == AttachMode::tcx && !features_.tcx)
+        return fail(Code::unsupported, "AttachMode: \"tcx\": kernel ", features_.kernel, " has no tcx");
+    std::string skipped;
+    std::optional<Error> last;
+    const bool queued = has_queue(attached.record, direction);
+    if (insist.shaper && wish.shaper && !queued && wish.shaper != Shaper::police)
+        return fail(Code::unsupported, "Shaper: \"", to_string(*wish.shaper),
+                    "\": no queue leads to the pod on its side");
+    const auto candidates = queued ? shaper_candidates(features_, wish) : std::vector<Shaper>{Shaper::police};
+    for (const auto shaper : candidates) {
+        auto r = shaper == shaping.shaper ? Result<void>() : switch_shaper(attached, direction, shaper, pod);
+        last.reset();
+        if (r) break;
+        last = std::move(r).error();
+        if (insist.shaper && shaper == wish.shaper) break;
+        skipped += concat(" (", to_string(shaper), ": ", last->what, ")");
+    }
+    if (last) return *last;
+    auto hook_reason = choose_hook(attached, direction, insist, pod);
+    if (!hook_reason) return hook_reason.error();
+    attached.record.of(direction)->reason =
+        concat(queued ? shaper_reason(shaping.shaper, wish, skipped)
+                      : concat(to_string(shaping.shaper), ": no queue leads to the pod on its side"),
+               "; ", *hook_reason);
+    if (const auto unmet = unmet_wish(attached.record, direction); !unmet.empty())
+        log::warning(concat(attached.record.id, ": ", to_string(direction), ": ", unmet));
+    return {};
+}
+
+// Back to what it was before; reasons and all.
+Result<void> Engine::switch_back(Attached& attached, Direction direction, const ShapingRecord& before, PodSide* pod) {
+    auto& shaping = *attached.record.of(direction);
+    if (shaping.shaper != before.shaper)
+        if (auto r = switch_shaper(attached, direction, before.shaper, pod); !r) return r;
+    const auto mode = before.hook.kind == HookKind::tcx ? AttachMode::tcx : AttachMode::clsact;
+    if (shaping.hook.kind != before.hook.kind)
+        if (auto r = switch_hook(attached, direction, mode, pod); !r) return r;
+    shaping.reason = before.reason;
+    return {};
+}
+
+// The hook that the wish asks for, or the best; the reason for it.
+Result<std::string> Engine::choose_hook(Attached& attached, Direction direction, const Insist& insist, PodSide* pod) {
+    const auto& wish = attached.record.wish;
+    const auto& shaping = *attached.record.of(direction);
+    std::string unmet;
+    if (wish.attach_mode != AttachMode::automatic) {
+        const auto by = concat(to_string(wish.attach_mode), " by ", wish.attach_mode_by);
+        if (to_string(wish.attach_mode) == to_string(shaping.hook.kind)) return by;
+        auto switched = switch_hook(attached, direction, wish.attach_mode, pod);
+        if (switched) return by;
+        if (insist.attach_mode) return switched.error();
+        unmet = concat(" (", by, ": ", switched.error().what, ")");
+    }
+    if (shaping.pod_side && pod == nullptr) return fail(Code::no_device, "its network namespace cannot be entered");
+    const auto where = point(attached.record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
+    auto preferred = preferred_hook(where, attached.instance(direction)->prog_id(), features_.tcx);
+    if (!preferred) return preferred.error();
+    if (preferred->kind != shaping.hook.kind) {
+        const auto mode = preferred->kind == HookKind::tcx ? AttachMode::tcx : AttachMode::clsact;
+        if (auto r = switch_hook(attached, direction, mode, pod); !r) return r.error();
+    }
+    return preferred->reason + unmet;
+}
+
+Result<void> Engine::switch_hook(Attached& attached, Direction direction, AttachMode mode, PodSide* pod) {
+    auto& record = attached.record;
+    auto& shaping = *record.of(direction);
+    if (auto r = begin_switch(attached, direction, shaping.pod_side, pod); !r) return r;
+    const auto where = point(record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
+    const bool shared = shares_clsact(record, direction, shaping.pod_side);
+    auto hook = attach_hook(where, attached.instance(direction)->prog_fd(), mode, features_.tcx, shared);
+    if (!hook) return hook.error();
+    if (auto r = detach_hook(where, shaping.hook, shared); !r) {
+        (void)detach_hook(where, hook->record, shared);
+        return r;
+    }
+    shaping.hook = hook->record;
+    inherit_clsact(record, direction);
+    return {};
+}
+
+Result<void> Engine::switch_shaper(Attached& attached, Direction direction, Shaper target, PodSide* pod) {
+    if (target == Shaper::edt && !features_.fq)
+        return fail(Code::unsupported, "kernel ", features_.kernel, " has no sch_fq");
+    if (target == Shaper::htb && !features_.htb)
+        return fail(Code::unsupported, "kernel ", features_.kernel, " has no sch_htb");
+    auto& shaping = *attached.record.of(direction);
+    auto& instance = *attached.instance(direction);
+    const auto place = placement_of(attached.record, target, direction);
+    const bool stays = place.pod_side == shaping.pod_side && place.device_egress == shaping.hook.device_egress;
+    if (auto r = begin_switch(attached, direction, shaping.pod_side || place.pod_side, pod); !r) return r;
+    const auto before = config_for(attached.record, shaping.rate, shaping.shaper, direction);
+    const auto after = config_for(attached.record, shaping.rate, target, direction);
+    if (shaping.shaper != Shaper::police) {
+        instance.configure(cautious(before));
+        drain(instance);
+    }
+    auto switched = stays ? exchange_qdisc(attached, direction, target, before, after, pod)
+                          : move_program(attached, direction, target, after, pod);
+    instance.configure(switched ? after : before);
+    // What had been charged and waited went with the qdisc.
+    instance.forget_queue();
+    if (!switched) return switched;
+    shaping.shaper = target;
+    return {};
+}
+
+// Both shapers use the device and hook that the program has.
+Result<void> Engine::exchange_qdisc(Attached& attached, Direction direction, Shaper target, const natra_config& before,
+                                    const natra_config& after, PodSide* pod) {
+    const auto& shaping = *attached.record.of(direction);
+    auto& instance = *attached.instance(direction);
+    const auto where = point(attached.record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
+    if (shaping.shaper == Shaper::police)
+        return add_shaper_qdisc(where.netlink, where.ifindex, target, shaping.rate, after);
+    // Before the qdisc goes. HTB has no use for the times that EDT sets, but holds the rate all the same; with
+    // fq the classes that HTB mode sets would hold nothing.
+    if (target != Shaper::htb) instance.configure(cautious(after));
+    if (target == Shaper::police) return remove_shaper_qdisc(where.netlink, where.ifindex, shaping.shaper);
+    return replace_shaper_qdisc(where.netlink, where.ifindex, shaping.shaper, target, shaping.rate, before, after);
+}
+
+// To police what leaves the pod, the program sits where the host receives it; else on the pod's device.
+Result<void> Engine::move_program(Attached& attached, Direction direction, Shaper target, const natra_config& after,
+                                  PodSide* pod) {
+    auto& record = attached.record;
+    auto& shaping = *record.of(direction);
+    auto& instance = *attached.instance(direction);
+    const auto place = placement_of(record, target, direction);
+    const auto from = point(record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
+    auto to = point(record, direction, place.pod_side, place.device_egress, pod);
+    const auto link_pin = to.link_pin;
+    to.link_pin += "_next";
+    const auto before = instance.config();
+
+    if (auto r = add_shaper_qdisc(to.netlink, to.ifindex, target, shaping.rate, after); !r) return r;
+    // Policing on the pod's own device would tell its TCP of nothing but refusals. And what is policed no
+    // longer is held by the program itself, but for a moment.
+    if (target != Shaper::police) instance.configure(cautious(after));
+    auto hook = attach_as_wished(to, instance.prog_fd(), record.wish, features_.tcx,
+                                 shares_clsact(record, direction, place.pod_side));
+    const auto back = [&] {
+        instance.configure(before);
+        if (hook) (void)detach_hook(to, hook->record, shares_clsact(record, direction, place.pod_side));
+        (void)remove_shaper_qdisc(to.netlink, to.ifindex, target);
+    };
+    if (!hook) {
+        back();
+        return hook.error();
+    }
+    if (target == Shaper::police) instance.configure(after);
+    auto gone = remove_shaper_qdisc(from.netlink, from.ifindex, shaping.shaper);
+    if (gone) gone = detach_hook(from, shaping.hook, shares_clsact(record, direction, shaping.pod_side));
+    if (!gone) {
+        (void)add_shaper_qdisc(from.netlink, from.ifindex, shaping.shaper, shaping.rate, before);
+        back();
+        return gone;
+    }
+    if (hook->record.kind == HookKind::tcx)
+        if (auto r = files::rename(to.link_pin, link_pin); !r) log::error(r.error().what);
+    shaping.hook = hook->record;
+    shaping.pod_side = place.pod_side;
+    inherit_clsact(record, direction);
+    return {};
+}
+
+bool Engine::shares_clsact(const AttachmentRecord& record, Direction direction, bool pod_side) {
+    const auto& other = record.of(direction == Direction::ingress ? Direction::egress : Direction::ingress);
+    return other && other->pod_side == pod_side && other->hook.kind == HookKind::clsact;
+}
+
+// Whoever of the two directions goes last takes away the qdisc that one of them made.
+void Engine::inherit_clsact(AttachmentRecord& record, Direction direction) {
+    auto& shaping = *record.of(direction);
+    if (shaping.hook.kind != HookKind::clsact || !shares_clsact(record, direction, shaping.pod_side)) return;
+    const auto& other = record.of(direction == Direction::ingress ? Direction::egress : Direction::ingress);
+    shaping.hook.made_clsact = shaping.hook.made_clsact || other->hook.made_clsact;
+}
+
+// A mark that tells a later natrad what happened if this one dies before confirm_switch().
+Result<void> Engine::begin_switch(const Attached& attached, Direction direction, bool pod_side, PodSide* pod) {
+    const auto& record = attached.record;
+    if (pod_side && pod == nullptr)
+        return fail(Code::no_device, "network namespace ", record.netns_path, " cannot be entered");
+    const auto mark = switch_mark(record.id, direction);
+    if (bpf_obj_pin(attached.instance(direction)->prog_fd(), mark.c_str()) < 0 && errno != EEXIST)
+        return fail_errno(Code::kernel, errno, "pin ", mark);
+    return {};
+}
+
+void Engine::confirm_switch(const std::string& id) {
+    for (const auto direction : directions)
+        if (auto r = files::remove(switch_mark(id, direction)); !r) log::warning(r.error().what);
+}
+
+bool Engine::switch_interrupted(const std::string& id, Direction direction) const {
+    std::error_code ignored;
+    return std::filesystem::exists(switch_mark(id, direction), ignored);
+}
+
+// Takes away all that this direction may have anywhere.
+void Engine::sweep(const AttachmentRecord& record, Direction direction, PodSide* pod) {
+    for (const auto shaper : {Shaper::edt, Shaper::htb, Shaper::police}) {
+        const auto place = placement_of(record, shaper, direction);
+        if (place.pod_side && pod == nullptr) continue;
+        const auto where = point(record, direction, place.pod_side, place.device_egress, pod);
+        drop_own_filters(where);
+        (void)remove_shaper_qdisc(where.netlink, where.ifindex, shaper);
+    }
+    remove_direction_pins(record.id, direction);
+}
+
+std::string Engine::switch_mark(const std::string& id, Direction direction) const {
+    return concat(pins(id), "/", to_string(direction), "_switch");
+}
+
+}  // namespace natra::datapath
