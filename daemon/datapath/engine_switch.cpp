@@ -43,6 +43,11 @@ natra_config cautious(natra_config config) {
     return config;
 }
 
+std::uint64_t nanoseconds_since(std::chrono::steady_clock::time_point begin) {
+    const auto passed = std::chrono::steady_clock::now() - begin;
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(passed).count());
+}
+
 // Until what waits is what a cautious program admits. Bounded: the rest is lost with the qdisc.
 void drain(const Instance& instance) {
     using namespace std::chrono_literals;
@@ -150,8 +155,12 @@ Result<void> Engine::switch_hook(Attached& attached, Direction direction, Attach
     if (auto r = begin_switch(attached, direction, shaping.pod_side, pod); !r) return r;
     const auto where = point(record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
     const bool shared = shares_clsact(record, direction, shaping.pod_side);
+    const auto begin = std::chrono::steady_clock::now();
     auto hook = attach_hook(where, attached.instance(direction)->prog_fd(), mode, features_.tcx, shared);
     if (!hook) return hook.error();
+    silence_hook(where, shaping.hook);
+    // As long as both were there, each packet was charged twice.
+    attached.instance(direction)->take_back(nanoseconds_since(begin));
     if (auto r = detach_hook(where, shaping.hook, shared); !r) {
         (void)detach_hook(where, hook->record, shared);
         return r;
@@ -232,6 +241,7 @@ Result<void> Engine::move_program(Attached& attached, Direction direction, Shape
     }
     if (target == Shaper::police) instance.configure(after);
     auto gone = remove_shaper_qdisc(from.netlink, from.ifindex, shaping.shaper);
+    if (gone) silence_hook(from, shaping.hook);
     if (gone) gone = detach_hook(from, shaping.hook, shares_clsact(record, direction, shaping.pod_side));
     if (!gone) {
         (void)add_shaper_qdisc(from.netlink, from.ifindex, shaping.shaper, shaping.rate, before);

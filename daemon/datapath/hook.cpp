@@ -181,6 +181,12 @@ void drop_own_filters(const HookPoint& point) {
         if (is_ours(filter)) (void)point.netlink.delete_filter(point.ifindex, filter);
 }
 
+void silence_hook(const HookPoint& point, const HookRecord& record) {
+    if (record.kind != HookKind::tcx) return;
+    const UniqueFd link(bpf_obj_get(point.link_pin.c_str()));
+    if (link) (void)bpf_link_detach(link.get());
+}
+
 Result<void> detach_hook(const HookPoint& point, const HookRecord& record, bool keep_clsact) {
     if (record.kind == HookKind::tcx) return files::remove(point.link_pin);  // the pin holds the only reference
     const BpfFilter filter{.parent = clsact_parent(point), .priority = record.priority, .handle = record.handle};

@@ -49,6 +49,9 @@ Result<PreferredHook> preferred_hook(const HookPoint& point, std::uint32_t prog_
 // Takes away every clsact filter of natra's at this hook, whoever recorded it.
 void drop_own_filters(const HookPoint& point);
 
+// The program no longer runs there when it returns; detach_hook() alone leaves that to the kernel's leisure.
+void silence_hook(const HookPoint& point, const HookRecord& record);
+
 // Absent is success. keep_clsact: the other direction still needs the qdisc.
 Result<void> detach_hook(const HookPoint& point, const HookRecord& record, bool keep_clsact);
 

@@ -182,6 +182,13 @@ std::uint64_t Instance::queued_ns() const {
     return seen > now_ns ? seen - now_ns : 0;
 }
 
+void Instance::take_back(std::uint64_t ns) {
+    const auto now_ns = monotonic_ns();
+    const std::atomic_ref live(state_->total_clock_ns);
+    const auto seen = live.load(std::memory_order_relaxed);
+    if (seen > now_ns) live.store(seen - std::min<std::uint64_t>(ns, seen - now_ns), std::memory_order_relaxed);
+}
+
 void Instance::forget_queue() {
     const auto now_ns = monotonic_ns();
     const auto forget = [now_ns](__u64& clock) {

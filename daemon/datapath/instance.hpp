@@ -31,6 +31,8 @@ public:
 
     // How long what was admitted takes to leave at the rate, as the total clock has it.
     [[nodiscard]] std::uint64_t queued_ns() const;
+    // Charges of that much time were none.
+    void take_back(std::uint64_t ns);
     // What was admitted is gone without having been sent.
     void forget_queue();
 
