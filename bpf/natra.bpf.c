@@ -13,6 +13,7 @@
 #include "pace.h"
 #include "parse.h"
 #include "sketch.h"
+#include "subnets.h"
 
 struct natra_state state;
 
@@ -107,6 +108,10 @@ int natra(struct __sk_buff *skb)
 
 	now = bpf_ktime_get_ns();
 	parse(skb, &p);
+	if (state.subnets.mode != NATRA_SUBNETS_ANY && !is_shaped(config, &p)) {
+		set_class(skb, config, NATRA_HTB_DIRECT_MINOR);
+		return VERDICT_PASS;
+	}
 	hash = flow_hash(&p.flow);
 	len = wire_length(skb, config, &p);
 	counters = cpu_counters();

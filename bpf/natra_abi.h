@@ -23,7 +23,7 @@
 #define NATRA_STATIC_ASSERT(cond, msg) _Static_assert(cond, msg)
 #endif
 
-#define NATRA_ABI 1U
+#define NATRA_ABI 2U
 
 #define NATRA_SKETCH_ROWS 4
 #define NATRA_SKETCH_COLS 1024 /* power of two */
@@ -31,6 +31,7 @@
 #define NATRA_HEAVY_SLOTS 64   /* power of two */
 #define NATRA_HEAVY_WAYS 4     /* slots that one flow may use */
 #define NATRA_COUNTER_SLOTS 16 /* power of two; one a CPU, shared beyond */
+#define NATRA_SUBNETS 16
 
 /* natra_config.mode: what is done with a packet of a heavy flow */
 enum natra_mode {
@@ -43,9 +44,11 @@ enum natra_mode {
 /* natra_config.flags */
 #define NATRA_F_INGRESS_HOOK (1U << 0)    /* attached at a device's ingress: GSO headers are not in wire_len */
 #define NATRA_F_SHARED_COUNTERS (1U << 1) /* more CPUs than counter slots: count with atomics */
+#define NATRA_F_TO_POD (1U << 2)          /* the remote end is the source, else the destination */
 
 /* skb->priority in HTB mode: the classes of the HTB qdisc that natrad installs. */
-#define NATRA_HTB_MAJOR 0x4e41U /* "NA": does not collide with hand-written handles such as 1: */
+#define NATRA_HTB_MAJOR 0x4e41U     /* "NA": does not collide with hand-written handles such as 1: */
+#define NATRA_HTB_DIRECT_MINOR 0x0U /* no class: sent at once */
 #define NATRA_HTB_ROOT_MINOR 0x1U
 #define NATRA_HTB_SMALL_MINOR 0x10U
 #define NATRA_HTB_HEAVY_MINOR 0x20U
@@ -132,6 +135,30 @@ struct natra_heavy_flow {
 };
 NATRA_STATIC_ASSERT(sizeof(struct natra_heavy_flow) == 120, "natra_heavy_flow is ABI");
 
+/* natra_subnets.mode */
+enum natra_subnet_mode {
+	NATRA_SUBNETS_ANY = 0,      /* no list: everything is limited */
+	NATRA_SUBNETS_SHAPED = 1,   /* what is in the list is limited, the rest passes uncounted */
+	NATRA_SUBNETS_UNSHAPED = 2, /* what is in the list passes uncounted, the rest is limited */
+};
+
+/* Addresses as in natra_flow_key, host bits zero. */
+struct natra_subnet {
+	__u64 address[2];
+	__u64 mask[2];
+	__u64 ethertype; /* network byte order, as natra_flow_key has it; NATRA_SUBNET_UNUSED: an empty slot */
+};
+
+#define NATRA_SUBNET_UNUSED (1ULL << 32)
+
+/* Remote addresses. Written by natrad before the program is attached, and never changed. */
+struct natra_subnets {
+	__u32 mode; /* enum natra_subnet_mode */
+	__u32 pad;
+	struct natra_subnet subnet[NATRA_SUBNETS];
+};
+NATRA_STATIC_ASSERT(sizeof(struct natra_subnets) == 648, "natra_subnets is ABI");
+
 #define NATRA_CACHELINE __attribute__((aligned(64)))
 
 struct natra_state {
@@ -143,6 +170,7 @@ struct natra_state {
 	__u64 heavy_table_misses; /* heavy packets whose flow found no slot */
 	__u64 unparsed_packets;   /* headers that could not be read: classified by what could */
 	struct natra_config config[2];
+	struct natra_subnets subnets;
 
 	NATRA_CACHELINE __u64 total_clock_ns;
 	NATRA_CACHELINE __u64 small_clock_ns;

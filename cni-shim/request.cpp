@@ -6,7 +6,7 @@
 namespace natra::shim {
 
 Request make_request(const Environment& environment, const Envelope& envelope, const Policy& policy,
-                     const limits::Limits& limits, limits::Annotations annotations,
+                     const limits::Limits& limits, limits::SubnetRules subnets, limits::Annotations annotations,
                      std::vector<std::string> host_interfaces) {
     std::error_code ignored;
     // natrad has another working directory.
@@ -20,6 +20,7 @@ Request make_request(const Environment& environment, const Envelope& envelope, c
             .pod_uid = environment.pod_uid,
             .host_interfaces = std::move(host_interfaces),
             .limits = limits,
+            .subnets = std::move(subnets),
             .annotations = std::move(annotations),
             .runtime_bursts = policy.runtime_bursts,
             .strict_interfaces = policy.strict_interfaces,
@@ -52,6 +53,9 @@ void visit(const Request& request, const FieldVisitor& visitor) {
     }
     if (!request.host_interfaces.empty()) visitor.list("HostInterfaces", request.host_interfaces);
     if (request.strict_interfaces) visitor.flag("StrictInterfaces", true);
+    if (!request.subnets.shaped.empty()) visitor.list("ShapedSubnets", limits::to_strings(request.subnets.shaped));
+    if (!request.subnets.unshaped.empty())
+        visitor.list("UnshapedSubnets", limits::to_strings(request.subnets.unshaped));
     if (!request.annotations.empty()) visitor.map("Annotations", request.annotations);
     visitor.text("BurstPolicy", request.runtime_bursts ? "runtime" : "default");
     const std::pair<const char*, const std::string*> data_path[] = {

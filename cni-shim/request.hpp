@@ -13,6 +13,7 @@
 #include "cni-shim/json_text.hpp"
 #include "daemon/limits/annotations.hpp"
 #include "daemon/limits/limits.hpp"
+#include "daemon/limits/subnets.hpp"
 
 namespace natra::shim {
 
@@ -27,6 +28,7 @@ struct Request {
     std::string pod_uid;
     std::vector<std::string> host_interfaces;
     limits::Limits limits;
+    limits::SubnetRules subnets;
     limits::Annotations annotations;
     bool runtime_bursts = false;
     bool strict_interfaces = false;
@@ -36,7 +38,7 @@ struct Request {
 };
 
 Request make_request(const Environment& environment, const Envelope& envelope, const Policy& policy,
-                     const limits::Limits& limits, limits::Annotations annotations,
+                     const limits::Limits& limits, limits::SubnetRules subnets, limits::Annotations annotations,
                      std::vector<std::string> host_interfaces);
 
 // Calls one of the functions for every field that is set, under its D-Bus name.

@@ -8,6 +8,7 @@
 #include "cni-shim/natrad.hpp"
 #include "cni-shim/netns.hpp"
 #include "cni-shim/previous_result.hpp"
+#include "cni-shim/subnets.hpp"
 #include "cni-shim/valid_attachments.hpp"
 
 namespace natra::shim {
@@ -31,6 +32,7 @@ CniError refusal(const Answer& answer) {
 struct Task {
     Policy policy;
     limits::Limits limits;
+    limits::SubnetRules subnets;
     limits::Annotations annotations;
     std::optional<Json> previous;
     // What the annotations mean is natrad's to say.
@@ -44,11 +46,13 @@ CniResult<Task> read_task(const Environment& environment, const Envelope& envelo
     if (!limits) return limits.error();
     const auto policy = read_policy(envelope.document);
     if (!policy) return policy.error();
+    auto subnets = read_subnets(envelope.document);
+    if (!subnets) return subnets.error();
     auto annotations = read_annotations(envelope.document);
     for (const auto& problem : annotations.problems) report(Level::warning, environment, problem);
     // By being there, static keys decide: with all of them 0 the pod is not limited, whatever it asks for.
     if (has_static_limits(envelope.document) && !limits->any()) annotations.relevant.clear();
-    return Task{*policy, *limits, std::move(annotations.relevant), *std::move(previous)};
+    return Task{*policy, *limits, *std::move(subnets), std::move(annotations.relevant), *std::move(previous)};
 }
 
 struct Target {
@@ -63,8 +67,8 @@ CniResult<Target> make_target(const Environment& environment, const Envelope& en
     if (!names) return names.error();
     if (task.policy.strict_interfaces && !lists_interfaces(*task.previous))
         return CniError{CniCode::internal, "no interfaces provided", ""};
-    return Target{*std::move(netns),
-                  make_request(environment, envelope, task.policy, task.limits, task.annotations, *std::move(names))};
+    return Target{*std::move(netns), make_request(environment, envelope, task.policy, task.limits, task.subnets,
+                                                  task.annotations, *std::move(names))};
 }
 
 void warn_if_failed(const Result<void>& result, const Environment& environment, std::string_view what) {

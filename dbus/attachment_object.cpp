@@ -130,6 +130,10 @@ std::string AttachmentObject::NetnsPath() { return pod().request.netns_path; }
 std::string AttachmentObject::HostInterface() { return pod().kernel.record.host_device; }
 std::map<std::string, std::string> AttachmentObject::DataPath() { return data_path_of(pod()); }
 std::uint64_t AttachmentObject::AttachedAtUsec() { return pod().attached_at_usec; }
+std::vector<std::string> AttachmentObject::ShapedSubnets() { return limits::to_strings(pod().request.subnets.shaped); }
+std::vector<std::string> AttachmentObject::UnshapedSubnets() {
+    return limits::to_strings(pod().request.subnets.unshaped);
+}
 std::vector<std::string> AttachmentObject::Warnings() { return pod().request.warnings; }
 std::uint64_t AttachmentObject::IngressRate() { return pod().effective.ingress.rate_bps; }
 std::uint64_t AttachmentObject::IngressBurst() { return pod().effective.ingress.burst_bits; }

@@ -62,6 +62,8 @@ private:
     std::string NetnsPath() override;
     std::string HostInterface() override;
     std::uint64_t AttachedAtUsec() override;
+    std::vector<std::string> ShapedSubnets() override;
+    std::vector<std::string> UnshapedSubnets() override;
     std::vector<std::string> Warnings() override;
     std::map<std::string, std::string> DataPath() override;
     std::uint64_t IngressRate() override;

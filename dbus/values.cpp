@@ -127,6 +127,13 @@ Result<pods::AttachRequest> request_from(const Dictionary& request) {
     if (auto r = read(request, "HostInterfaces", out.host_interfaces); !r) return r.error();
     if (auto r = read(request, "StrictInterfaces", out.strict_interfaces); !r) return r.error();
     if (auto r = read(request, "Annotations", out.annotations); !r) return r.error();
+    std::vector<std::string> shaped;
+    std::vector<std::string> unshaped;
+    if (auto r = read(request, "ShapedSubnets", shaped); !r) return r.error();
+    if (auto r = read(request, "UnshapedSubnets", unshaped); !r) return r.error();
+    auto subnets = limits::parse_subnet_rules(shaped, unshaped);
+    if (!subnets) return subnets.error();
+    out.subnets = *std::move(subnets);
     if (auto r = read_limit(request, "Ingress", out.limits.ingress); !r) return r.error();
     if (auto r = read_limit(request, "Egress", out.limits.egress); !r) return r.error();
     std::string attach_mode = "auto";

@@ -51,6 +51,7 @@ Result<Attached> Engine::attach(const AttachSpec& spec) {
     attached.record.id = spec.id;
     attached.record.netns_path = spec.netns_path;
     attached.record.wish = spec.wish;
+    attached.record.subnets = spec.subnets;
     if (auto r = find_devices(attached.record, *pod, spec); !r) return r.error();
     if (auto r = take_over_from_stock(attached.record, spec.stock_ifb); !r) return r.error();
     remove_pins(spec.id);

@@ -33,6 +33,7 @@ struct AttachSpec {
     // As the stock plugin: only a veth pair will do, and its end on the host must be among host_devices.
     bool strict = false;
     std::vector<std::string> host_devices;
+    natra_subnets subnets{};
     std::string stock_ifb;  // an IFB whose presence says that the stock plugin limits this pod
     Rates rates;
     Wish wish;

@@ -66,6 +66,7 @@ Result<void> Engine::start_with(Attached& attached, Direction direction, const R
     auto instance = pool_.take();
     if (!instance) return instance.error();
     const auto config = config_for(record, rate, shaper, direction);
+    instance->set_subnets(record.subnets);
     instance->configure(config);
     auto ready = instance->pin(pins(record.id), std::string(to_string(direction)));
     if (ready) ready = add_shaper_qdisc(where.netlink, where.ifindex, shaper, rate, config);

@@ -38,6 +38,9 @@ Result<void> Engine::verify(const Attached& attached, Direction direction, PodSi
     if (std::memcmp(&attached.instance(direction)->config(), &wanted, sizeof wanted) != 0)
         return fail(Code::mismatch, "Rate doesn't match: ", to_string(direction), " at ",
                     describe_hook(record, shaping));
+    if (std::memcmp(&attached.instance(direction)->subnets(), &record.subnets, sizeof record.subnets) != 0)
+        return fail(Code::mismatch, "Subnets don't match: ", to_string(direction), " at ",
+                    describe_hook(record, shaping));
     return {};
 }
 

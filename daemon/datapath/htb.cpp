@@ -15,6 +15,7 @@ namespace {
 
 constexpr int add_flags = NLM_F_CREATE | NLM_F_EXCL;
 constexpr int change_flags = 0;
+constexpr std::uint32_t direct_packets = 1000;
 
 constexpr std::uint32_t class_id(std::uint32_t minor) { return NATRA_HTB_MAJOR << 16 | minor; }
 constexpr std::uint32_t root_class = class_id(NATRA_HTB_ROOT_MINOR);
@@ -111,7 +112,11 @@ Result<void> Netlink::add_htb(int ifindex, const HtbShape& shape, std::uint32_t 
     options.version = 3;
     options.rate2quantum = 10;
     options.defcls = NATRA_HTB_HEAVY_MINOR;  // what no program has classified is held back
-    request.nest(TCA_OPTIONS, [&] { request.put_struct(TCA_HTB_INIT, options); });
+    request.nest(TCA_OPTIONS, [&] {
+        request.put_struct(TCA_HTB_INIT, options);
+        // What is not limited; as many as the device has room for by default, which may be none.
+        request.put_u32(TCA_HTB_DIRECT_QLEN, direct_packets);
+    });
     if (auto r = add_root(request, ifindex, "htb"); !r) return r;
     auto filled = set_classes(*socket_, ifindex, shape, add_flags);
     if (filled) filled = set_leaf_queues(*socket_, ifindex, shape, add_flags);

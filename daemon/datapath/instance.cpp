@@ -201,6 +201,10 @@ void Instance::forget_queue() {
 
 const natra_config& Instance::config() const { return state_->config[state_->active_config & 1]; }
 
+void Instance::set_subnets(const natra_subnets& subnets) { state_->subnets = subnets; }
+
+const natra_subnets& Instance::subnets() const { return state_->subnets; }
+
 natra_counters Instance::counters() const {
     natra_counters sum{};
     for (const auto& slot : state_->counters) {

@@ -35,6 +35,9 @@ public:
     void take_back(std::uint64_t ns);
     // What was admitted is gone without having been sent.
     void forget_queue();
+    // Once, before the program is attached.
+    void set_subnets(const natra_subnets& subnets);
+    [[nodiscard]] const natra_subnets& subnets() const;
 
     [[nodiscard]] natra_counters counters() const;  // sum over CPUs, since load
     [[nodiscard]] std::uint64_t heavy_table_misses() const;

@@ -172,8 +172,9 @@ natra_config make_config(const ShapeRequest& request) {
     case Shaper::htb: config.mode = NATRA_MODE_HTB; break;
     case Shaper::police: config.mode = NATRA_MODE_POLICE; break;
     }
-    config.flags =
-        (request.ingress_hook ? NATRA_F_INGRESS_HOOK : 0U) | (request.shared_counters ? NATRA_F_SHARED_COUNTERS : 0U);
+    config.flags = (request.direction == Direction::ingress ? NATRA_F_TO_POD : 0U) |
+                   (request.ingress_hook ? NATRA_F_INGRESS_HOOK : 0U) |
+                   (request.shared_counters ? NATRA_F_SHARED_COUNTERS : 0U);
     return config;
 }
 

@@ -64,7 +64,8 @@ struct AttachmentRecord {
     std::string host_device;  // a veth pair's end on the host; empty and 0 for every other interface
     int host_ifindex = 0;
     [[nodiscard]] bool has_host_side() const { return host_ifindex != 0; }
-    Wish wish;  // what start() and switch_to() went by
+    natra_subnets subnets{};  // where remote addresses decide what is limited
+    Wish wish;                // what start() and switch_to() went by
     std::optional<ShapingRecord> ingress;
     std::optional<ShapingRecord> egress;
     [[nodiscard]] const std::optional<ShapingRecord>& of(Direction d) const {

@@ -29,9 +29,10 @@ Result<void> Engine::take_over_from_stock(const AttachmentRecord& record, const 
     const auto link = find_stock_ifb(ifb);
     if (!link) return link.error();
     if (!*link) return {};
-    if (auto r = host_.delete_stock_qdiscs(record.host_ifindex); !r) return r;
+    if (record.has_host_side())
+        if (auto r = host_.delete_stock_qdiscs(record.host_ifindex); !r) return r;
     if (auto r = remove_stock_ifb(ifb); !r) return r.error();
-    log::info(concat(record.id, ": ", record.host_device, " is taken over from the stock bandwidth plugin"));
+    log::info(concat(record.id, ": ", record.pod_device, " is taken over from the stock bandwidth plugin"));
     return {};
 }
 

@@ -11,6 +11,7 @@
 #include "daemon/datapath/record.hpp"
 #include "daemon/limits/annotations.hpp"
 #include "daemon/limits/limits.hpp"
+#include "daemon/limits/subnets.hpp"
 #include "daemon/pods/pins.hpp"
 
 namespace natra::pods {
@@ -27,6 +28,7 @@ struct AttachRequest {
     std::vector<std::string> host_interfaces;
     bool strict_interfaces = false;  // see datapath::AttachSpec::strict
     limits::Limits limits;
+    limits::SubnetRules subnets;
     limits::Annotations annotations;    // the relevant ones, until interpret() turned them into limits and warnings
     std::vector<std::string> warnings;  // what in the annotations has no effect, and why
     bool annotated = false;             // there were annotations: no limit at all is no error then

@@ -11,6 +11,7 @@
 #include "daemon/pods/shortfall.hpp"
 #include "daemon/pods/state_file.hpp"
 #include "daemon/pods/stock_plugin.hpp"
+#include "daemon/pods/subnets.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
 
@@ -88,6 +89,7 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
                               .device = request.interface_name,
                               .strict = request.strict_interfaces,
                               .host_devices = request.host_interfaces,
+                              .subnets = to_table(request.subnets),
                               .stock_ifb = stock_ifb_name(request.network, request.container_id),
                               .rates = to_rates(effective),
                               .wish = wish_of({.by_operator = {}, .pod = request.pins, .node = settings_.pins})};
@@ -196,6 +198,8 @@ void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
             return over(fail(Code::mismatch, "Rate doesn't match: ", id, " was attached with ingress ",
                              pod->request.limits.ingress.rate_bps, " and egress ", pod->request.limits.egress.rate_bps,
                              " bit/s"));
+        if (pod->request.subnets != request.subnets)
+            return over(fail(Code::mismatch, "Subnets don't match: ", id, " was attached with others"));
         on_worker(
             [this, kernel = pod->kernel, fd,
              ifb = stock_ifb_name(request.network, request.container_id)]() -> Result<void> {

@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "daemon/pods/subnets.hpp"
+
 namespace natra::pods {
 namespace {
 
@@ -159,10 +161,19 @@ json to_object(const AttachRequest& request) {
             {"pod_uid", request.pod_uid},
             {"ingress", to_object(request.limits.ingress)},
             {"egress", to_object(request.limits.egress)},
+            {"shaped_subnets", limits::to_strings(request.subnets.shaped)},
+            {"unshaped_subnets", limits::to_strings(request.subnets.unshaped)},
             {"warnings", request.warnings},
             {"annotated", request.annotated},
             {"honour_filler_bursts", request.honour_filler_bursts},
             {"pins", to_object(request.pins)}};
+}
+
+limits::SubnetRules subnets_from(const json& object, const char* shaped, const char* unshaped) {
+    using Texts = std::vector<std::string>;
+    auto rules = limits::parse_subnet_rules(object.value(shaped, Texts{}), object.value(unshaped, Texts{}));
+    if (!rules) throw std::invalid_argument(rules.error().what);
+    return *std::move(rules);
 }
 
 AttachRequest request_from(const json& object) {
@@ -176,6 +187,7 @@ AttachRequest request_from(const json& object) {
     out.pod_uid = object.at("pod_uid");
     out.limits = {.ingress = limit_from(object.at("ingress")), .egress = limit_from(object.at("egress"))};
     out.honour_filler_bursts = object.at("honour_filler_bursts");
+    out.subnets = subnets_from(object, "shaped_subnets", "unshaped_subnets");
     out.warnings = object.value("warnings", std::vector<std::string>{});
     out.annotated = object.value("annotated", false);
     out.pins = pins_from(object);
@@ -203,6 +215,7 @@ AttachRequest spooled_request_from(const json& object) {
     out.limits = {.ingress = limit("IngressRate", "IngressBurst", "IngressSource"),
                   .egress = limit("EgressRate", "EgressBurst", "EgressSource")};
     out.honour_filler_bursts = object.value("BurstPolicy", "default") == "runtime";
+    out.subnets = subnets_from(object, "ShapedSubnets", "UnshapedSubnets");
     out.annotations = object.value("Annotations", limits::Annotations{});
     out.pins = pins_from(object, "AttachMode", "EdtPacing", "Shaper");
     return out;
@@ -243,6 +256,7 @@ Result<Pod> pod_from_json(std::string_view text) {
                        .egress = override_from(changes.at("egress")),
                        .pins = pins_from(changes)};
         pod.kernel.record = record_from(object.at("kernel"));
+        pod.kernel.record.subnets = to_table(pod.request.subnets);
         return pod;
     });
 }
