@@ -75,6 +75,11 @@ void all_heavy_and_shared(Limiter& limiter) {
     limiter.state().activity_epoch = monotonic_ns() >> 26;
 }
 void nothing(Limiter&) {}
+// All slots are compared, and none says that the packet is not to be limited.
+void unmatched_list(Limiter& limiter) {
+    limiter.state().subnets.mode = NATRA_SUBNETS_UNSHAPED;
+    for (auto& each : limiter.state().subnets.subnet) each.ethertype = NATRA_SUBNET_UNUSED;
+}
 
 std::vector<Case> cases() {
     // At `fast` a packet costs 8 ns and never waits; at `busy` 105 ns, somewhat more than it takes to run, so a
@@ -95,6 +100,7 @@ std::vector<Case> cases() {
         {"small, IPv6", Shaper::edt, fast, v6, nothing},
         {"small, IPv6, two extension headers", Shaper::edt, fast, v6_extensions, nothing},
         {"small, htb", Shaper::htb, fast, v4, nothing},
+        {"small, a list of subnets", Shaper::edt, fast, v4, unmatched_list},
         {"heavy, edt", Shaper::edt, busy, v4, all_heavy},
         {"heavy, edt, fairness", Shaper::edt, busy, v4, all_heavy_and_shared},
         {"heavy, edt, IPv6", Shaper::edt, busy, v6, all_heavy},

@@ -97,6 +97,27 @@ TEST(Parameters, SketchDrainsAtAShareOfTheRate) {
     });
 }
 
+TEST(Parameters, AThresholdOfOnesOwnHoldsAtEveryRate) {
+    for (const std::uint64_t threshold : {1514ULL, 20'000ULL, 1ULL << 20, 256ULL << 20}) {
+        for (const std::uint64_t rate : rates()) {
+            SCOPED_TRACE(std::to_string(rate) + " bit/s, " + std::to_string(threshold) + " bytes");
+            const auto config = make_config({.rate_bps = rate, .heavy_threshold_bytes = threshold});
+            // As the program finds out: the largest total of 64-byte packets that is not above tau.
+            const double units = static_cast<double>(cost(1U << 16, config.cell_mult, config.cell_shift));
+            const double bytes = config.tau / units * (1U << 16);
+            EXPECT_NEAR(bytes, static_cast<double>(threshold), bytes / config.tau + bytes / units + 64)
+                << "both were rounded to units";
+            EXPECT_LE(config.guard, (1U << 27) + 2);
+            if (rate <= 10'000'000'000) {
+                EXPECT_GE(cost(64, config.cell_mult, config.cell_shift), 1U);
+            }
+        }
+    }
+    const auto cut = make_config({.rate_bps = 1'000'000, .heavy_threshold_bytes = UINT64_MAX});
+    const auto most = make_config({.rate_bps = 1'000'000, .heavy_threshold_bytes = 256ULL << 20});
+    EXPECT_EQ(cut.tau, most.tau);
+}
+
 TEST(Parameters, CellsHoldWhateverTheProgramPutsIntoThem) {
     sweep(0, [](const ShapeRequest& request, const natra_config& config) {
         const double horizon = static_cast<double>(std::max(config.horizon_tcp_ns, config.horizon_other_ns));
@@ -232,9 +253,12 @@ TEST(Parameters, ModeAndFlagsFollowTheRequest) {
     EXPECT_EQ(make_config({.rate_bps = 1000, .shaper = Shaper::edt}).mode, std::uint32_t{NATRA_MODE_EDT});
     EXPECT_EQ(make_config({.rate_bps = 1000, .shaper = Shaper::htb}).mode, std::uint32_t{NATRA_MODE_HTB});
     EXPECT_EQ(make_config({.rate_bps = 1000, .shaper = Shaper::police}).mode, std::uint32_t{NATRA_MODE_POLICE});
-    EXPECT_EQ(make_config({.rate_bps = 1000}).flags, 0U);
-    EXPECT_EQ(make_config({.rate_bps = 1000, .ingress_hook = true}).flags, NATRA_F_INGRESS_HOOK);
-    EXPECT_EQ(make_config({.rate_bps = 1000, .shared_counters = true}).flags, NATRA_F_SHARED_COUNTERS);
+    constexpr auto out = Direction::egress;
+    EXPECT_EQ(make_config({.rate_bps = 1000, .direction = out}).flags, 0U);
+    EXPECT_EQ(make_config({.rate_bps = 1000, .direction = Direction::ingress}).flags, NATRA_F_TO_POD);
+    EXPECT_EQ(make_config({.rate_bps = 1000, .direction = out, .ingress_hook = true}).flags, NATRA_F_INGRESS_HOOK);
+    EXPECT_EQ(make_config({.rate_bps = 1000, .direction = out, .shared_counters = true}).flags,
+              NATRA_F_SHARED_COUNTERS);
 }
 
 }  // namespace

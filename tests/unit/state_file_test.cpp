@@ -21,6 +21,10 @@ Pod sample() {
     pod.request.pod_namespace = "shop";
     pod.request.pod_name = "web-0";
     pod.request.limits.ingress = {.rate_bps = 10'000'000, .burst_bits = 7, .source = limits::Source::conf};
+    pod.request.limits.ingress.heavy_threshold_bytes = 65536;
+    pod.request.warnings = {"natra.io/egress-rate \"fast\": not a quantity"};
+    pod.request.annotated = true;
+    pod.request.subnets = *limits::parse_subnet_rules({}, {"10.0.0.0/8", "fd00::/8"});
     pod.changes.egress.rate_bps = 5;
     pod.changes.pins.edt_pacing = datapath::EdtPacing::off;
     pod.request.pins = {.attach_mode = datapath::AttachMode::tcx, .shaper = datapath::Shaper::htb};
@@ -52,6 +56,10 @@ TEST(StateFile, ReadsBackWhatItWrote) {
     ASSERT_TRUE(back) << back.error().what;
     EXPECT_EQ(to_json(*back), to_json(pod));
     EXPECT_EQ(back->request.limits, pod.request.limits);
+    EXPECT_EQ(back->request.warnings, pod.request.warnings);
+    EXPECT_TRUE(back->request.annotated);
+    EXPECT_EQ(back->request.subnets, pod.request.subnets);
+    EXPECT_EQ(back->kernel.record.subnets.mode, static_cast<unsigned>(NATRA_SUBNETS_UNSHAPED));
     EXPECT_EQ(back->changes, pod.changes);
     EXPECT_EQ(back->request.pins, pod.request.pins);
     EXPECT_EQ(back->kernel.record.wish, pod.kernel.record.wish);
@@ -91,6 +99,30 @@ TEST(StateFile, SurvivesNamesThatAreNotUtf8) {
     auto pod = sample();
     pod.request.pod_name = "bad\xff";
     EXPECT_TRUE(pod_from_json(to_json(pod)));
+}
+
+// A natrad that is upgraded finds what an older one wrote.
+TEST(StateFile, TakesOneWithoutTheFieldsThatCameLater) {
+    auto object = nlohmann::json::parse(to_json(sample()));
+    for (const char* key : {"warnings", "annotated", "shaped_subnets", "unshaped_subnets"})
+        object["request"].erase(key);
+    for (const char* key : {"ingress", "egress"}) object["request"][key].erase("heavy_threshold_bytes");
+    object["kernel"]["egress"].erase("heavy_threshold_bytes");
+    const auto back = pod_from_json(object.dump());
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_EQ(back->request.limits.ingress.heavy_threshold_bytes, 0U);
+    EXPECT_EQ(back->request.subnets, limits::SubnetRules{});
+    EXPECT_EQ(back->kernel.record.subnets.mode, static_cast<unsigned>(NATRA_SUBNETS_ANY));
+}
+
+TEST(SpooledRequest, TakesAnnotationsAndSubnets) {
+    const auto r = request_from_json(R"({"ContainerId": "c1", "InterfaceName": "eth0", "NetnsPath": "/run/netns/x",
+        "Annotations": {"natra.io/ingress-rate": "10M"}, "ShapedSubnets": ["10.0.0.0/8"]})");
+    ASSERT_TRUE(r) << r.error().what;
+    EXPECT_EQ(r->annotations, (limits::Annotations{{"natra.io/ingress-rate", "10M"}}));
+    EXPECT_EQ(limits::to_strings(r->subnets.shaped), std::vector<std::string>{"10.0.0.0/8"});
+    EXPECT_FALSE(request_from_json(R"({"ContainerId": "c1", "InterfaceName": "eth0", "NetnsPath": "/run/netns/x",
+        "ShapedSubnets": ["hello"]})"));
 }
 
 TEST(SpooledRequest, UsesTheNamesOfAttach) {
