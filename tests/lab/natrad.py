@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import signal
 import time
 from collections import Counter
@@ -35,7 +36,7 @@ class Natrad:
         return {"DBUS_SYSTEM_BUS_ADDRESS": self.bus.address, "NATRA_RUNTIME_DIR": str(self.runtime),
                 "NATRA_BPFFS_DIR": str(self.pins),
                 # Tests have few pods, and an emulated processor takes long to verify a program.
-                "NATRA_POOL_SIZE": "16", **self.env}
+                "NATRA_POOL_SIZE": os.environ.get("NATRA_POOL_SIZE", "16"), **self.env}
 
     @property
     def pid(self) -> int:

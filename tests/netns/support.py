@@ -15,7 +15,7 @@ from lab.node import Node
 from lab.pod import Limiter, Limits, Pod
 
 BUILD = Build(Path("build"))  # run.py sets it
-# bit/s, of most cases. An emulated processor has little left for packets: fewer of them do.
+# bit/s, of most cases. To an emulated processor every packet is dear: fewer of them do.
 RATE = int(os.environ.get("NATRA_TEST_RATE", 20_000_000))
 
 
