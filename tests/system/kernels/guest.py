@@ -10,6 +10,7 @@ What they print passes unchanged between two lines for each of them:
 """
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -23,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def run(program: plan.Program, build: Path) -> str:
     # With standard error: a traceback before the first case belongs to what is told.
-    child = subprocess.Popen(program.argv(ROOT, build), stderr=subprocess.STDOUT, start_new_session=True)
+    child = subprocess.Popen(program.argv(ROOT, build, plan.version_of(os.uname().release)),
+                             stderr=subprocess.STDOUT, start_new_session=True)
     try:
         status = child.wait(program.seconds)
     except subprocess.TimeoutExpired:

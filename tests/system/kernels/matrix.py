@@ -24,6 +24,8 @@ from outcome import FAIL, OK, SKIP, Outcome, read  # noqa: E402
 MEMORY_MIB = 1024  # of a machine
 FOOTPRINT_MIB = 1800  # what it takes of this one, QEMU's translated code included
 RATE = 10_000_000  # bit/s, of most cases: half of what they use natively
+# A machine that has not ended by then hangs. Suites have limits of their own (plan.py), in the machine's time.
+PATIENCE_SECONDS = 3000
 SPLAT = re.compile(r"BUG:|WARNING:|Oops|general protection")
 _start = time.monotonic()
 _speech = threading.Lock()
@@ -58,32 +60,34 @@ class Machines:
         return status
 
     def stop(self) -> None:
-        for child in self._running:
+        running = list(self._running)
+        for child in running:
             child.terminate()  # scripts/vm ends its QEMU
-        for child in self._running:
+        for child in running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(10)
 
 
-def run_kernel(machines: Machines, kernel: str, programs: Sequence[plan.Program], arguments: argparse.Namespace,
-               mode: str = "w") -> list[Outcome]:
-    """One machine from boot to end. mode: of the log that it writes."""
+def run_kernel(machines: Machines, kernel: str, programs: Sequence[plan.Program],
+               arguments: argparse.Namespace) -> list[Outcome]:
+    """One machine from boot to end. In it time passes with what it computes (--steady): not even a busy host
+    shows in what the cases measure."""
     out = machines.logs / kernel
     log_path = machines.logs / f"{kernel}.log"
     (out / ".dmesg").unlink(missing_ok=True)
-    seconds = 120 + sum(program.seconds for program in programs)
     command = ["/usr/bin/python3", str(machines.root / "tests/system/kernels/guest.py"), str(machines.build),
                "all" if arguments.all else "dependent", *(program.name for program in programs)]
     progress(f"{kernel}: booting")
-    child = machines.start(kernel, seconds, ["--memory", str(MEMORY_MIB), "--cpus", str(arguments.cpus),
-                                             "--env", "NATRA_TEST_RATE", "--out", str(out)], command)
+    options = ["--steady", "--memory", str(MEMORY_MIB), "--cpus", str(arguments.cpus), "--env", "NATRA_TEST_RATE",
+               "--env", "NATRA_POOL_SIZE", "--out", str(out)]
+    child = machines.start(kernel, PATIENCE_SECONDS, options, command)
 
     def ended(outcome: Outcome) -> None:
         counts = ", ".join(f"{outcome.count(status)} {status}" for status in (OK, FAIL, SKIP) if outcome.count(status))
         progress(f"{kernel}: {outcome.program}: {counts or 'nothing'} in {outcome.seconds:.0f} s"
                  f"{f' ({outcome.problem})' if outcome.problem else ''}")
 
-    with log_path.open(mode) as log:
+    with log_path.open("w") as log:
         def lines() -> Iterator[str]:
             assert child.stdout is not None
             for line in child.stdout:
@@ -103,36 +107,14 @@ def judge_machine(machines: Machines, kernel: str, status: int) -> Outcome:
     machine = Outcome("machine")
     dmesg = machines.logs / kernel / ".dmesg"
     said = (machines.logs / f"{kernel}.stderr").read_text(errors="replace").strip().splitlines()
-    complaints = [line for line in (dmesg.read_text(errors="replace").splitlines() if dmesg.exists() else ["no kernel log"])
-                  if SPLAT.search(line) or line == "no kernel log"]
+    complaints = ["no kernel log"]
+    if dmesg.exists():
+        complaints = [line for line in dmesg.read_text(errors="replace").splitlines() if SPLAT.search(line)]
     if status != 0:
         machine.output += [f"scripts/vm ended with {status}", *said[-20:]]
     machine.output += complaints[:20]
     machine.cases["ends well, without a complaint of the kernel"] = OK if status == 0 and not complaints else FAIL
     return machine
-
-
-def run_again(machines: Machines, results: dict[str, list[Outcome]], programs: Sequence[plan.Program],
-              arguments: argparse.Namespace) -> list[str]:
-    """Suites in which cases have failed beside other machines run again alone: measurements suffer when
-    processors are short. What failed as a whole, and what a kernel complained of, is not excused.
-    Returns the cases that passed then."""
-    excused = []
-    for kernel, outcomes in results.items():
-        failed = {outcome.program: outcome for outcome in outcomes
-                  if outcome.program != "machine" and outcome.count(FAIL) and not outcome.problem}
-        if not failed:
-            continue
-        progress(f"{kernel}: {', '.join(failed)} again, alone")
-        for second in run_kernel(machines, kernel, [each for each in programs if each.name in failed], arguments, "a"):
-            if second.program == "machine":
-                outcomes.append(second)
-                continue
-            first = failed[second.program]
-            excused += [f"{kernel} {second.program} {case}" for case, status in first.cases.items()
-                        if status == FAIL and second.cases.get(case) == OK]
-            outcomes[outcomes.index(first)] = second
-    return excused
 
 
 def refuse_skips(kernel: str, outcome: Outcome) -> None:
@@ -158,12 +140,13 @@ def print_table(results: dict[str, list[Outcome]], programs: Sequence[plan.Progr
                 if outcome.program != name:
                     continue
                 for case, status in outcome.cases.items():
-                    rows.setdefault(row_name(by_name.get(name), outcome, case), {}).setdefault(kernel, []).append(status)
+                    row = rows.setdefault(row_name(by_name.get(name), outcome, case), {})
+                    row.setdefault(kernel, []).append(status)
                 if outcome.problem:
                     rows.setdefault(f"{name} (as a whole)", {})[kernel] = [FAIL]
     lines = [["", *results]]
-    for row, cells in rows.items():
-        lines.append([row, *(cell(cells.get(kernel, [])) for kernel in results)])
+    for name, cells in rows.items():
+        lines.append([name, *(cell(cells.get(kernel, [])) for kernel in results)])
     print(f"\n{table.render(lines)}")
 
 
@@ -197,7 +180,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--suites", type=lambda text: text.split(","), default=[])
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("--cpus", type=int, default=1)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     arguments.kernels = list(dict.fromkeys(arguments.kernels or plan.SERIES))
     for kernel in arguments.kernels:
         if not re.fullmatch(r"\d+\.\d+", kernel):
@@ -208,10 +191,23 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def jobs_that_fit(wanted: int) -> int:
-    """Machines mostly wait for time to pass: more than one core has work for, as many as memory has room for."""
+    """As many as keep the cores busy to the end, and as memory has room for."""
     available = next(int(line.split()[1]) // 1024 for line in Path("/proc/meminfo").read_text().splitlines()
                      if line.startswith("MemAvailable:"))
     return max(1, min(wanted, (os.cpu_count() or 1) + 1, (available - 1024) // FOOTPRINT_MIB))
+
+
+def run_all(machines: Machines, programs: Sequence[plan.Program],
+            arguments: argparse.Namespace) -> dict[str, list[Outcome]]:
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        futures = {kernel: pool.submit(run_kernel, machines, kernel, programs, arguments)
+                   for kernel in arguments.kernels}
+        try:
+            return {kernel: future.result() for kernel, future in futures.items()}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            machines.stop()
+            raise
 
 
 def main() -> int:
@@ -223,30 +219,15 @@ def main() -> int:
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.setdefault("NATRA_TEST_RATE", str(RATE))
+    os.environ.setdefault("NATRA_POOL_SIZE", "4")
     machines = Machines(arguments.root, arguments.build)
     progress(f"{len(arguments.kernels)} kernels, {arguments.jobs} at once; output in {machines.logs}")
     try:
-        with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-            futures = {kernel: pool.submit(run_kernel, machines, kernel, programs, arguments)
-                       for kernel in arguments.kernels}
-            try:
-                results = {kernel: future.result() for kernel, future in futures.items()}
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                machines.stop()
-                raise
-            if arguments.jobs == 1 or len(results) == 1:
-                excused = []
-            else:
-                excused = run_again(machines, results, programs, arguments)
+        results = run_all(machines, programs, arguments)
     except KeyboardInterrupt:
-        machines.stop()
         return 130
     print_failures(results)
     print_table(results, programs)
-    if excused:
-        print("\npassed only when no other machine ran:")
-        print("\n".join(f"  {each}" for each in excused))
     totals = {status: sum(outcome.count(status) for outcomes in results.values() for outcome in outcomes)
               for status in (OK, FAIL, SKIP)}
     print(f"\n{totals[OK]} passed, {totals[FAIL]} failed, {totals[SKIP]} skipped", flush=True)

@@ -78,7 +78,7 @@ def judge(outcome: Outcome, kind: str, status: str) -> None:
         outcome.problem = "ran no case"
     elif status == "0" and outcome.count(FAIL):
         outcome.problem = "cases failed, but its exit status is 0"
-    if status not in ("0", "1"):
+    if status not in ("", "0", "1"):
         outcome.problem = f"{status.replace('-', ' ')}{f': {outcome.problem}' if outcome.problem else ''}"
     elif status == "1" and not outcome.count(FAIL):
         outcome.problem = "exit status 1, though no case of it failed"

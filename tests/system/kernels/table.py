@@ -40,10 +40,10 @@ with a burst of 10 ms (64 KiB at least) on the same kernel. Measured on {date} b
 
     sudo scripts/test-kernels --table
 
-in virtual machines with an emulated processor ({cpus} CPUs), one at a time: an idle ping takes a quarter of a millisecond there, and
-maxima are the emulator's. Compare within a row. Four bulk flows (cubic) for
-{seconds} s; pings of 64 bytes and transfers of 16 kB on new connections beside
-them.
+in virtual machines in which time passes with the instructions executed, two
+nanoseconds each on one processor (`scripts/vm --steady`): an idle ping takes
+0.1 ms, whatever the host is or does. Four bulk flows (cubic) for {seconds} s;
+pings of 64 bytes and transfers of 16 kB on new connections beside them.
 
 - total: what the receiver's device counted after the first second, as a part of
   the limit. Headers of a GSO packet count once: TCP at exactly the limit reads
@@ -76,9 +76,9 @@ def measure(arguments: argparse.Namespace, kernel: str, kind: str, shaper: str) 
              "--rates", ",".join(map(str, RATES)), "--cc", "cubic", "--flows", "4", "--shaper", shaper, "--kind", kind,
              "--limiters", "stock,natra" if (kind, shaper) == PLACES[0] else "natra",
              "--seconds", str(arguments.seconds), "--json", "/out/bench.json"]
-    done = subprocess.run([str(arguments.root / "scripts/vm"), "--build", str(arguments.build), "--cpus",
-                           str(arguments.cpus), "--time", str(seconds), "--env", "NATRA_POOL_SIZE", "--out", str(out), kernel, *bench],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    machine = [str(arguments.root / "scripts/vm"), "--build", str(arguments.build), "--steady", "--cpus", "1",
+               "--time", str(seconds), "--env", "NATRA_POOL_SIZE", "--out", str(out), kernel]
+    done = subprocess.run([*machine, *bench], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     (arguments.logs / f"table-{kernel}-{kind.replace(' ', '-')}-{shaper}.log").write_text(done.stdout + done.stderr)
     if done.returncode != 0 or not (out / "bench.json").exists():
         said = "\n".join(done.stderr.strip().splitlines()[-10:])
@@ -109,15 +109,19 @@ def row_of(limiter: str, kind: str, row: Json, hook: str, stock: Json) -> list[s
             *times(figures, "rr", stock), *times(figures, "short", stock)]
 
 
+def place_of(row: Json) -> tuple[int, str]:
+    return row["rate"], row["direction"]
+
+
 def rows_of(runs: Sequence[Json]) -> list[list[str]]:
     """By rate and direction: the stock plugin, then natra in all its places."""
     stock = [row for row in runs[0]["rows"] if row["limiter"] == "stock"]
     out = []
-    for beside in sorted(stock, key=lambda row: (row["rate"], row["direction"])):
+    for beside in sorted(stock, key=place_of):
         out.append(row_of("stock", "ptp", beside, "", beside["figures"]))
         for run in runs:
             for row in run["rows"]:
-                if row["limiter"] == "natra" and (row["rate"], row["direction"]) == (beside["rate"], beside["direction"]):
+                if row["limiter"] == "natra" and place_of(row) == place_of(beside):
                     hook = run["environment"]["hooks"][row["direction"]]
                     out.append(row_of("natra", run["kind"], row, hook.rpartition(" ")[0], beside["figures"]))
     return out
@@ -138,10 +142,11 @@ def document(measured: dict[str, Json]) -> str:
         each = measured[kernel]
         release = each["runs"][0]["environment"]["kernel"]
         rows = rows_of(each["runs"])
-        parts.append(f"## Linux {kernel}\n\n`{release}`, measured on {each['date']}.\n\n{markdown([HEADINGS, *rows])}")
+        parts.append(f"## Linux {kernel}\n\n`{release}`, measured on {each['date']}.\n\n"
+                     f"{markdown([HEADINGS, *rows])}")
     latest = max(each["date"] for each in measured.values())
     some = next(iter(measured.values()))["runs"][0]["environment"]
-    return TEXT.format(date=latest, cpus=some["cpus"], seconds=some["arguments"]["seconds"],
+    return TEXT.format(date=latest, seconds=some["arguments"]["seconds"],
                        tables="\n\n".join(parts)).rstrip() + "\n"
 
 
@@ -151,8 +156,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("build", type=Path)
     parser.add_argument("kernels", nargs="*", metavar="VERSION", default=[])
     parser.add_argument("--seconds", type=int, default=10)
-    parser.add_argument("--cpus", type=int, default=2)
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     arguments.kernels = arguments.kernels or list(plan.SERIES)
     for kernel in arguments.kernels:
         if not re.fullmatch(r"\d+\.\d+", kernel):
