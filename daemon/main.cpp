@@ -13,6 +13,7 @@
 #include "daemon/chain/watch.hpp"
 #include "daemon/check_config.hpp"
 #include "daemon/datapath/link_monitor.hpp"
+#include "daemon/datapath/tc_monitor.hpp"
 #include "daemon/pods/spool.hpp"
 #include "daemon/reload.hpp"
 #include "daemon/util/files.hpp"
@@ -35,6 +36,14 @@ void watch_devices(EventLoop& core, int monitor, pods::Registry& registry) {
         if (news.lost) registry.drop_dead();
     });
     core.every(sweep_period_usec, "sweep", [&registry] { registry.sweep(); });
+}
+
+// Limits that somebody takes away or gets around.
+void watch_limits(EventLoop& core, int monitor, const datapath::Engine& engine, pods::Registry& registry) {
+    core.on_readable(monitor, "tc monitor", [monitor, port = engine.host_port(), &registry] {
+        registry.tc_changed(datapath::read_tc_changes(monitor, port));
+    });
+    core.every(EventLoop::second_usec, "audit", [&registry] { registry.audit(); });
 }
 
 // Two natrads would repair and remove each other's work. Held until the process ends.
@@ -92,6 +101,11 @@ int run() {
     }
     for (const auto& sentence : pods::impossible_on((*engine)->features(), configuration.data_path))
         log::warning(sentence);
+    auto tc_monitor = datapath::open_tc_monitor();
+    if (!tc_monitor) {
+        log::error(tc_monitor.error().what);
+        return EXIT_FAILURE;
+    }
     Worker worker("natra-kernel");
     pods::Registry registry(config::registry_settings(configuration), core, worker, **engine);
     pods::Spool spool(config::spool_dir_of(configuration), core, registry);
@@ -101,6 +115,7 @@ int run() {
     const FinishOperations finish(core, worker);
 
     watch_devices(core, monitor->get(), registry);
+    watch_limits(core, tc_monitor->get(), **engine, registry);
     registry.adopt([&] {
         try {
             service.publish();

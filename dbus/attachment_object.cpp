@@ -30,7 +30,7 @@ void AttachmentObject::limits_changed() {
     compat::properties_changed(getObject(), Attachment_adaptor::INTERFACE_NAME,
                                {"DataPath", "IngressRate", "IngressBurst", "IngressSource", "IngressHook",
                                 "IngressShaper", "IngressReason", "EgressRate", "EgressBurst", "EgressSource",
-                                "EgressHook", "EgressShaper", "EgressReason"});
+                                "EgressHook", "EgressShaper", "EgressReason", "TamperEvents", "Backstop"});
 }
 
 void AttachmentObject::SetLimits(sdbus::Result<>&& result, Dictionary limits) {
@@ -135,6 +135,8 @@ std::vector<std::string> AttachmentObject::UnshapedSubnets() {
     return limits::to_strings(pod().request.subnets.unshaped);
 }
 std::vector<std::string> AttachmentObject::Warnings() { return pod().request.warnings; }
+std::uint64_t AttachmentObject::TamperEvents() { return pod().tamper_events; }
+bool AttachmentObject::Backstop() { return pod().kernel.record.egress && pod().kernel.record.egress->backstop; }
 std::uint64_t AttachmentObject::IngressRate() { return pod().effective.ingress.rate_bps; }
 std::uint64_t AttachmentObject::IngressBurst() { return pod().effective.ingress.burst_bits; }
 std::string AttachmentObject::IngressSource() { return std::string(to_string(pod().effective.ingress.source)); }

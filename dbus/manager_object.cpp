@@ -86,6 +86,7 @@ Dictionary ManagerObject::Status() {
         out["Degraded"] = sdbus::Variant(Degraded());
         out["Attachments"] = sdbus::Variant(static_cast<std::uint32_t>(registry_.pods().size()));
         out["PoolReady"] = sdbus::Variant(static_cast<std::uint32_t>(engine_.pool().ready()));
+        out["TamperEvents"] = sdbus::Variant(registry_.tamper_events());
         out["UptimeUsec"] = sdbus::Variant(static_cast<std::uint64_t>(uptime_usec));
         return out;
     });
@@ -108,6 +109,7 @@ std::vector<std::string> ManagerObject::Degraded() {
             out.push_back(std::move(sentence));
         for (auto& sentence : troubles_()) out.push_back(std::move(sentence));
         if (const auto error = engine_.pool().last_error()) out.push_back("no new attachment: " + error->what);
+        for (auto& trouble : registry_.troubles()) out.push_back(std::move(trouble));
         return out;
     });
 }

@@ -43,7 +43,7 @@ public:
     AttachmentObject(sdbus::IConnection& bus, pods::Registry& registry, const std::string& id);
     ~AttachmentObject();
 
-    // PropertiesChanged for what SetLimits and ResetLimits can change.
+    // PropertiesChanged for what SetLimits, ResetLimits and repairs can change.
     void limits_changed();
 
 private:
@@ -66,6 +66,8 @@ private:
     std::vector<std::string> UnshapedSubnets() override;
     std::vector<std::string> Warnings() override;
     std::map<std::string, std::string> DataPath() override;
+    std::uint64_t TamperEvents() override;
+    bool Backstop() override;
     std::uint64_t IngressRate() override;
     std::uint64_t IngressBurst() override;
     std::string IngressSource() override;

@@ -66,6 +66,7 @@ Result<Attached> Engine::attach(const AttachSpec& spec) {
         return started.error();
     }
     owners_[key_of(attached.record)] = owner_of(attached.record);
+    learn_nsid(attached, *pod);
     return attached;
 }
 

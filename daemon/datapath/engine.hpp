@@ -39,6 +39,25 @@ struct AttachSpec {
     Wish wish;
 };
 
+// What to do where a pod has undone its own side: set it up again, or police on the host's side.
+enum class Remedy : std::uint8_t { put_back, backstop };
+
+// What a look at an attachment found and did.
+struct Mended {
+    std::vector<std::string> found;   // what was amiss, a clause each; empty: all is well
+    std::vector<std::string> failed;  // what could not be put right; the limit of that direction may be gone
+    bool pod_side = false;            // some of it was where the pod can reach
+    bool host_side = false;           // some of it was where only the host can
+    std::uint64_t took_ns = 0;
+    [[nodiscard]] bool any() const { return !found.empty(); }
+};
+
+// What the host's devices carried so far, by ifindex.
+struct Traffic {
+    std::uint64_t now_ns = 0;  // CLOCK_MONOTONIC
+    std::map<int, LinkBytes> devices;
+};
+
 class Engine {
 public:
     // Opens the host's netlink in the calling thread's namespace, probes the kernel, fills the pool.
@@ -69,6 +88,19 @@ public:
     // Finds an attachment that another natrad made, and puts back what is missing. A direction that
     // cannot be put back is not in the result. Code::no_device when its devices are gone.
     Result<Attached> adopt(const AttachmentRecord& record);
+
+    // Looks whether every direction of `wanted` is in force and the first on its hook, and mends what is not,
+    // with the same program where that goes. Where the pod's side cannot be put back the backstop takes over.
+    // Code::no_device when the attachment's devices are gone.
+    Result<Mended> mend(Attached& attached, const Rates& wanted, Remedy remedy);
+    // Polices egress on the host's side from now on and takes the pod's side away, with no gap between.
+    // why: a clause for the reason. Code::unsupported without a host side. On failure nothing has changed.
+    Result<void> install_backstop(Attached& attached, const std::string& why);
+    // Back to the best shaper. Success if there is no backstop; on failure it stays.
+    Result<void> lift_backstop(Attached& attached);
+    Result<Traffic> traffic();
+    // For read_tc_changes(): the engine's own address on the host.
+    [[nodiscard]] std::uint32_t host_port() const { return host_.port(); }
 
     // Whether the attachment's devices are still the ones recorded; an error if the kernel would not say.
     Result<bool> alive(const AttachmentRecord& record);
@@ -115,11 +147,25 @@ private:
     Result<bool> alive_inside(const AttachmentRecord& record);
     Result<void> take_over_from_stock(const AttachmentRecord& record, const std::string& ifb);
     Result<void> start(Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
-    Result<void> start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod);
+    // behind_others: be content with a hook on which a foreign classifier runs first.
+    Result<void> start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod,
+                            bool behind_others);
     Result<void> stop(Attached& attached, Direction direction, PodSide* pod);
     Result<void> retune(Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
     bool needs_pod_side(const AttachmentRecord& record, Direction direction, const std::optional<Rate>& rate) const;
     Result<void> set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate, PodSide* pod);
+    struct Defects {
+        bool qdisc = false;
+        HookState hook = HookState::first;
+        std::vector<std::string> what;
+    };
+    Result<Defects> inspect(const Attached& attached, Direction direction, PodSide* pod);
+    Result<void> put_back(Attached& attached, Direction direction, const Defects& defects, PodSide* pod);
+    Result<void> start_again(Attached& attached, Direction direction, PodSide* pod);
+    Result<void> mend_direction(Attached& attached, Direction direction, Remedy remedy, PodSide* pod, Mended& out);
+    Result<void> police_outside(Attached& attached, const std::string& why, PodSide* pod);
+    Result<void> start_policing(Attached& attached, const Rate& rate, const std::string& why);
+    void learn_nsid(Attached& attached, const PodSide& pod);
     Result<void> adopt_direction(Attached& attached, Direction direction, PodSide* pod);
     Result<void> switch_direction(Attached& attached, Direction direction, const Insist& insist, PodSide* pod);
     Result<void> switch_back(Attached& attached, Direction direction, const ShapingRecord& before, PodSide* pod);
@@ -142,6 +188,7 @@ private:
     HookPoint point(const AttachmentRecord& record, Direction direction, bool pod_side, bool device_egress,
                     PodSide* pod);
     std::string pins(const std::string& id) const;
+    static std::uint32_t program_of(const Attached& attached, Direction direction);  // 0: none
 
     EngineSettings settings_;
     Netlink host_;

@@ -2,7 +2,6 @@
 // Engine: what an earlier natrad left in the kernel, taken over and mended.
 #include "daemon/datapath/engine.hpp"
 
-#include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
 
 namespace natra::datapath {
@@ -26,6 +25,7 @@ Result<Attached> Engine::adopt(const AttachmentRecord& recorded) {
         attached.instance(direction).reset();
         last = adopted.error();
     }
+    if (pod) learn_nsid(attached, *pod);
     if (last && !attached.record.ingress && !attached.record.egress) return *last;
     owners_[key_of(recorded)] = owner_of(recorded);
     return attached;
@@ -39,6 +39,7 @@ Result<void> Engine::adopt_direction(Attached& attached, Direction direction, Po
     // The pod's side cannot be looked at without its namespace; what is pinned there stays.
     if (shaping.pod_side && pod == nullptr) {
         if (instance) return {};
+        if (record.has_host_side()) return start_policing(attached, shaping.rate, "the pod's side cannot be entered");
         return fail(Code::no_device, "network namespace ", record.netns_path, " cannot be entered");
     }
     if (switch_interrupted(record.id, direction)) {
@@ -48,17 +49,23 @@ Result<void> Engine::adopt_direction(Attached& attached, Direction direction, Po
         attached.instance(direction).reset();
         sweep(record, direction, pod);
     } else if (instance) {
-        // First, because a natrad that died between a change and its record left other rates here.
-        auto sound = retune(attached, direction, shaping.rate, pod);
+        const auto defects = inspect(attached, direction, pod);
+        Result<void> sound;
+        if (!defects) sound = defects.error();
+        if (defects && !defects->what.empty()) {
+            for (const auto& what : defects->what)
+                log::warning(concat(record.id, ": repairing ", to_string(direction), ": ", what));
+            sound = put_back(attached, direction, *defects, pod);
+        }
+        // Because a natrad that died between a change and its record left other rates here.
+        if (sound) sound = retune(attached, direction, shaping.rate, pod);
         if (sound) sound = verify(attached, direction, pod);
         if (sound) return {};
-        log::warning(concat(record.id, ": repairing ", to_string(direction), ": ", sound.error().what));
+        log::warning(concat(record.id, ": renewing ", to_string(direction), ": ", sound.error().what));
     } else {
         log::warning(concat(record.id, ": renewing ", to_string(direction), ": ", instance.error().what));
     }
-    (void)stop(attached, direction, pod);
-    if (auto r = files::make_directory(pins(record.id)); !r) return r;
-    return start(attached, direction, shaping.rate, pod);
+    return start_again(attached, direction, pod);
 }
 
 }  // namespace natra::datapath

@@ -34,37 +34,44 @@ Result<void> Engine::set_direction(Attached& attached, Direction direction, cons
     return {};
 }
 
+// Where a foreign classifier runs first, HTB holds the rate even if the program sees nothing: all is heavy
+// then. The others need the program, so they are taken there only when nothing else is left.
 Result<void> Engine::start(Attached& attached, Direction direction, const Rate& rate, PodSide* pod) {
     const auto& wish = attached.record.wish;
     std::string skipped;
     std::optional<Error> last;
     const bool queued = has_queue(attached.record, direction);
     const auto candidates = queued ? shaper_candidates(features_, wish) : std::vector<Shaper>{Shaper::police};
-    for (const auto shaper : candidates) {
-        auto started = start_with(attached, direction, rate, shaper, pod);
-        if (started) {
-            auto& shaping = *attached.record.of(direction);
-            shaping.reason = concat(queued ? shaper_reason(shaper, wish, skipped)
-                                           : concat(to_string(shaper), ": no queue leads to the pod on its side"),
-                                    "; ", shaping.reason);
-            if (const auto unmet = unmet_wish(attached.record, direction); !unmet.empty())
-                log::warning(concat(attached.record.id, ": ", to_string(direction), ": ", unmet));
-            return {};
+    for (const bool last_resort : {false, true}) {
+        for (const auto shaper : candidates) {
+            const bool behind_others = last_resort || shaper == Shaper::htb;
+            auto started = start_with(attached, direction, rate, shaper, pod, behind_others);
+            if (started) {
+                auto& shaping = *attached.record.of(direction);
+                shaping.reason = concat(queued ? shaper_reason(shaper, wish, skipped)
+                                               : concat(to_string(shaper), ": no queue leads to the pod on its side"),
+                                        "; ", shaping.reason);
+                if (const auto unmet = unmet_wish(attached.record, direction); !unmet.empty())
+                    log::warning(concat(attached.record.id, ": ", to_string(direction), ": ", unmet));
+                return {};
+            }
+            last = started.error();
+            if (!last_resort) skipped += concat(" (", to_string(shaper), ": ", last->what, ")");
         }
-        last = started.error();
-        skipped += concat(" (", to_string(shaper), ": ", last->what, ")");
+        if (last->code != Code::unavailable) break;
     }
     return *last;
 }
 
-Result<void> Engine::start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper,
-                                PodSide* pod) {
+Result<void> Engine::start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod,
+                                bool behind_others) {
     auto& record = attached.record;
     const auto [pod_side, device_egress] = placement_of(record, shaper, direction);
     const auto where = point(record, direction, pod_side, device_egress, pod);
 
     auto instance = pool_.take();
     if (!instance) return instance.error();
+    if (const auto& before = attached.instance(direction)) instance->continue_from(*before);
     const auto config = config_for(record, rate, shaper, direction);
     instance->set_subnets(record.subnets);
     instance->configure(config);
@@ -74,10 +81,16 @@ Result<void> Engine::start_with(Attached& attached, Direction direction, const R
         remove_direction_pins(record.id, direction);
         return ready;
     }
-    const auto& other = record.of(direction == Direction::ingress ? Direction::egress : Direction::ingress);
+    const auto& other = record.of(opposite(direction));
     // Whether made or found: there is a filter of ours on it.
-    const bool shared_clsact = other && other->pod_side == pod_side && other->hook.kind == HookKind::clsact;
-    auto hook = attach_as_wished(where, instance->prog_fd(), record.wish, features_.tcx, shared_clsact);
+    const bool shared_clsact = shares_clsact(record, direction, pod_side);
+    auto hook = attach_as_wished(where, instance->prog_fd(), record.wish, features_.tcx, shared_clsact,
+                                 program_of(attached, opposite(direction)));
+    if (hook && !hook->first && !behind_others) {
+        (void)detach_hook(where, hook->record, instance->prog_id(), shared_clsact);
+        hook = fail(Code::unavailable, "a foreign classifier runs first at the ", device_egress ? "egress" : "ingress",
+                    " of ", where.device);
+    }
     if (!hook) {
         (void)remove_shaper_qdisc(where.netlink, where.ifindex, shaper);
         remove_direction_pins(record.id, direction);
@@ -85,6 +98,7 @@ Result<void> Engine::start_with(Attached& attached, Direction direction, const R
     }
     if (shared_clsact && hook->record.kind == HookKind::clsact)
         hook->record.made_clsact = hook->record.made_clsact || other->hook.made_clsact;
+    hook->record.behind = !hook->first;
     record.of(direction) = ShapingRecord{
         .rate = rate, .shaper = shaper, .pod_side = pod_side, .hook = hook->record, .reason = std::move(hook->reason)};
     attached.instance(direction) = std::make_shared<Instance>(*std::move(instance));
@@ -100,9 +114,9 @@ Result<void> Engine::stop(Attached& attached, Direction direction, PodSide* pod)
     };
     if (!shaping.pod_side || pod != nullptr) {
         const auto where = point(record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
-        const auto& other = record.of(direction == Direction::ingress ? Direction::egress : Direction::ingress);
+        const auto& other = record.of(opposite(direction));
         const bool keep_clsact = other && other->pod_side == shaping.pod_side && other->hook.kind == HookKind::clsact;
-        note(detach_hook(where, shaping.hook, keep_clsact));
+        note(detach_hook(where, shaping.hook, program_of(attached, direction), keep_clsact));
         note(remove_shaper_qdisc(where.netlink, where.ifindex, shaping.shaper));
     }
     remove_direction_pins(record.id, direction);
@@ -139,8 +153,12 @@ void Engine::refresh(const Attached& attached) {
     }
 }
 
+std::uint32_t Engine::program_of(const Attached& attached, Direction direction) {
+    return attached.instance(direction) ? attached.instance(direction)->prog_id() : 0;
+}
+
 void Engine::remove_direction_pins(const std::string& id, Direction direction) {
-    for (const char* const what : {"_link", "_link_next", "_prog", "_state", "_switch"})
+    for (const char* const what : {"_link", "_link_next", "_link_old", "_prog", "_state", "_switch"})
         if (auto r = files::remove(concat(pins(id), "/", to_string(direction), what)); !r) log::warning(r.error().what);
 }
 

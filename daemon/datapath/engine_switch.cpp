@@ -68,6 +68,8 @@ Result<void> Engine::switch_to(Attached& attached, const Wish& wish, const Insis
     attached.record.wish = wish;
     for (const auto direction : directions) {
         if (!attached.record.of(direction)) continue;
+        // What took over from a pod that does not leave its own side alone stays until its limit is set anew.
+        if (attached.record.of(direction)->backstop) continue;
         auto switched = switch_direction(attached, direction, insist, side);
         if (switched) continue;
         for (const auto undo : directions) {
@@ -129,6 +131,8 @@ Result<void> Engine::switch_back(Attached& attached, Direction direction, const 
 Result<std::string> Engine::choose_hook(Attached& attached, Direction direction, const Insist& insist, PodSide* pod) {
     const auto& wish = attached.record.wish;
     const auto& shaping = *attached.record.of(direction);
+    // There is no other place for it: another qdisc holds clsact's.
+    if (shaping.hook.kind == HookKind::htb) return shaping.reason.substr(shaping.reason.rfind("; ") + 2);
     std::string unmet;
     if (wish.attach_mode != AttachMode::automatic) {
         const auto by = concat(to_string(wish.attach_mode), " by ", wish.attach_mode_by);
@@ -156,13 +160,21 @@ Result<void> Engine::switch_hook(Attached& attached, Direction direction, Attach
     const auto where = point(record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
     const bool shared = shares_clsact(record, direction, shaping.pod_side);
     const auto begin = std::chrono::steady_clock::now();
-    auto hook = attach_hook(where, attached.instance(direction)->prog_fd(), mode, features_.tcx, shared);
+    const auto& instance = *attached.instance(direction);
+    auto hook =
+        attach_hook(where, instance.prog_fd(), mode, features_.tcx, shared, program_of(attached, opposite(direction)));
     if (!hook) return hook.error();
+    if (!hook->first && shaping.shaper != Shaper::htb) {
+        (void)detach_hook(where, hook->record, 0, shared);
+        return fail(Code::unavailable, "a foreign classifier runs first at ", to_string(hook->record.kind), " ",
+                    where.device);
+    }
+    hook->record.behind = !hook->first;
     silence_hook(where, shaping.hook);
     // As long as both were there, each packet was charged twice.
     attached.instance(direction)->take_back(nanoseconds_since(begin));
-    if (auto r = detach_hook(where, shaping.hook, shared); !r) {
-        (void)detach_hook(where, hook->record, shared);
+    if (auto r = detach_hook(where, shaping.hook, instance.prog_id(), shared); !r) {
+        (void)detach_hook(where, hook->record, instance.prog_id(), shared);
         return r;
     }
     shaping.hook = hook->record;
@@ -176,6 +188,9 @@ Result<void> Engine::switch_shaper(Attached& attached, Direction direction, Shap
     if (target == Shaper::htb && !features_.htb)
         return fail(Code::unsupported, "kernel ", features_.kernel, " has no sch_htb");
     auto& shaping = *attached.record.of(direction);
+    if (shaping.hook.kind == HookKind::htb)
+        return fail(Code::unsupported,
+                    "the program sits on its HTB qdisc, since another qdisc holds the place of clsact");
     auto& instance = *attached.instance(direction);
     const auto place = placement_of(attached.record, target, direction);
     const bool stays = place.pod_side == shaping.pod_side && place.device_egress == shaping.hook.device_egress;
@@ -228,21 +243,30 @@ Result<void> Engine::move_program(Attached& attached, Direction direction, Shape
     // Policing on the pod's own device would tell its TCP of nothing but refusals. And what is policed no
     // longer is held by the program itself, but for a moment.
     if (target != Shaper::police) instance.configure(cautious(after));
-    auto hook = attach_as_wished(to, instance.prog_fd(), record.wish, features_.tcx,
-                                 shares_clsact(record, direction, place.pod_side));
+    auto hook =
+        attach_as_wished(to, instance.prog_fd(), record.wish, features_.tcx,
+                         shares_clsact(record, direction, place.pod_side), program_of(attached, opposite(direction)));
     const auto back = [&] {
         instance.configure(before);
-        if (hook) (void)detach_hook(to, hook->record, shares_clsact(record, direction, place.pod_side));
+        if (hook)
+            (void)detach_hook(to, hook->record, instance.prog_id(), shares_clsact(record, direction, place.pod_side));
         (void)remove_shaper_qdisc(to.netlink, to.ifindex, target);
     };
     if (!hook) {
         back();
         return hook.error();
     }
+    if (!hook->first && target != Shaper::htb) {
+        back();
+        return fail(Code::unavailable, "a foreign classifier runs first at ", to_string(hook->record.kind), " ",
+                    to.device);
+    }
+    hook->record.behind = !hook->first;
     if (target == Shaper::police) instance.configure(after);
     auto gone = remove_shaper_qdisc(from.netlink, from.ifindex, shaping.shaper);
     if (gone) silence_hook(from, shaping.hook);
-    if (gone) gone = detach_hook(from, shaping.hook, shares_clsact(record, direction, shaping.pod_side));
+    if (gone)
+        gone = detach_hook(from, shaping.hook, instance.prog_id(), shares_clsact(record, direction, shaping.pod_side));
     if (!gone) {
         (void)add_shaper_qdisc(from.netlink, from.ifindex, shaping.shaper, shaping.rate, before);
         back();
@@ -257,7 +281,7 @@ Result<void> Engine::move_program(Attached& attached, Direction direction, Shape
 }
 
 bool Engine::shares_clsact(const AttachmentRecord& record, Direction direction, bool pod_side) {
-    const auto& other = record.of(direction == Direction::ingress ? Direction::egress : Direction::ingress);
+    const auto& other = record.of(opposite(direction));
     return other && other->pod_side == pod_side && other->hook.kind == HookKind::clsact;
 }
 
@@ -265,7 +289,7 @@ bool Engine::shares_clsact(const AttachmentRecord& record, Direction direction, 
 void Engine::inherit_clsact(AttachmentRecord& record, Direction direction) {
     auto& shaping = *record.of(direction);
     if (shaping.hook.kind != HookKind::clsact || !shares_clsact(record, direction, shaping.pod_side)) return;
-    const auto& other = record.of(direction == Direction::ingress ? Direction::egress : Direction::ingress);
+    const auto& other = record.of(opposite(direction));
     shaping.hook.made_clsact = shaping.hook.made_clsact || other->hook.made_clsact;
 }
 

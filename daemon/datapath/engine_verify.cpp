@@ -29,9 +29,9 @@ Result<void> Engine::verify(const Attached& attached, Direction direction, PodSi
     if (!*qdisc)
         return fail(Code::mismatch, "Failed to find qdisc ", to_string(shaping.shaper), " for ", to_string(direction),
                     " on ", where.device);
-    const auto hook = hook_in_force(where, shaping.hook, attached.instance(direction)->prog_id());
+    const auto hook = hook_state(where, shaping.hook, attached.instance(direction)->prog_id());
     if (!hook) return hook.error();
-    if (!*hook)
+    if (*hook == HookState::absent)
         return fail(Code::mismatch, "Failed to find program for ", to_string(direction), " at ",
                     describe_hook(record, shaping));
     const auto wanted = config_for(record, shaping.rate, shaping.shaper, direction);
@@ -49,8 +49,8 @@ Result<bool> Engine::alive(const AttachmentRecord& record) {
     const auto link = host_.link_by_index(record.host_ifindex);
     if (!link && link.error().code == Code::no_device) return false;
     if (!link) return link.error();
-    // Not by name: an administrator may rename the device.
-    return link->kind == "veth" && link->peer_ifindex == record.pod_ifindex;
+    // The host may rename its end, and the pod may move the other one, where it gets another index.
+    return link->kind == "veth" && (link->peer_ifindex == record.pod_ifindex || link->name == record.host_device);
 }
 
 // Nothing on the host dies with such an interface: its namespace has to be looked into.

@@ -34,6 +34,11 @@ std::uint32_t clsact_parent(const HookPoint& point) {
     return TC_H_MAKE(TC_H_CLSACT, minor);
 }
 
+// Where the filters of a record are.
+std::uint32_t parent_of(const HookPoint& point, HookKind kind) {
+    return kind == HookKind::htb ? htb_handle : clsact_parent(point);
+}
+
 std::string where(const HookPoint& point) {
     return concat(point.device_egress ? "egress of " : "ingress of ", point.device);
 }
@@ -59,13 +64,22 @@ bool others_on_tcx(const HookPoint& point, std::uint32_t prog_id) {
     });
 }
 
-// Programs that others have on the tcx hook; 0 on a kernel without tcx.
-std::uint32_t tcx_programs(const HookPoint& point) {
-    return point.worker.run(point.netns_fd, [&]() -> std::uint32_t {
+struct TcxPrograms {
+    std::uint32_t count = 0;
+    std::uint32_t first = 0;  // id of the one that runs first; 0 if there is none
+};
+
+// What is on the tcx hook; nothing on a kernel without tcx.
+TcxPrograms tcx_programs(const HookPoint& point) {
+    return point.worker.run(point.netns_fd, [&]() -> TcxPrograms {
+        constexpr std::uint32_t most = 64;  // the kernel's own limit
+        __u32 ids[most] = {};
         struct bpf_prog_query_opts query {};
         query.sz = sizeof query;
-        if (bpf_prog_query_opts(point.ifindex, tcx_type(point), &query) < 0) return 0;
-        return query.count;
+        query.prog_ids = ids;
+        query.count = most;
+        if (bpf_prog_query_opts(point.ifindex, tcx_type(point), &query) < 0) return {};
+        return {.count = query.count, .first = query.count == 0 ? 0 : ids[0]};
     });
 }
 
@@ -90,68 +104,119 @@ Result<AttachedHook> attach_tcx(const HookPoint& point, int prog_fd, std::string
 
 // Removes what a natrad that died between attaching and recording left on a device that
 // no attachment owns. False if filters of others remain, on either hook.
-bool drop_leftovers(const HookPoint& point) {
+bool drop_leftovers(const HookPoint& point, std::uint32_t other_prog) {
     bool alone = true;
     for (const std::uint32_t minor : {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS}) {
         const auto filters = point.netlink.filters(point.ifindex, TC_H_MAKE(TC_H_CLSACT, minor));
         if (!filters) return false;
         for (const auto& filter : *filters) {
+            if (other_prog != 0 && filter.prog_id == other_prog) continue;
             if (!is_ours(filter) || !point.netlink.delete_filter(point.ifindex, filter)) alone = false;
         }
     }
     return alone;
 }
 
-Result<AttachedHook> attach_clsact(const HookPoint& point, int prog_fd, bool made, std::string reason) {
-    auto filter =
-        point.netlink.add_bpf_filter(point.ifindex, clsact_parent(point), filter_priority, prog_fd, filter_name);
-    // Another kind of classifier owns that priority: let the kernel choose one.
-    if (!filter && (filter.error().sys == EEXIST || filter.error().sys == EINVAL))
-        filter = point.netlink.add_bpf_filter(point.ifindex, clsact_parent(point), 0, prog_fd, filter_name);
+// The chain's order is the order in which they are listed.
+Result<HookState> state_in(const Result<std::vector<BpfFilter>>& filters, std::uint32_t prog_id) {
+    if (!filters) return filters.error();
+    const auto found =
+        std::find_if(filters->begin(), filters->end(), [&](const auto& f) { return f.prog_id == prog_id; });
+    if (found == filters->end()) return HookState::absent;
+    return found == filters->begin() ? HookState::first : HookState::overtaken;
+}
+
+// Where it may be: a foreign classifier of another kind or protocol keeps its priority for itself.
+Result<BpfFilter> add_filter(const HookPoint& point, int prog_fd) {
+    Result<BpfFilter> filter = fail(Code::internal, "no priority tried");
+    for (const std::uint32_t priority : {filter_priority, filter_priority + 1, 0U}) {
+        filter = point.netlink.add_bpf_filter(point.ifindex, clsact_parent(point), priority, prog_fd, filter_name);
+        if (filter) return filter;
+        const int error = filter.error().sys;
+        if (error != EEXIST && error != EINVAL && error != ENOSPC) return filter;
+    }
+    return filter;
+}
+
+Result<AttachedHook> attach_clsact(const HookPoint& point, int prog_fd, bool made, bool alone, std::string reason) {
+    auto filter = add_filter(point, prog_fd);
     if (!filter) {
         if (made) (void)point.netlink.delete_clsact(point.ifindex);
         return filter.error();
     }
-    return AttachedHook{{.kind = HookKind::clsact,
-                         .device_egress = point.device_egress,
-                         .made_clsact = made,
-                         .priority = filter->priority,
-                         .handle = filter->handle},
-                        std::move(reason)};
+    AttachedHook out{{.kind = HookKind::clsact,
+                      .device_egress = point.device_egress,
+                      .made_clsact = made,
+                      .priority = filter->priority,
+                      .handle = filter->handle},
+                     std::move(reason)};
+    if (alone) return out;
+    const auto state = state_in(point.netlink.filters(point.ifindex, clsact_parent(point)), filter->prog_id);
+    out.first = state && *state == HookState::first;
+    if (!out.first) out.reason += ", behind a foreign classifier that may end the chain";
+    return out;
+}
+
+// An ingress qdisc takes filters as clsact does, but has no egress hook.
+Result<AttachedHook> attach_beside_ingress_qdisc(const HookPoint& point, int prog_fd, const Error& no_clsact) {
+    if (!point.device_egress)
+        return attach_clsact(point, prog_fd, false, false, "clsact: on the ingress qdisc that was there");
+    const auto root = point.netlink.root_qdisc(point.ifindex);
+    if (!root) return root.error();
+    if (!*root || (*root)->handle != htb_handle) return no_clsact;
+    const auto filter = point.netlink.add_bpf_filter(point.ifindex, htb_handle, filter_priority, prog_fd, filter_name);
+    if (!filter) return filter.error();
+    return AttachedHook{
+        {.kind = HookKind::htb, .device_egress = true, .priority = filter->priority, .handle = filter->handle},
+        "htb: another qdisc holds the place of clsact; small flows wait with the others"};
+}
+
+// The filters that are ours at a hook: by program, or by name if that is not known.
+Result<void> delete_own_filters(const HookPoint& point, const HookRecord& record, std::uint32_t prog_id) {
+    const auto filters = point.netlink.filters(point.ifindex, parent_of(point, record.kind));
+    if (!filters) return filters.error();
+    for (const auto& filter : *filters) {
+        const bool recorded = filter.priority == record.priority && filter.handle == record.handle;
+        const bool ours = prog_id != 0 ? filter.prog_id == prog_id : recorded && is_ours(filter);
+        if (!ours) continue;
+        if (auto r = point.netlink.delete_filter(point.ifindex, filter); !r) return r;
+    }
+    return {};
 }
 
 }  // namespace
 
 Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode mode, bool kernel_has_tcx,
-                                 bool clsact_is_ours) {
+                                 bool clsact_is_ours, std::uint32_t other_prog) {
     if (mode == AttachMode::tcx && !kernel_has_tcx) return fail(Code::unsupported, "this kernel has no tcx");
     if (mode == AttachMode::tcx) return attach_tcx(point, prog_fd, "tcx by configuration");
     const bool automatic = mode == AttachMode::automatic && kernel_has_tcx;
-    if (automatic && tcx_programs(point) > 0) return attach_tcx(point, prog_fd, other_tcx_reason);
+    if (automatic && tcx_programs(point).count > 0) return attach_tcx(point, prog_fd, other_tcx_reason);
     const auto made = point.netlink.ensure_clsact(point.ifindex);
     if (!made) {
-        if (automatic && made.error().sys == EEXIST) return attach_tcx(point, prog_fd, other_qdisc_reason);
-        return made.error();
+        if (made.error().sys != EEXIST) return made.error();
+        if (automatic) return attach_tcx(point, prog_fd, other_qdisc_reason);
+        return attach_beside_ingress_qdisc(point, prog_fd, made.error());
     }
     // An empty clsact is what an earlier natrad left, or what nobody misses.
-    const bool ours = *made || (!clsact_is_ours && drop_leftovers(point));
+    const bool ours = *made || (!clsact_is_ours && drop_leftovers(point, other_prog));
     if (automatic && !ours && !clsact_is_ours) return attach_tcx(point, prog_fd, other_filters_reason);
-    return attach_clsact(point, prog_fd, ours,
+    return attach_clsact(point, prog_fd, ours, ours,
                          mode == AttachMode::clsact ? "clsact by configuration"
                          : kernel_has_tcx           ? alone_reason
                                                     : no_tcx_reason);
 }
 
 Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const Wish& wish, bool kernel_has_tcx,
-                                      bool shared_clsact) {
+                                      bool shared_clsact, std::uint32_t other_prog) {
     if (wish.attach_mode == AttachMode::automatic)
-        return attach_hook(point, prog_fd, AttachMode::automatic, kernel_has_tcx, shared_clsact);
-    auto wished = attach_hook(point, prog_fd, wish.attach_mode, kernel_has_tcx, shared_clsact);
+        return attach_hook(point, prog_fd, AttachMode::automatic, kernel_has_tcx, shared_clsact, other_prog);
+    auto wished = attach_hook(point, prog_fd, wish.attach_mode, kernel_has_tcx, shared_clsact, other_prog);
     if (wished) {
         wished->reason = concat(to_string(wish.attach_mode), " by ", wish.attach_mode_by);
         return wished;
     }
-    auto other = attach_hook(point, prog_fd, AttachMode::automatic, kernel_has_tcx, shared_clsact);
+    auto other = attach_hook(point, prog_fd, AttachMode::automatic, kernel_has_tcx, shared_clsact, other_prog);
     if (!other) return wished;
     other->reason +=
         concat(" (", to_string(wish.attach_mode), ", by ", wish.attach_mode_by, ": ", wished.error().what, ")");
@@ -187,10 +252,39 @@ void silence_hook(const HookPoint& point, const HookRecord& record) {
     if (link) (void)bpf_link_detach(link.get());
 }
 
-Result<void> detach_hook(const HookPoint& point, const HookRecord& record, bool keep_clsact) {
-    if (record.kind == HookKind::tcx) return files::remove(point.link_pin);  // the pin holds the only reference
-    const BpfFilter filter{.parent = clsact_parent(point), .priority = record.priority, .handle = record.handle};
-    if (auto r = point.netlink.delete_filter(point.ifindex, filter); !r) return r;
+Result<AttachedHook> retake_hook(const HookPoint& point, const HookRecord& record, int prog_fd, std::uint32_t prog_id,
+                                 AttachMode mode, bool kernel_has_tcx) {
+    if (record.kind == HookKind::tcx) {
+        if (auto r = files::remove(point.link_pin); !r) return r.error();
+        auto hook = attach_tcx(point, prog_fd, "tcx: at the head again after others had come before it");
+        if (hook) hook->record.made_clsact = record.made_clsact;
+        return hook;
+    }
+    if (kernel_has_tcx && mode != AttachMode::clsact) {
+        auto moved = attach_tcx(point, prog_fd, "tcx: others had come before it on clsact, and tcx runs before that");
+        if (!moved) return moved;
+        moved->record.made_clsact = record.made_clsact;
+        if (auto r = delete_own_filters(point, record, prog_id); !r) return r.error();
+        return moved;
+    }
+    const auto before = point.netlink.filters(point.ifindex, clsact_parent(point));
+    if (!before) return before.error();
+    auto again = attach_clsact(point, prog_fd, false, false, "clsact: ahead again after others had come before it");
+    if (!again) return again;
+    again->record.made_clsact = record.made_clsact;
+    for (const auto& filter : *before)
+        if (filter.prog_id == prog_id)
+            if (auto r = point.netlink.delete_filter(point.ifindex, filter); !r) return r.error();
+    return again;
+}
+
+Result<void> detach_hook(const HookPoint& point, const HookRecord& record, std::uint32_t prog_id, bool keep_clsact) {
+    if (record.kind == HookKind::tcx) {
+        // The pin holds the only reference.
+        if (auto r = files::remove(point.link_pin); !r) return r;
+    } else if (auto r = delete_own_filters(point, record, prog_id); !r) {
+        return r;
+    }
     if (!record.made_clsact || keep_clsact) return {};
     // Others may have come to the qdisc that we made; their filters outweigh our tidiness.
     for (const std::uint32_t minor : {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS}) {
@@ -201,20 +295,23 @@ Result<void> detach_hook(const HookPoint& point, const HookRecord& record, bool 
     return point.netlink.delete_clsact(point.ifindex);
 }
 
-Result<bool> hook_in_force(const HookPoint& point, const HookRecord& record, std::uint32_t prog_id) {
-    if (record.kind == HookKind::clsact) {
-        const auto filters = point.netlink.filters(point.ifindex, clsact_parent(point));
-        if (!filters) return filters.error();
-        return std::any_of(filters->begin(), filters->end(), [&](const auto& f) { return f.prog_id == prog_id; });
+Result<HookState> hook_state(const HookPoint& point, const HookRecord& record, std::uint32_t prog_id) {
+    const auto tcx = tcx_programs(point);
+    if (record.kind != HookKind::tcx) {
+        auto state = state_in(point.netlink.filters(point.ifindex, parent_of(point, record.kind)), prog_id);
+        if (record.kind == HookKind::htb) return state;
+        if (state && *state == HookState::first && tcx.count > 0) return HookState::overtaken;
+        return state;
     }
     const UniqueFd link(bpf_obj_get(point.link_pin.c_str()));
-    if (!link) return false;
+    if (!link) return HookState::absent;
     bpf_link_info info{};
     __u32 length = sizeof info;
     if (bpf_link_get_info_by_fd(link.get(), &info, &length) < 0)
         return fail_errno(Code::kernel, errno, "read ", point.link_pin);
     // A link whose device is gone stays, with ifindex 0. tcx.ifindex is the first member of its part of the union.
-    return info.prog_id == prog_id && info.netns.netns_ino == static_cast<__u32>(point.ifindex);
+    if (info.prog_id != prog_id || info.netns.netns_ino != static_cast<__u32>(point.ifindex)) return HookState::absent;
+    return tcx.first == prog_id ? HookState::first : HookState::overtaken;
 }
 
 }  // namespace natra::datapath

@@ -29,15 +29,17 @@ struct HookPoint {
 struct AttachedHook {
     HookRecord record;
     std::string reason;
+    bool first = true;  // false: a foreign classifier runs before it and may end the chain
 };
 // clsact_is_ours: a filter of this attachment's other direction sits on the device's clsact qdisc.
+// other_prog: id of that direction's program, which may be on the same qdisc; 0: none.
 Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode mode, bool kernel_has_tcx,
-                                 bool clsact_is_ours);
+                                 bool clsact_is_ours, std::uint32_t other_prog = 0);
 
 // The hook that is wished for, or the best that works, and says so. shared_clsact: a filter of this
-// attachment's other direction sits on the device's clsact qdisc.
+// attachment's other direction sits on the device's clsact qdisc; other_prog as above.
 Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const Wish& wish, bool kernel_has_tcx,
-                                      bool shared_clsact);
+                                      bool shared_clsact, std::uint32_t other_prog);
 
 // Which hook the rule chooses for a program that is attached already.
 struct PreferredHook {
@@ -52,10 +54,22 @@ void drop_own_filters(const HookPoint& point);
 // The program no longer runs there when it returns; detach_hook() alone leaves that to the kernel's leisure.
 void silence_hook(const HookPoint& point, const HookRecord& record);
 
-// Absent is success. keep_clsact: the other direction still needs the qdisc.
-Result<void> detach_hook(const HookPoint& point, const HookRecord& record, bool keep_clsact);
+// Absent is success. Removes what carries prog_id (0: not known; then what carries natra's name), never
+// others' filters that have come to the same place. keep_clsact: the other direction still needs the qdisc.
+Result<void> detach_hook(const HookPoint& point, const HookRecord& record, std::uint32_t prog_id, bool keep_clsact);
 
-// Whether prog_id is attached where the record says.
-Result<bool> hook_in_force(const HookPoint& point, const HookRecord& record, std::uint32_t prog_id);
+enum class HookState : std::uint8_t {
+    absent,
+    overtaken,  // there, but behind a foreign classifier, which may end the chain
+    first,
+};
+// Of prog_id at the place that the record names.
+Result<HookState> hook_state(const HookPoint& point, const HookRecord& record, std::uint32_t prog_id);
+
+// Puts an overtaken program first again. From clsact it moves to tcx where there is one, and else ahead of
+// the others' filters; it is attached to its new place before it leaves the old one. On tcx it has to leave
+// first: the kernel takes a program only once a hook. On failure it is where it was, or absent (tcx).
+Result<AttachedHook> retake_hook(const HookPoint& point, const HookRecord& record, int prog_fd, std::uint32_t prog_id,
+                                 AttachMode mode, bool kernel_has_tcx);
 
 }  // namespace natra::datapath

@@ -199,6 +199,14 @@ void Instance::forget_queue() {
     for (auto& clock : state_->fair_clock_ns) forget(clock);
 }
 
+void Instance::continue_from(const Instance& predecessor) {
+    state_->counters[0] = predecessor.counters();
+    state_->heavy_table_misses = predecessor.heavy_table_misses();
+    state_->unparsed_packets = predecessor.unparsed_packets();
+    state_->total_clock_ns = std::atomic_ref(predecessor.state_->total_clock_ns).load(std::memory_order_relaxed);
+    state_->small_clock_ns = std::atomic_ref(predecessor.state_->small_clock_ns).load(std::memory_order_relaxed);
+}
+
 const natra_config& Instance::config() const { return state_->config[state_->active_config & 1]; }
 
 void Instance::set_subnets(const natra_subnets& subnets) { state_->subnets = subnets; }

@@ -28,6 +28,9 @@ public:
     // Puts a configuration in force between two packets: none sees half of it.
     void configure(const natra_config& config);
     [[nodiscard]] const natra_config& config() const;
+    // Goes on where another instance of the same direction is: its counters, and the debt and credit of its
+    // clocks. Before this one is attached.
+    void continue_from(const Instance& predecessor);
 
     // How long what was admitted takes to leave at the rate, as the total clock has it.
     [[nodiscard]] std::uint64_t queued_ns() const;

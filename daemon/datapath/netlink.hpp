@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,6 +57,12 @@ struct FqShape {
     std::uint32_t limit = 40000;       // packets
 };
 
+// What a device carried since it was made, bytes; headers of GSO packets count once.
+struct LinkBytes {
+    std::uint64_t received = 0;
+    std::uint64_t sent = 0;
+};
+
 class NetlinkRequest;
 
 // Errors carry the kernel's errno (Error::sys) and its own words; a device that is
@@ -95,6 +102,9 @@ public:
     // htb_handle or fq_handle. A root that is not natra's stays; that, and absence, is success.
     Result<void> delete_root(int ifindex, std::uint32_t handle);
 
+    // Whatever is there. Absence is success.
+    Result<void> clear_root(int ifindex);
+
     // clsact: `ensure` tells whether it made the qdisc (true) or found one (false). EEXIST if an
     // ingress qdisc is in its place.
     Result<bool> ensure_clsact(int ifindex);
@@ -103,11 +113,19 @@ public:
     // Others in their places stay; that, and absence, is success.
     Result<void> delete_stock_qdiscs(int ifindex);
     // Adds prog_fd as a direct-action filter under parent; returns where it sits. priority 1 to
-    // 65535 with 1 running first; 0 lets the kernel choose one ahead of those that are there.
+    // 65535 with 1 running first, and at one priority the newest; 0 lets the kernel choose, which may be behind others.
     Result<BpfFilter> add_bpf_filter(int ifindex, std::uint32_t parent, std::uint32_t priority, int prog_fd,
                                      std::string_view name);
     // The one at its parent, priority and handle. Absent is success.
     Result<void> delete_filter(int ifindex, const BpfFilter& filter);
+
+    // The id under which this socket's namespace knows another one; gives it one if need be. The id
+    // lasts as long as both namespaces and does not keep the other one alive.
+    Result<int> namespace_id(int netns_fd);
+    // Of every device of the namespace, by ifindex: one request.
+    Result<std::map<int, LinkBytes>> link_bytes();
+    // The socket's own address, unique in its namespace: what it changes is announced with it.
+    [[nodiscard]] std::uint32_t port() const;
 
     struct Socket;
 

@@ -11,6 +11,7 @@ namespace natra::datapath {
 
 enum class Shaper : std::uint8_t { edt, htb, police };
 enum class Direction : std::uint8_t { ingress, egress };  // to the pod, from the pod
+constexpr Direction opposite(Direction d) { return d == Direction::ingress ? Direction::egress : Direction::ingress; }
 
 // A flow is heavy while its estimate is above the larger of the two.
 struct HeavyThreshold {

@@ -21,7 +21,14 @@ std::string_view to_string(Shaper shaper) {
     return "unknown";
 }
 
-std::string_view to_string(HookKind kind) { return kind == HookKind::tcx ? "tcx" : "clsact"; }
+std::string_view to_string(HookKind kind) {
+    switch (kind) {
+    case HookKind::tcx: return "tcx";
+    case HookKind::clsact: return "clsact";
+    case HookKind::htb: return "htb";
+    }
+    return "unknown";
+}
 
 std::optional<Shaper> shaper_from(std::string_view name) {
     for (const auto shaper : {Shaper::edt, Shaper::htb, Shaper::police})
@@ -30,7 +37,7 @@ std::optional<Shaper> shaper_from(std::string_view name) {
 }
 
 std::optional<HookKind> hook_kind_from(std::string_view name) {
-    for (const auto kind : {HookKind::tcx, HookKind::clsact})
+    for (const auto kind : {HookKind::tcx, HookKind::clsact, HookKind::htb})
         if (name == to_string(kind)) return kind;
     return std::nullopt;
 }

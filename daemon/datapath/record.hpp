@@ -11,6 +11,7 @@
 #include "daemon/datapath/instance.hpp"
 #include "daemon/datapath/netns.hpp"
 #include "daemon/datapath/parameters.hpp"
+#include "daemon/datapath/tc_monitor.hpp"
 #include "daemon/datapath/wish.hpp"
 
 namespace natra::datapath {
@@ -34,7 +35,9 @@ struct Rates {
     [[nodiscard]] std::optional<Rate>& of(Direction d) { return d == Direction::ingress ? ingress : egress; }
 };
 
-enum class HookKind : std::uint8_t { tcx, clsact };
+// htb: a filter of natra's own HTB qdisc, where nothing else is to be had. The program counts and drops
+// there, but all flows are heavy: HTB has chosen the class before it runs.
+enum class HookKind : std::uint8_t { tcx, clsact, htb };
 
 struct HookRecord {
     HookKind kind = HookKind::clsact;
@@ -42,6 +45,7 @@ struct HookRecord {
     bool made_clsact = false;    // the clsact qdisc is ours to remove
     std::uint32_t priority = 0;  // of the clsact filter
     std::uint32_t handle = 0;    // of the clsact filter
+    bool behind = false;         // a foreign classifier runs first and could not be overtaken
 };
 
 // One limited direction.
@@ -51,6 +55,9 @@ struct ShapingRecord {
     bool pod_side = false;  // on the device inside the pod's namespace, else on its host-side peer
     HookRecord hook;
     std::string reason;  // why this hook and shaper, for the operator
+    // Egress of a pod that undid or bypassed its own side: policed where it cannot reach, until an operator
+    // sets or resets its limits.
+    bool backstop = false;
 };
 
 struct AttachmentRecord {
@@ -79,6 +86,7 @@ struct AttachmentRecord {
 // counters from while the kernel worker makes the next one.
 struct Attached {
     AttachmentRecord record;
+    int nsid = host_nsid;  // of the pod's namespace, as the tc monitor names it; host_nsid if it has none
     std::shared_ptr<Instance> ingress;
     std::shared_ptr<Instance> egress;
     [[nodiscard]] const std::shared_ptr<Instance>& instance(Direction d) const {
@@ -93,7 +101,7 @@ inline constexpr Direction directions[] = {Direction::ingress, Direction::egress
 
 std::string_view to_string(Direction direction);  // "ingress", "egress"
 std::string_view to_string(Shaper shaper);        // "edt", "htb", "police"
-std::string_view to_string(HookKind kind);        // "tcx", "clsact"
+std::string_view to_string(HookKind kind);        // "tcx", "clsact", "htb"
 std::optional<Shaper> shaper_from(std::string_view name);
 std::optional<HookKind> hook_kind_from(std::string_view name);
 

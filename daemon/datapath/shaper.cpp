@@ -5,11 +5,6 @@
 #include <cerrno>
 
 namespace natra::datapath {
-namespace {
-
-std::uint32_t handle_of(Shaper shaper) { return shaper == Shaper::edt ? fq_handle : htb_handle; }
-
-}  // namespace
 
 std::vector<Shaper> shaper_candidates(const Features& features, const Wish& wish) {
     std::vector<Shaper> out;
@@ -28,6 +23,8 @@ std::string shaper_reason(Shaper shaper, const Wish& wish, std::string_view skip
     const auto unless = wish.avoid_edt ? concat(" without edt, by ", wish.shaper_by) : std::string();
     return concat(to_string(shaper), ": best that works here", unless, skipped);
 }
+
+std::uint32_t shaper_handle(Shaper shaper) { return shaper == Shaper::edt ? fq_handle : htb_handle; }
 
 bool on_pod_side(Shaper shaper, Direction direction) {
     return direction == Direction::egress && shaper != Shaper::police;
@@ -70,8 +67,8 @@ Result<void> add_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper, cons
 
 Result<void> replace_shaper_qdisc(Netlink& netlink, int ifindex, Shaper from, Shaper to, const Rate& rate,
                                   const natra_config& before, const natra_config& after) {
-    auto replaced = to == Shaper::edt ? netlink.add_fq(ifindex, {}, handle_of(from))
-                                      : netlink.add_htb(ifindex, htb_shape(rate, after), handle_of(from));
+    auto replaced = to == Shaper::edt ? netlink.add_fq(ifindex, {}, shaper_handle(from))
+                                      : netlink.add_htb(ifindex, htb_shape(rate, after), shaper_handle(from));
     if (replaced) return replaced;
     const auto there = shaper_qdisc_in_force(netlink, ifindex, from);
     if (there && !*there) (void)add_shaper_qdisc(netlink, ifindex, from, rate, before);
@@ -80,14 +77,14 @@ Result<void> replace_shaper_qdisc(Netlink& netlink, int ifindex, Shaper from, Sh
 
 Result<void> remove_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper) {
     if (shaper == Shaper::police) return {};
-    return netlink.delete_root(ifindex, handle_of(shaper));
+    return netlink.delete_root(ifindex, shaper_handle(shaper));
 }
 
 Result<bool> shaper_qdisc_in_force(Netlink& netlink, int ifindex, Shaper shaper) {
     if (shaper == Shaper::police) return true;
     const auto root = netlink.root_qdisc(ifindex);
     if (!root) return root.error();
-    return *root && (*root)->handle == handle_of(shaper);
+    return *root && (*root)->handle == shaper_handle(shaper);
 }
 
 }  // namespace natra::datapath

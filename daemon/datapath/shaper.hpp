@@ -23,6 +23,9 @@ std::string shaper_reason(Shaper shaper, const Wish& wish, std::string_view skip
 // transmits them: inside the pod for egress.
 bool on_pod_side(Shaper shaper, Direction direction);
 
+// Of the shaper's root qdisc; not for police, which has none.
+std::uint32_t shaper_handle(Shaper shaper);
+
 HtbShape htb_shape(const Rate& rate, const natra_config& config);
 
 // Installs the root qdisc of a shaper (nothing for police). Replaces natra's own

@@ -66,6 +66,7 @@ struct Pod {
     limits::Limits effective;  // in force, after overrides and the burst policy
     datapath::Attached kernel;
     std::uint64_t attached_at_usec = 0;  // CLOCK_REALTIME
+    std::uint64_t tamper_events = 0;     // how often somebody's change to the kernel's objects had to be mended
 };
 
 // Annotations become limits and warnings.
@@ -88,9 +89,6 @@ limits::Limits effective_limits(const AttachRequest& request, const Override& ch
 std::string describe(const Pod& pod);
 // What is in force, where and why, for the log.
 std::string describe_limits(const Pod& pod);
-
-// "namespace/name interface", or "container ID interface" where the runtime names no pod.
-std::string describe(const Pod& pod);
 
 // For the data path, which knows no sources.
 datapath::Rates to_rates(const limits::Limits& limits);

@@ -235,7 +235,7 @@ void Registry::set_limits(const std::string& id, Override changes, Done done) {
         merge(merged.ingress, changes.ingress);
         merge(merged.egress, changes.egress);
         if (auto valid = validate(merged, pod->request); !valid) return over(valid.error());
-        change_now(id, merged, over);
+        change_now(id, merged, changes.egress.any(), over);
     });
 }
 
@@ -243,25 +243,29 @@ void Registry::reset_limits(const std::string& id, Done done) {
     enqueue(id, [this, id, done](std::function<void()> finish) {
         Override cleared;
         if (const auto* pod = find(id)) cleared.pins = pod->changes.pins;
-        change_now(id, cleared, [done, finish](Result<void> r) {
+        change_now(id, cleared, true, [done, finish](Result<void> r) {
             done(std::move(r));
             finish();
         });
     });
 }
 
-void Registry::change_now(const std::string& id, const Override& changes, Done done) {
+void Registry::change_now(const std::string& id, const Override& changes, bool lift, Done done) {
     const auto* pod = find(id);
     if (pod == nullptr) return done(fail(Code::not_found, "no attachment ", id));
     const auto effective = effective_limits(pod->request, changes, settings_.bursts);
-    auto work = [this, kernel = pod->kernel, rates = to_rates(effective)]() mutable -> Result<Change> {
+    auto work = [this, kernel = pod->kernel, rates = to_rates(effective), lift]() mutable -> Result<Change> {
+        // An operator's word about egress is a new beginning for the pod's own side.
+        if (lift)
+            if (auto r = engine_.lift_backstop(kernel); !r) log::warning(concat("backstop stays: ", r.error().what));
         auto result = engine_.change(kernel, rates);
         return Change(std::move(kernel), std::move(result));
     };
-    on_worker(std::move(work), [this, id, changes, effective, done](Result<Change> outcome) {
+    on_worker(std::move(work), [this, id, changes, effective, lift, done](Result<Change> outcome) {
         if (!outcome) return done(std::move(outcome).error());
         auto& changed = pods_.at(id);
         changed.kernel = std::move(outcome->first);
+        begin_watch(id, lift);
         if (!outcome->second) {
             // What was restored may be other kernel objects than before.
             if (auto saved = save(changed); !saved) log::error(concat(id, ": ", saved.error().what));
@@ -327,6 +331,7 @@ void Registry::adopt(std::function<void()> done) {
                 if (auto saved = save(pod); !saved) log::error(concat(pod.id, ": ", saved.error().what));
                 log::info(concat("adopted ", describe(pod), ": ", describe_limits(pod)));
                 warn_of_shortfalls(pod);
+                tamper_events_ += pod.tamper_events;
                 add(std::move(pod));
             }
         done();
@@ -394,12 +399,14 @@ void Registry::sweep() {
 
 void Registry::add(Pod pod) {
     const auto id = pod.id;
+    begin_watch(id, true);
     const auto [it, inserted] = pods_.insert_or_assign(id, std::move(pod));
     if (observer_ != nullptr) observer_->pod_added(it->second);
 }
 
 void Registry::drop(const std::string& id) {
     if (auto r = files::remove(state_path(id)); !r) log::error(r.error().what);
+    watches_.erase(id);
     if (pods_.erase(id) != 0 && observer_ != nullptr) observer_->pod_removed(id);
 }
 

@@ -13,6 +13,7 @@
 
 #include "daemon/datapath/engine.hpp"
 #include "daemon/pods/pod.hpp"
+#include "daemon/pods/tamper.hpp"
 #include "daemon/util/event_loop.hpp"
 #include "daemon/util/unique_fd.hpp"
 #include "daemon/util/worker.hpp"
@@ -81,6 +82,15 @@ public:
     // The same for those whose end no device of the host's namespace tells of. From time to time.
     void sweep();
 
+    // Somebody changed qdiscs or classifiers: looks at the attachments concerned and mends what is missing.
+    void tc_changed(const datapath::TcChanges& changes);
+    // Once a second: finds traffic that gets past its limiter, and looks at some attachments without a cause.
+    void audit();
+    // What was mended in attachments since the node's limits began, those that have ended included.
+    [[nodiscard]] std::uint64_t tamper_events() const { return tamper_events_; }
+    // A sentence for each attachment that is not as it should be.
+    [[nodiscard]] std::vector<std::string> troubles() const;
+
     [[nodiscard]] const Pod* find(const std::string& id) const;
     [[nodiscard]] const std::map<std::string, Pod>& pods() const { return pods_; }
 
@@ -96,7 +106,8 @@ private:
                     const std::function<void()>& finish);
     void drop_if_dead(const std::string& id);
     void drop_as_dead(const std::string& id, const datapath::AttachmentRecord& dead);
-    void change_now(const std::string& id, const Override& changes, Done done);
+    // lift_backstop: an operator's word about egress gives the pod's own side another chance.
+    void change_now(const std::string& id, const Override& changes, bool lift_backstop, Done done);
     // Puts the node's configuration in force for one attachment.
     void renew(const std::string& id, std::function<void()> done);
     void renew_now(const std::string& id, std::function<void()> done);
@@ -109,6 +120,29 @@ private:
 
     // The data path after a change, and whether the change is in force.
     using Change = std::pair<datapath::Attached, Result<void>>;
+
+    // registry_watch.cpp
+    struct Watch {
+        bool due = false;                 // a look is queued or its timer runs
+        std::uint64_t not_before_us = 0;  // CLOCK_MONOTONIC, the next look
+        TamperHistory pod_side;
+        TamperHistory host_side;
+        std::map<std::string, std::uint64_t> told_us;  // cause -> when it was logged
+        std::string trouble;                           // for troubles()
+        OverrunMeter ingress;
+        OverrunMeter egress;
+    };
+    void begin_watch(const std::string& id, bool afresh);
+    void look(const std::string& id);
+    void look_now(const std::string& id, const std::function<void()>& finish);
+    void looked(const std::string& id, datapath::Attached kernel, const datapath::Mended& mended);
+    void count_tampering(Pod& pod);
+    void tell(const Pod& pod, const std::string& cause, const std::string& text);
+    void look_at_all();
+    void compare(const datapath::Traffic& traffic);
+    void bypassed(const std::string& id);
+    void enough(const Pod& pod, Watch& watch, std::uint64_t now_us);
+
     // Runs `work` on the worker, then `then` with its result on the core thread.
     template <class Work, class Then> void on_worker(Work work, Then then);
 
@@ -121,6 +155,13 @@ private:
     std::map<std::string, Pod> pods_;
     std::map<std::string, std::deque<Operation>> queues_;  // the front one is running
     bool sweeping_ = false;
+    std::map<std::string, Watch> watches_;
+    std::uint64_t tamper_events_ = 0;
+    std::uint64_t all_not_before_us_ = 0;
+    bool all_due_ = false;
+    bool comparing_ = false;
+    std::size_t patrol_tick_ = 0;
+    std::string patrolled_;  // id of the attachment looked at last without a cause
 };
 
 }  // namespace natra::pods

@@ -46,6 +46,7 @@ void Registry::renew_now(const std::string& id, std::function<void()> done) {
         }
         auto& changed = pods_.at(id);
         changed.kernel = std::move(change->first);
+        begin_watch(id, false);
         if (change->second)
             changed.effective = effective;
         else
@@ -99,6 +100,7 @@ void Registry::pin_now(const std::string& id, const Pins& pins, Done done) {
         if (!change) return done(std::move(change).error());
         auto& changed = pods_.at(id);
         changed.kernel = std::move(change->first);
+        begin_watch(id, false);
         if (change->second) changed.changes.pins = pins;
         // In force all the same; only a restart would forget it.
         if (auto saved = save(changed); !saved) log::error(concat(id, ": ", saved.error().what));

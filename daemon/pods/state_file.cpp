@@ -103,6 +103,8 @@ json to_object(const std::optional<ShapingRecord>& shaping) {
             {"made_clsact", shaping->hook.made_clsact},
             {"priority", shaping->hook.priority},
             {"handle", shaping->hook.handle},
+            {"behind", shaping->hook.behind},
+            {"backstop", shaping->backstop},
             {"reason", shaping->reason},
             {"heavy_threshold_bytes", shaping->rate.heavy_threshold_bytes}};
 }
@@ -121,8 +123,10 @@ std::optional<ShapingRecord> shaping_from(const json& object) {
                                   .device_egress = object.at("device_egress"),
                                   .made_clsact = object.at("made_clsact"),
                                   .priority = object.at("priority"),
-                                  .handle = object.at("handle")},
-                         .reason = object.at("reason")};
+                                  .handle = object.at("handle"),
+                                  .behind = object.value("behind", false)},
+                         .reason = object.at("reason"),
+                         .backstop = object.value("backstop", false)};
 }
 
 json to_object(const AttachmentRecord& record) {
@@ -234,6 +238,7 @@ template <class Parse> auto parse_with(std::string_view text, Parse parse) -> Re
 std::string to_json(const Pod& pod) {
     const json object{{"version", format_version},
                       {"attached_at_usec", pod.attached_at_usec},
+                      {"tamper_events", pod.tamper_events},
                       {"request", to_object(pod.request)},
                       {"override",
                        {{"ingress", to_object(pod.changes.ingress)},
@@ -250,6 +255,7 @@ Result<Pod> pod_from_json(std::string_view text) {
             throw std::invalid_argument("version " + object.at("version").dump() + " is not known");
         Pod pod;
         pod.attached_at_usec = object.at("attached_at_usec");
+        pod.tamper_events = object.value("tamper_events", std::uint64_t{0});
         pod.request = request_from(object.at("request"));
         const auto& changes = object.at("override");
         pod.changes = {.ingress = override_from(changes.at("ingress")),

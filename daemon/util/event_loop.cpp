@@ -36,7 +36,10 @@ EventLoop::EventLoop() : wakeup_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     on_readable(wakeup_.get(), "posted task", [this] { drain(); });
 }
 
-EventLoop::~EventLoop() { sd_event_unref(event_); }
+EventLoop::~EventLoop() {
+    for (const auto& handler : handlers_) sd_event_source_disable_unref(handler.source);
+    sd_event_unref(event_);
+}
 
 int EventLoop::run() {
     const int status = sd_event_loop(event_);
@@ -105,8 +108,24 @@ void EventLoop::every(std::uint64_t period_usec, std::string name, Task tick) {
           "sd_event_add_time_relative");
 }
 
+void EventLoop::after(std::uint64_t delay_usec, std::string name, Task task) {
+    auto& handler = keep(std::move(name), std::move(task));
+    const auto callback = [](sd_event_source* source, std::uint64_t, void* data) {
+        auto* const self = static_cast<Handler*>(data);
+        guarded(self->name, self->task);
+        auto* const loop = self->loop;
+        loop->handlers_.remove_if([self](const Handler& each) { return &each == self; });
+        sd_event_source_disable_unref(source);
+        return 0;
+    };
+    constexpr std::uint64_t accuracy_usec = 1000;
+    check(sd_event_add_time_relative(event_, &handler.source, CLOCK_MONOTONIC, delay_usec, accuracy_usec, callback,
+                                     &handler),
+          "sd_event_add_time_relative");
+}
+
 EventLoop::Handler& EventLoop::keep(std::string name, Task task, std::uint64_t period_usec) {
-    return handlers_.emplace_back(Handler{this, std::move(name), std::move(task), period_usec});
+    return handlers_.emplace_back(Handler{this, std::move(name), std::move(task), period_usec, nullptr});
 }
 
 // An exception must not cross sd-event, which is C.

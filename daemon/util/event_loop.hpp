@@ -47,6 +47,8 @@ public:
     void on_signal(int number, std::string name, Task caught);
     // Calls `tick` every `period_usec`, first after one period.
     void every(std::uint64_t period_usec, std::string name, Task tick);
+    // Calls `task` once, when delay_usec have passed.
+    void after(std::uint64_t delay_usec, std::string name, Task task);
 
     [[nodiscard]] sd_event* raw() const { return event_; }
 
@@ -56,6 +58,7 @@ private:
         std::string name;
         Task task;
         std::uint64_t period_usec = 0;
+        sd_event_source* source = nullptr;  // of a task that runs once
     };
     Handler& keep(std::string name, Task task, std::uint64_t period_usec = 0);
     static void guarded(const std::string& name, const Task& task) noexcept;

@@ -14,6 +14,7 @@ using testing::HasSubstr;
 Pod sample() {
     Pod pod;
     pod.attached_at_usec = 1234567;
+    pod.tamper_events = 3;
     pod.request.container_id = "c1";
     pod.request.interface_name = "eth0";
     pod.request.network = "cbr0";
@@ -45,8 +46,9 @@ Pod sample() {
         .rate = {.rate_bps = 5, .burst_bits = 0},
         .shaper = datapath::Shaper::htb,
         .pod_side = true,
-        .hook = {.kind = datapath::HookKind::clsact, .made_clsact = true, .priority = 1, .handle = 3},
-        .reason = "because"};
+        .hook = {.kind = datapath::HookKind::clsact, .made_clsact = true, .priority = 1, .handle = 3, .behind = true},
+        .reason = "because",
+        .backstop = true};
     return pod;
 }
 
@@ -70,6 +72,22 @@ TEST(StateFile, ReadsBackWhatItWrote) {
     EXPECT_FALSE(back->kernel.record.ingress);
     EXPECT_EQ(back->kernel.record.egress->hook.handle, 3U);
     EXPECT_EQ(back->kernel.record.egress->shaper, datapath::Shaper::htb);
+    EXPECT_TRUE(back->kernel.record.egress->backstop);
+    EXPECT_TRUE(back->kernel.record.egress->hook.behind);
+    EXPECT_EQ(back->tamper_events, 3U);
+}
+
+TEST(StateFile, ReadsWhatKnewNothingOfTampering) {
+    auto text = to_json(sample());
+    for (const std::string field : {"\"tamper_events\": 3,", "\"behind\": true,", "\"backstop\": true,"}) {
+        const auto at = text.find(field);
+        ASSERT_NE(at, std::string::npos) << field;
+        text.erase(at, field.size());
+    }
+    const auto back = pod_from_json(text);
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_FALSE(back->kernel.record.egress->backstop);
+    EXPECT_EQ(back->tamper_events, 0U);
 }
 
 // Of a natrad that knew veth pairs only.

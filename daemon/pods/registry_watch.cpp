@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+// Registry: what others do to the limits. Changes that the kernel announces lead
+// to a look at the attachment; traffic that cannot have been limited, to the backstop.
+#include <time.h>
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+
+#include "daemon/pods/registry_worker.hpp"
+#include "daemon/pods/stock_plugin.hpp"
+#include "daemon/util/log.hpp"
+
+namespace natra::pods {
+namespace {
+
+using Code = Error::Code;
+using datapath::Direction;
+
+constexpr std::uint64_t second_us = 1'000'000;
+constexpr std::uint64_t told_again_us = 60 * second_us;
+// Every attachment is looked at this often, for what nobody announces (tcx) or what got lost.
+constexpr std::size_t patrol_seconds = 60;
+
+std::uint64_t now_us() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * second_us + static_cast<std::uint64_t>(now.tv_nsec) / 1000;
+}
+
+std::string join(const std::vector<std::string>& parts) {
+    std::string out;
+    for (const auto& part : parts) out += concat(out.empty() ? "" : ", ", part);
+    return out;
+}
+
+// Of a place where the attachment has something.
+bool concerns(const datapath::Attached& kernel, const std::set<datapath::TcPlace>& places) {
+    const auto& record = kernel.record;
+    for (const auto direction : datapath::directions) {
+        const auto& shaping = record.of(direction);
+        if (!shaping) continue;
+        if (shaping->pod_side && kernel.nsid == datapath::host_nsid) continue;
+        const datapath::TcPlace place{.nsid = shaping->pod_side ? kernel.nsid : datapath::host_nsid,
+                                      .ifindex = shaping->pod_side ? record.pod_ifindex : record.host_ifindex};
+        if (places.contains(place)) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+void Registry::begin_watch(const std::string& id, bool afresh) {
+    auto& watch = watches_[id];
+    if (afresh) {
+        const bool due = watch.due;
+        watch = {};
+        watch.due = due;
+    }
+    // Our own changes are announced too; the look that they lead to is in no hurry.
+    watch.not_before_us = now_us() + look_interval_us;
+}
+
+void Registry::tc_changed(const datapath::TcChanges& changes) {
+    if (changes.lost) look_at_all();
+    if (changes.places.empty()) return;
+    std::vector<std::string> ids;
+    for (const auto& [id, pod] : pods_)
+        if (concerns(pod.kernel, changes.places)) ids.push_back(id);
+    for (const auto& id : ids) look(id);
+}
+
+// At most once a second: a pod that overruns the monitor must not make the worker look at all others all the time.
+void Registry::look_at_all() {
+    if (all_due_) return;
+    const auto now = now_us();
+    if (now < all_not_before_us_) {
+        all_due_ = true;
+        core_.after(all_not_before_us_ - now, "look at all", [this] {
+            all_due_ = false;
+            look_at_all();
+        });
+        return;
+    }
+    all_not_before_us_ = now + second_us;
+    std::vector<std::string> ids;
+    for (const auto& [id, pod] : pods_) ids.push_back(id);
+    for (const auto& id : ids) look(id);
+}
+
+void Registry::look(const std::string& id) {
+    const auto found = watches_.find(id);
+    if (found == watches_.end() || found->second.due) return;
+    auto& watch = found->second;
+    watch.due = true;
+    const auto begin = [this, id] {
+        enqueue(id, [this, id](const std::function<void()>& finish) { look_now(id, finish); });
+    };
+    const auto now = now_us();
+    if (now >= watch.not_before_us) return begin();
+    core_.after(watch.not_before_us - now, "look at attachment", begin);
+}
+
+void Registry::look_now(const std::string& id, const std::function<void()>& finish) {
+    const auto* pod = find(id);
+    const auto found = watches_.find(id);
+    if (found != watches_.end()) found->second.due = false;  // what changes from now on wants another look
+    if (pod == nullptr || found == watches_.end()) return finish();
+    const bool enough_of_it = found->second.pod_side.recent(now_us()) + 1 >= pod_side_patience;
+    const auto remedy = enough_of_it ? datapath::Remedy::backstop : datapath::Remedy::put_back;
+    using Outcome = std::pair<datapath::Attached, Result<datapath::Mended>>;
+    auto work = [this, kernel = pod->kernel, rates = to_rates(pod->effective), remedy]() mutable -> Result<Outcome> {
+        auto result = engine_.mend(kernel, rates, remedy);
+        return Outcome(std::move(kernel), std::move(result));
+    };
+    on_worker(std::move(work), [this, id, finish](Result<Outcome> outcome) {
+        const auto mended = outcome ? std::move(outcome->second) : Result<datapath::Mended>(outcome.error());
+        const auto* now = find(id);
+        if (now == nullptr) return finish();
+        if (!mended && mended.error().code == Code::no_device) {
+            log::info(concat(describe(*now), ": ", mended.error().what));
+            return detach_now(
+                id, stock_ifb_name(now->request.network, now->request.container_id), [](const Result<void>&) {},
+                finish);
+        }
+        if (mended) {
+            looked(id, std::move(outcome->first), *mended);
+        } else {
+            watches_[id].not_before_us = now_us() + second_us;
+            tell(*now, mended.error().what, concat("cannot be looked at: ", mended.error().what));
+        }
+        finish();
+    });
+}
+
+void Registry::looked(const std::string& id, datapath::Attached kernel, const datapath::Mended& mended) {
+    auto& pod = pods_.at(id);
+    auto& watch = watches_[id];
+    const auto now = now_us();
+    if (!mended.any()) {
+        // A pod can make looking slow (thousands of devices): a twentieth of the time is enough.
+        watch.not_before_us = now + std::clamp(mended.took_ns / 1000 * 20, look_interval_us, look_interval_most_us);
+        if (watch.host_side.recent(now) == 0 && watch.pod_side.recent(now) == 0) watch.trouble.clear();
+        return;
+    }
+    const bool had_backstop = pod.kernel.record.egress && pod.kernel.record.egress->backstop;
+    pod.kernel = std::move(kernel);
+    const auto& egress = pod.kernel.record.egress;
+    if (mended.pod_side) watch.pod_side.add(now);
+    if (mended.host_side) watch.host_side.add(now);
+    // What got through meanwhile is no news.
+    watch.ingress = {};
+    watch.egress = {};
+    watch.not_before_us = 0;
+    const auto what = join(mended.found);
+    if (egress && egress->backstop && !had_backstop)
+        log::warning(concat(describe(pod), ": ", what, "; egress is policed at ",
+                            describe_hook(pod.kernel.record, *egress),
+                            " from now on, until its limits are set or reset"));
+    else if (mended.failed.empty())
+        tell(pod, what, concat(what, "; put right"));
+    if (!mended.failed.empty()) {
+        watch.trouble = concat("not limited as asked: ", join(mended.failed));
+        watch.not_before_us = now + second_us;
+        tell(pod, watch.trouble, concat(what, "; ", watch.trouble));
+    }
+    enough(pod, watch, now);
+    count_tampering(pod);
+}
+
+// Somebody undoes every repair and there is no backstop against that.
+void Registry::enough(const Pod& pod, Watch& watch, std::uint64_t now_us) {
+    const bool host = watch.host_side.recent(now_us) >= host_side_patience;
+    // With a host side the backstop has taken over.
+    const bool inside = !pod.kernel.record.has_host_side() && watch.pod_side.recent(now_us) >= pod_side_patience;
+    if (!host && !inside) return;
+    // Inside a pod nothing but the pod is disturbed by a quick repair.
+    watch.not_before_us = now_us + (host ? pause_us : second_us);
+    const auto text = concat("somebody ", host ? "on the host" : "inside the pod",
+                             " undoes its limits again and again; they are put back only every ",
+                             host ? pause_us / second_us : 1, " s from now on");
+    if (watch.trouble != text) log::error(concat(describe(pod), ": ", text));
+    watch.trouble = text;
+}
+
+void Registry::count_tampering(Pod& pod) {
+    ++pod.tamper_events;
+    ++tamper_events_;
+    if (auto saved = save(pod); !saved) log::error(concat(pod.id, ": ", saved.error().what));
+    if (observer_ != nullptr) observer_->pod_changed(pod);
+}
+
+void Registry::tell(const Pod& pod, const std::string& cause, const std::string& text) {
+    constexpr std::size_t most_causes = 64;
+    auto& told = watches_[pod.id].told_us;
+    const auto now = now_us();
+    const auto [it, first] = told.try_emplace(cause, now);
+    if (!first && now < it->second + told_again_us) return;
+    it->second = now;
+    log::warning(concat(describe(pod), ": ", text));
+    if (told.size() > most_causes) std::erase_if(told, [&](const auto& each) { return each.first != cause; });
+}
+
+void Registry::audit() {
+    if (pods_.empty()) return;
+    const auto looks = (pods_.size() + patrol_seconds - 1) / patrol_seconds;
+    std::vector<std::string> ids;
+    auto next = pods_.upper_bound(patrolled_);
+    for (std::size_t i = 0; i < looks; ++i) {
+        if (next == pods_.end()) next = pods_.begin();
+        ids.push_back(next->first);
+        ++next;
+    }
+    // With few attachments not every second.
+    ++patrol_tick_;
+    if (pods_.size() >= patrol_seconds || patrol_tick_ % (patrol_seconds / pods_.size()) == 0) {
+        patrolled_ = ids.back();
+        for (const auto& id : ids) look(id);
+    }
+    if (comparing_) return;
+    comparing_ = true;
+    on_worker([this] { return engine_.traffic(); },
+              [this](const Result<datapath::Traffic>& traffic) {
+                  comparing_ = false;
+                  if (traffic) return compare(*traffic);
+                  log::debug(concat("audit: ", traffic.error().what));
+              });
+}
+
+void Registry::compare(const datapath::Traffic& traffic) {
+    std::vector<std::string> past_the_pod;
+    std::vector<std::string> past_the_host;
+    for (const auto& [id, pod] : pods_) {
+        const auto watch = watches_.find(id);
+        const auto& record = pod.kernel.record;
+        const auto device = traffic.devices.find(record.host_ifindex);
+        if (watch == watches_.end() || !record.has_host_side() || device == traffic.devices.end()) continue;
+        // What is policed at the host has been counted before.
+        if (!record.egress || !record.egress->pod_side)
+            watch->second.egress = {};
+        else if (watch->second.egress.overrun(record.egress->rate, device->second.received, traffic.now_ns))
+            past_the_pod.push_back(id);
+        if (!record.ingress)
+            watch->second.ingress = {};
+        else if (watch->second.ingress.overrun(record.ingress->rate, device->second.sent, traffic.now_ns))
+            past_the_host.push_back(id);
+    }
+    for (const auto& id : past_the_pod) bypassed(id);
+    for (const auto& id : past_the_host) {
+        tell(pods_.at(id), "ingress past", "more came to the pod than its limit lets through");
+        look(id);
+    }
+}
+
+void Registry::bypassed(const std::string& id) {
+    enqueue(id, [this, id](const std::function<void()>& finish) {
+        const auto* pod = find(id);
+        if (pod == nullptr || !pod->kernel.record.egress || !pod->kernel.record.egress->pod_side) return finish();
+        using Outcome = std::pair<datapath::Attached, Result<void>>;
+        auto work = [this, kernel = pod->kernel]() mutable -> Result<Outcome> {
+            auto result = engine_.install_backstop(kernel, "more left the pod than its limit lets through");
+            return Outcome(std::move(kernel), std::move(result));
+        };
+        on_worker(std::move(work), [this, id, finish](Result<Outcome> outcome) {
+            const auto found = pods_.find(id);
+            if (found == pods_.end()) return finish();
+            auto& now = found->second;
+            const auto result = outcome ? outcome->second : Result<void>(outcome.error());
+            if (outcome) now.kernel = std::move(outcome->first);
+            if (result) {
+                log::warning(concat(describe(now),
+                                    ": more left the pod than its limit lets through; egress is policed at ",
+                                    describe_hook(now.kernel.record, *now.kernel.record.egress),
+                                    " from now on, until its limits are set or reset"));
+                begin_watch(id, false);
+            } else {
+                watches_[id].trouble =
+                    concat("sends past its limit, and no backstop could be put up: ", result.error().what);
+                tell(now, watches_[id].trouble, watches_[id].trouble);
+            }
+            count_tampering(now);
+            finish();
+        });
+    });
+}
+
+std::vector<std::string> Registry::troubles() const {
+    std::vector<std::string> out;
+    for (const auto& [id, pod] : pods_) {
+        const auto name = describe(pod);
+        for (const auto direction : datapath::directions) {
+            const auto& shaping = pod.kernel.record.of(direction);
+            if (!shaping) continue;
+            if (shaping->backstop)
+                out.push_back(concat(name, ": egress is policed outside the pod: ", shaping->reason));
+            if (shaping->hook.behind)
+                out.push_back(concat(name, ": a foreign classifier runs before natra's at ",
+                                     describe_hook(pod.kernel.record, *shaping), " and may end the chain"));
+        }
+        if (const auto watch = watches_.find(id); watch != watches_.end() && !watch->second.trouble.empty())
+            out.push_back(concat(name, ": ", watch->second.trouble));
+    }
+    return out;
+}
+
+}  // namespace natra::pods
