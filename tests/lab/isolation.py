@@ -9,6 +9,7 @@ from outside are control groups and what the lab keeps in other places.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from . import node, process
 # tmpfs inside: shim sockets, network namespaces and locks; libcni's result cache; podman's locks.
 PRIVATE_FOLDERS = ("/run", "/var/lib/cni", "/dev/shm")
 CGROUPS = Path("/sys/fs/cgroup")
+CLONE_NEWNS = 0x20000
 SCRIPT = """set -e
 for folder in $1; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
 shift
@@ -28,9 +30,25 @@ exec "$@"
 """
 
 
+def private_mounts() -> None:
+    """What this process and its children mount is theirs from now on, and control groups can be made.
+
+    A container's manager may have mounted them to be read only.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWNS)")
+    process.run(["mount", "--make-rprivate", "/"])
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, where, kind, options, *_ = line.split()
+        if kind in ("cgroup", "cgroup2") and "ro" in options.split(","):
+            process.run(["mount", "-o", "remount,bind,rw", where])
+
+
 def run(argv: Sequence[str]) -> int:
     """Runs it as the first process of such a place; its exit status. SIGTERM and Ctrl-C end it."""
     owner = f"{node.pid_namespace()}-{os.getpid()}"
+    private_mounts()
     node.remove_stale()
     for path in cgroups(node.PREFIX):
         if node.is_stale(path.name):

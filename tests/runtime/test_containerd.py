@@ -229,7 +229,7 @@ class Chains(ContainerdCase):
         """A chain with the stock plugin, whose place natra takes in the plugin folder while a pod runs."""
         self.use(conflist(self.node, Limiter.STOCK))
         before = self.inventory()
-        old = self.pod("20M")
+        old = self.pod("20M", "10M")
         self.assertIsNone(self.natrad.find(old.id))
 
         self.addCleanup(self.install, "bandwidth", (self.containerd.bin / "bandwidth").readlink())
