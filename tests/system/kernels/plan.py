@@ -56,7 +56,8 @@ DEPENDENT = (
           "IpvlanL3s.test_what_cannot_be_held_is_said",
           "SeveralInterfaces.test_ptp_and_macvlan"),
     netns("chain", *(f"Verbs.{each}" for each in (
-        "test_add_then_del_leaves_the_interface_as_it_was", "test_check_finds_what_was_removed_by_hand",
+        "test_add_then_del_leaves_the_interface_as_it_was",
+        "test_what_was_removed_by_hand_is_put_back_and_check_passes",
         "test_del_after_the_namespace_is_gone", "test_qdiscs_and_filters_of_others_are_not_harmed"))),
     netns("leaks", "Leaks.test_add_and_del", "Leaks.test_kills_and_adoptions"),
     netns("restart", "Restart.test_stop_under_traffic", "Restart.test_what_was_removed_while_it_was_away_is_put_back",
