@@ -62,13 +62,19 @@ DEPENDENT = (
     netns("leaks", "Leaks.test_add_and_del", "Leaks.test_kills_and_adoptions"),
     netns("restart", "Restart.test_stop_under_traffic", "Restart.test_what_was_removed_while_it_was_away_is_put_back",
           "Restart.test_pod_that_went_while_it_was_away_is_dropped"),
+    netns("tamper", *(f"Pods.{each}" for each in (
+        "test_deleting_the_qdisc", "test_deleting_clsact", "test_replacing_the_root",
+        "test_packets_past_qdisc_and_hook", "test_tampering_while_natrad_is_away"))),
+    netns("foreign_hooks", "Classifiers", "OnTcx"),
+    netns("switch", "Shapers.test_every_ordered_pair_under_traffic", "Shapers.test_natrad_dies_in_the_middle",
+          "Hooks.test_both_ways_under_traffic", "Pins.test_of_the_network_configuration"),
     netns("limits", "Limits.test_thin_flows_are_much_faster_than_behind_the_stock_plugin"),
 )
 
 # Which kernels may skip which cases; everybody else's skip is a failure: it is a
 # feature that went missing.
 MAY_SKIP = (  # the case, and the first kernel that has what it needs
-    (re.compile(r"^shapers .*Tcx"), (6, 6)),
+    (re.compile(r"^(shapers .*Tcx|foreign_hooks .*OnTcx|switch .*Hooks)"), (6, 6)),
     (re.compile(r"^netlink Links\.AreInANamespaceThatHasACookie$"), (5, 14)),
 )
 
