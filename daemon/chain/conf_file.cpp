@@ -64,13 +64,15 @@ Result<void> natra_is_beside(const std::string& first_type, const std::vector<st
     for (const auto& directory : directories) {
         if (!is_program(concat(directory, "/", first_type))) continue;
         found = true;
-        if (is_program(concat(directory, "/natra"))) return {};
+        // Any of them may be the runtime's.
+        if (!is_program(concat(directory, "/natra")))
+            return fail(Code::unavailable, "natra is not in ", directory, ", where the plugin \"", first_type,
+                        "\" is: link it there");
     }
     if (!found)
         return fail(Code::unavailable, "the plugin \"", first_type, "\" is in none of ", joined(directories),
                     ": cannot tell where the runtime looks for plugins");
-    return fail(Code::unavailable, "natra is not where the plugin \"", first_type, "\" is (", joined(directories),
-                "): link it there");
+    return {};
 }
 
 }  // namespace natra::chain

@@ -18,7 +18,8 @@ struct ConfFile {
 };
 
 // The file whose network pods get: the first in the order of names that ends in .conf, .conflist or
-// .json and can be loaded, as containerd and CRI-O choose. Nothing if there is none, or no folder.
+// .json and can be loaded. That is CRI-O's rule; containerd has no network while the first cannot be. Nothing if there
+// is none, or no folder.
 std::optional<ConfFile> conf_in_use(const std::string& directory);
 
 // Where a list that replaces the single plugin at `path` goes: behind no other file of the folder
@@ -27,8 +28,8 @@ std::string list_path_for(const std::string& path);
 // Where the single plugin is kept meanwhile: a name that no runtime loads.
 std::string kept_path_for(const std::string& path);
 
-// Checks that the runtime will find natra: the folder of `directories` that holds the chain's first
-// plugin must hold natra too, or every pod's start would fail. Code::unavailable says what is missing.
+// Checks that the runtime will find natra: every folder of `directories` that holds the chain's first
+// plugin must hold natra too, or every pod's start might fail. Code::unavailable says what is missing.
 Result<void> natra_is_beside(const std::string& first_type, const std::vector<std::string>& directories);
 
 }  // namespace natra::chain

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 namespace natra::chain {
@@ -77,6 +78,26 @@ void offer_capabilities(Json& plugin) {
     for (const char* const name : {"bandwidth", "io.kubernetes.cri.pod-annotations"}) capabilities[name] = true;
 }
 
+// The version that a runtime uses: the highest of those that the list offers.
+Result<void> check_version(const Json& list) {
+    constexpr std::array spoken = {"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"};
+    std::vector<Json> offered;
+    if (const auto it = list.find("cniVersion"); it != list.end()) offered.push_back(*it);
+    if (const auto it = list.find("cniVersions"); it != list.end() && it->is_array())
+        offered.insert(offered.end(), it->begin(), it->end());
+    std::array<int, 3> highest{0, 1, 0};  // what no version means
+    for (const auto& each : offered) {
+        std::array<int, 3> version{};
+        const auto text = each.is_string() ? each.get<std::string>() : std::string();
+        if (std::sscanf(text.c_str(), "%d.%d.%d", &version[0], &version[1], &version[2]) != 3)
+            return fail(Code::invalid_argument, "cniVersion: ", each.dump(), " is not a version");
+        highest = std::max(highest, version);
+    }
+    const auto text = concat(highest[0], ".", highest[1], ".", highest[2]);
+    if (std::find(spoken.begin(), spoken.end(), text) != spoken.end()) return {};
+    return fail(Code::invalid_argument, "cniVersion: natra does not speak ", text);
+}
+
 std::string print(const Json& list) { return list.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
 auto find_type(Json& plugins, std::string_view type) {
@@ -90,6 +111,7 @@ Result<std::optional<Edit>> with_natra(std::string_view text, Format format) {
     if (!list) return list.error();
     auto& plugins = (*list)["plugins"];
     if (find_type(plugins, ours) != plugins.end()) return std::optional<Edit>();
+    if (auto r = check_version(*list); !r) return r.error();
     if (const auto found = find_type(plugins, stock); found != plugins.end()) {
         (*found)["type"] = ours;
         offer_capabilities(*found);

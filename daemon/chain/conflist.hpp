@@ -21,7 +21,7 @@ struct Edit {
 
 // Puts natra behind the plugins that make interfaces, or in place of `bandwidth`, whose keys it keeps.
 // Every other key stays, in its order. Nothing if natra is there already.
-// Code::invalid_argument for what a runtime would not load either.
+// Code::invalid_argument for what a runtime would not load either, and for a cniVersion that natra does not speak.
 Result<std::optional<Edit>> with_natra(std::string_view text, Format format);
 
 // The reverse, for a list that somebody changed after natra was put in: `original` is the text from before.

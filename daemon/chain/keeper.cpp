@@ -31,38 +31,43 @@ void Keeper::look(Clock::time_point now) {
 }
 
 void Keeper::look_at(const std::string& directory, Clock::time_point now) {
-    const auto problem = [&](std::string text) {
-        auto& known = problems_[directory];
-        if (known == text) return;
-        log::error(concat("chain: ", text));
-        known = std::move(text);
-    };
+    auto trouble = mend(directory, now);
+    auto& known = problems_[directory];
+    if (!trouble.empty() && trouble != known) log::error(concat("chain: ", trouble));
+    known = std::move(trouble);
+    if (known.empty()) problems_.erase(directory);
+}
+
+// What could not be done, as a sentence; empty if all is well.
+std::string Keeper::mend(const std::string& directory, Clock::time_point now) {
     const auto file = conf_in_use(directory);
-    // A file that is gone, or that another one now comes before, is not ours to keep changed.
+    std::string trouble;
+    std::optional<Record> ours;
     for (const auto& record : records_.all()) {
-        const bool in_use = file && (record.written_path() == file->path || record.path == file->path);
-        if (in_use || folder_of(record.path) != directory) continue;
-        if (auto r = take_out(record); !r) return problem(r.error().what);
+        if (folder_of(record.path) != directory) continue;
+        if (file && (record.written_path() == file->path || record.path == file->path)) {
+            ours = record;
+            continue;
+        }
+        // A file that is gone, or that another one now comes before, is not ours to keep changed.
+        if (auto r = take_out(record); !r) trouble = r.error().what;
     }
-    if (!file) {
-        problems_.erase(directory);
-        return;
-    }
+    if (!file) return trouble;
     const auto edit = with_natra(file->text, file->format);
-    if (!edit) return problem(concat(file->path, ": ", edit.error().what));
-    if (!*edit) {
-        problems_.erase(directory);
-        return;
-    }
+    if (!edit) return concat(file->path, " is left alone: ", edit.error().what);
     const auto types = plugin_types(file->text, file->format);
-    if (auto r = natra_is_beside(types->front(), settings_.binary_directories); !r)
-        return problem(concat(file->path, " is left alone: ", r.error().what));
+    const auto beside = natra_is_beside(types->front(), settings_.binary_directories);
+    if (!*edit) {
+        if (beside || !ours) return trouble;
+        if (auto r = take_out(*ours); !r) return r.error().what;
+    }
+    if (!beside) return concat(file->path, " is left alone: ", beside.error().what);
     if (!may_insert(file->path, now))
-        return problem(concat(file->path, " is left alone: another program has taken natra out ", max_insertions,
-                              " times; stop it, or set chain.manage to false"));
-    if (auto r = insert(*file, **edit); !r) return problem(concat(file->path, ": ", r.error().what));
-    problems_.erase(directory);
+        return concat(file->path, " is left alone: another program has taken natra out ", max_insertions,
+                      " times; stop it, or set chain.manage to false");
+    if (auto r = insert(*file, **edit); !r) return concat(file->path, ": ", r.error().what);
     log::info(concat("chain: put natra into ", file->path, ", ", (*edit)->how));
+    return trouble;
 }
 
 bool Keeper::may_insert(const std::string& path, Clock::time_point now) {
@@ -82,36 +87,29 @@ Result<void> Keeper::insert(const ConfFile& file, const Edit& edit) {
     return rename_file(file.path, kept_path_for(file.path));
 }
 
+// The record stays as long as natra may come back with the file: while it is absent (installers move files
+// away and back), or cannot be understood.
 Result<void> Keeper::take_out(const Record& record) {
     const auto path = record.written_path();
     const auto current = files::read(path, max_conf_bytes);
-    if (!current && current.error().code != Code::not_found) return current.error();
-    if (record.format == Format::single) {
-        // Whoever wrote a new single plugin meanwhile, or removed our list, has decided.
-        const bool ours = current && *current == record.written;
-        const bool replaced = ::access(record.path.c_str(), F_OK) == 0;
-        if (ours && !replaced) {
+    if (!current) return current.error().code == Code::not_found ? Result<void>() : Result<void>(current.error());
+    const bool untouched = *current == record.written;
+    if (record.format == Format::single && untouched) {
+        // Whoever wrote a new single plugin meanwhile has decided.
+        if (::access(record.path.c_str(), F_OK) != 0)
             if (auto r = rename_file(kept_path_for(record.path), record.path); !r) return r;
-        } else if (auto r = files::remove(kept_path_for(record.path)); !r) {
-            return r;
-        }
-        if (ours)
-            if (auto r = files::remove(path); !r) return r;
-        if (ours || !current) {
-            records_.forget(record);
-            log::info(concat("chain: took natra out of ", record.path));
-            return {};
-        }
-    }
-    if (current) {
-        if (*current == record.written) {
-            if (auto r = files::replace(path, record.original, path); !r) return r;
-        } else if (const auto text = without_natra(*current, record.original, record.format); text && *text) {
+        if (auto r = files::remove(kept_path_for(record.path)); !r) return r;
+        if (auto r = files::remove(path); !r) return r;
+    } else if (untouched) {
+        if (auto r = files::replace(path, record.original, path); !r) return r;
+    } else {
+        const auto text = without_natra(*current, record.original, record.format);
+        if (!text) return fail(text.error().code, path, ": natra cannot be taken out: ", text.error().what);
+        if (*text)
             if (auto r = files::replace(path, **text, path); !r) return r;
-        }
-        log::info(concat("chain: took natra out of ", path));
     }
     records_.forget(record);
+    log::info(concat("chain: took natra out of ", record.path));
     return {};
 }
 

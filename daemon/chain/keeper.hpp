@@ -47,6 +47,7 @@ public:
 
 private:
     void look_at(const std::string& directory, Clock::time_point now);
+    std::string mend(const std::string& directory, Clock::time_point now);
     Result<void> insert(const ConfFile& file, const Edit& edit);
     Result<void> take_out(const Record& record);
     bool may_insert(const std::string& path, Clock::time_point now);

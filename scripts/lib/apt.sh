@@ -192,7 +192,7 @@ apt_install_missing() {
             */*-backports) apt_enable_backports "${argument#*/}" || return 1 ;;
             esac
         done
-        if apt_get install --no-install-recommends "${arguments[@]}"; then
+        if apt_get install --no-remove --no-install-recommends "${arguments[@]}"; then
             mapfile -t missing < <(apt_missing "$@")
             [ ${#missing[@]} -eq 0 ] || die "installed, but still missing or too old: ${missing[*]}"
             return 0

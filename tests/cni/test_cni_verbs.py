@@ -286,11 +286,15 @@ class Hanging(VerbCase):
         conf = pod.conf("1.1.0", {**LIMITED, "timeoutMs": 300})
         added = pod.run("ADD", conf)
         self.assertEqual(added.result, pod.result("1.1.0"))
-        for answer in (added, self.on_node("STATUS", self.node_conf("1.1.0", {**CLOSED, "timeoutMs": 300})),
-                       self.on_node("GC", self.node_conf("1.1.0", {"cni.dev/valid-attachments": [],
-                                                                   "timeoutMs": 300})),
-                       pod.run("DEL", conf)):
-            self.assertLess(answer.seconds, 3)
+        status = self.on_node("STATUS", self.node_conf("1.1.0", {**CLOSED, "timeoutMs": 300}))
+        self.assertEqual(status.code, 50)
+        garbage = self.on_node("GC", self.node_conf("1.1.0", {"cni.dev/valid-attachments": [], "timeoutMs": 300}))
+        deleted = pod.run("DEL", conf)
+        for answer in (garbage, deleted):
+            self.assert_silent(answer)
+        # The default would be 2 s.
+        for answer in (added, status, garbage, deleted):
+            self.assertLess(answer.seconds, 1.6)
 
 
 class Contract(VerbCase):

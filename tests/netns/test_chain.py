@@ -69,6 +69,19 @@ class Verbs(NodeCase):
                     self.assertTrue(eventually(
                         lambda: self.natrad.properties(pod.object_path())["TamperEvents"] > 0))
 
+    def test_check_finds_what_is_missing(self) -> None:
+        pod = self.pod()
+        kind, hook, device = self.natrad.properties(pod.object_path())["IngressHook"].split()
+        if kind != "clsact":
+            self.skipTest(f"the program is on {kind}, where nobody can remove it")
+        # natrad gives way to a host that undoes one repair after the other: its next ones are seconds apart.
+        remove = ["tc", "filter", "del", "dev", device, hook]
+
+        def removed_and_found_missing() -> bool:
+            self.node.host.run(remove, check=False)
+            return not self.passes_check(pod)
+        self.assertTrue(eventually(removed_and_found_missing))
+
     def passes_check(self, pod: Pod) -> bool:
         try:
             pod.chain.run_one("CHECK", "natra", pod.attachment, pod.chain.result_of(pod.attachment))

@@ -54,7 +54,7 @@ class Keeper(unittest.TestCase):
         natrad = self.node.start_natrad(NATRA_CONFIG=str(self.config))
         (self.bin / "natra").unlink()
         self.write(conflist(self.node, Limiter.NONE))
-        self.assertTrue(eventually(lambda: any("natra is not where" in each for each in natrad.status()["Degraded"])))
+        self.assertTrue(eventually(lambda: any("natra is not in" in each for each in natrad.status()["Degraded"])))
         self.assertEqual(self.types(), ["ptp"])
         (self.bin / "natra").symlink_to(self.node.build.shim)
         self.write(conflist(self.node, Limiter.NONE))

@@ -27,14 +27,17 @@ TEST(WithNatra, GoesBehindThePluginsThatMakeInterfaces) {
 }
 
 TEST(WithNatra, TheFirstPluginMakesTheInterfaceWhateverItsName) {
-    EXPECT_THAT(types(edit(R"({"name":"n","plugins":[{"type":"acme-net"},{"type":"tuning"}]})")->text),
-                ElementsAre("acme-net", "natra", "tuning"));
+    EXPECT_THAT(
+        types(edit(R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":"acme-net"},{"type":"tuning"}]})")->text),
+        ElementsAre("acme-net", "natra", "tuning"));
 }
 
 TEST(WithNatra, GoesBehindTheLastOfSeveral) {
     EXPECT_THAT(
-        types(edit(R"({"name":"n","plugins":[{"type":"ptp"},{"type":"tuning"},{"type":"macvlan"},{"type":"sbr"}]})")
-                  ->text),
+        types(
+            edit(
+                R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":"ptp"},{"type":"tuning"},{"type":"macvlan"},{"type":"sbr"}]})")
+                ->text),
         ElementsAre("ptp", "tuning", "macvlan", "natra", "sbr"));
 }
 
@@ -69,25 +72,45 @@ TEST(WithNatra, MakesAListOfASinglePlugin) {
 }
 
 TEST(WithNatra, ChangesNothingWhereItIs) {
-    EXPECT_FALSE(edit(R"({"name":"n","plugins":[{"type":"ptp"},{"type":"natra"}]})"));
-    EXPECT_FALSE(edit(R"({"name":"n","type":"natra"})", Format::single));
+    EXPECT_FALSE(edit(R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":"ptp"},{"type":"natra"}]})"));
+    EXPECT_FALSE(edit(R"({"cniVersion":"1.0.0","name":"n","type":"natra"})", Format::single));
+}
+
+TEST(WithNatra, RefusesVersionsThatItDoesNotSpeak) {
+    const auto of = [](const std::string& versions) {
+        return with_natra("{" + versions + R"("name":"n","plugins":[{"type":"ptp"}]})", Format::list);
+    };
+    for (const char* const versions :
+         {"", R"("cniVersion":"0.2.0",)", R"("cniVersion":"1.2.0",)", R"("cniVersion":"",)",
+          R"("cniVersion":"0.4.0","cniVersions":["1.2.0"],)", R"("cniVersion":1,)"}) {
+        const auto r = of(versions);
+        ASSERT_FALSE(r) << versions;
+        EXPECT_THAT(r.error().what, testing::HasSubstr("cniVersion")) << versions;
+    }
+    for (const char* const versions :
+         {R"("cniVersion":"0.3.0",)", R"("cniVersion":"1.1.0",)", R"("cniVersions":["0.4.0","1.0.0"],)"})
+        EXPECT_TRUE(of(versions)) << versions;
 }
 
 TEST(WithNatra, RefusesWhatNoRuntimeLoads) {
-    for (const char* const text : {"", "[]", "{", R"({"name":"n"})", R"({"name":"n","plugins":[]})",
-                                   R"({"name":"n","plugins":{}})", R"({"name":"n","plugins":[{"mtu":1}]})",
-                                   R"({"name":"n","plugins":["ptp"]})", R"({"name":"n","plugins":[{"type":7}]})"}) {
+    for (const char* const text :
+         {"", "[]", "{", R"({"cniVersion":"1.0.0","name":"n"})", R"({"cniVersion":"1.0.0","name":"n","plugins":[]})",
+          R"({"cniVersion":"1.0.0","name":"n","plugins":{}})",
+          R"({"cniVersion":"1.0.0","name":"n","plugins":[{"mtu":1}]})",
+          R"({"cniVersion":"1.0.0","name":"n","plugins":["ptp"]})",
+          R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":7}]})"}) {
         const auto r = with_natra(text, Format::list);
         ASSERT_FALSE(r) << text;
         EXPECT_EQ(r.error().code, Error::Code::invalid_argument) << text;
     }
-    EXPECT_FALSE(with_natra(R"({"name":"a list in a .conf","plugins":[{"type":"ptp"}]})", Format::single));
+    EXPECT_FALSE(
+        with_natra(R"({"cniVersion":"1.0.0","name":"a list in a .conf","plugins":[{"type":"ptp"}]})", Format::single));
     EXPECT_FALSE(with_natra(std::string(200, '[') + std::string(200, ']'), Format::list));
 }
 
 TEST(WithoutNatra, PutsBandwidthBack) {
     const std::string original =
-        R"({"name":"n","plugins":[{"type":"flannel"},{"type":"bandwidth","capabilities":{"bandwidth":true}}]})";
+        R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":"flannel"},{"type":"bandwidth","capabilities":{"bandwidth":true}}]})";
     auto changed = Json::parse(edit(original)->text);
     changed["plugins"][0]["delegate"] = "changed by another program";
     const auto r = without_natra(changed.dump(), original, Format::list);
@@ -97,7 +120,7 @@ TEST(WithoutNatra, PutsBandwidthBack) {
 }
 
 TEST(WithoutNatra, TakesOutWhatWasPutIn) {
-    const std::string original = R"({"name":"n","plugins":[{"type":"ptp"},{"type":"portmap"}]})";
+    const std::string original = R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":"ptp"},{"type":"portmap"}]})";
     const auto r = without_natra(edit(original)->text, original, Format::list);
     EXPECT_EQ(Json::parse(**r), Json::parse(original));
     EXPECT_FALSE(*without_natra(original, original, Format::list));

@@ -122,10 +122,10 @@ TEST_F(ChainKeeper, ReplacesASinglePluginByAListAndBack) {
 }
 
 TEST_F(ChainKeeper, ASinglePluginWrittenAnewIsTakenAnew) {
-    conf("10-one.conf", R"({"name":"one","type":"bridge"})");
+    conf("10-one.conf", R"({"cniVersion":"1.0.0","name":"one","type":"bridge"})");
     auto keeper_now = keeper();
     keeper_now.look();
-    const std::string again = R"({"name":"two","type":"bridge"})";
+    const std::string again = R"({"cniVersion":"1.0.0","name":"two","type":"bridge"})";
     conf("10-one.conf", again);
     keeper_now.look();
     EXPECT_THAT(conf("10-one.conf.conflist"), HasSubstr("\"two\""));
@@ -146,7 +146,7 @@ TEST_F(ChainKeeper, KeepsWhatOthersChangedMeanwhile) {
 }
 
 TEST_F(ChainKeeper, LeavesAnAdministratorsOwnNatraAlone) {
-    const std::string theirs = R"({"name":"n","plugins":[{"type":"bridge"},{"type":"natra"}]})";
+    const std::string theirs = R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":"bridge"},{"type":"natra"}]})";
     conf("10-n.conflist", theirs);
     keeper().look();
     keeper(false).look();
@@ -155,7 +155,7 @@ TEST_F(ChainKeeper, LeavesAnAdministratorsOwnNatraAlone) {
 
 TEST_F(ChainKeeper, AFileThatWasRemovedStaysRemoved) {
     conf("10-n.conflist", bridge_list);
-    conf("10-one.conf", R"({"name":"one","type":"bridge"})");
+    conf("10-one.conf", R"({"cniVersion":"1.0.0","name":"one","type":"bridge"})");
     auto keeper_now = keeper();
     keeper_now.look();
     for (const auto& name : names()) fs::remove(root_ / "net.d" / name);
@@ -171,7 +171,7 @@ TEST_F(ChainKeeper, LeavesTheChainAloneWhereTheRuntimeWouldNotFindNatra) {
     auto keeper_now = keeper();
     keeper_now.look();
     EXPECT_EQ(conf("10-n.conflist"), bridge_list);
-    EXPECT_THAT(keeper_now.problems(), ElementsAre(HasSubstr("natra is not where the plugin \"bridge\" is")));
+    EXPECT_THAT(keeper_now.problems(), ElementsAre(HasSubstr("where the plugin \"bridge\" is: link it there")));
     program("natra");
     keeper_now.look();
     EXPECT_THAT(types("10-n.conflist"), ElementsAre("bridge", "natra", "portmap"));
@@ -181,6 +181,52 @@ TEST_F(ChainKeeper, LeavesTheChainAloneWhereTheRuntimeWouldNotFindNatra) {
     conf("10-n.conflist", bridge_list);
     keeper_now.look();
     EXPECT_THAT(keeper_now.problems(), ElementsAre(HasSubstr("cannot tell where the runtime looks")));
+}
+
+TEST_F(ChainKeeper, EveryFolderThatMayBeTheRuntimesNeedsNatra) {
+    fs::create_directory(root_ / "other-bin");
+    fs::copy(root_ / "bin/bridge", root_ / "other-bin/bridge");
+    conf("10-n.conflist", bridge_list);
+    auto keeper_now = keeper();
+    keeper_now.look();
+    EXPECT_EQ(conf("10-n.conflist"), bridge_list);
+    EXPECT_THAT(keeper_now.problems(), ElementsAre(HasSubstr("natra is not in " + (root_ / "other-bin").string())));
+}
+
+TEST_F(ChainKeeper, TakesNatraOutWhenTheRuntimeWouldNoLongerFindIt) {
+    conf("10-n.conflist", bridge_list);
+    auto keeper_now = keeper();
+    keeper_now.look();
+    fs::remove(root_ / "bin/natra");
+    keeper_now.look();
+    EXPECT_EQ(conf("10-n.conflist"), bridge_list);
+    EXPECT_THAT(keeper_now.problems(), ElementsAre(HasSubstr("link it there")));
+}
+
+TEST_F(ChainKeeper, ATypoDoesNotLoseTheOriginal) {
+    conf("10-n.conflist", bridge_list);
+    auto keeper_now = keeper();
+    keeper_now.look();
+    const auto with = conf("10-n.conflist");
+    conf("10-n.conflist", with.substr(0, with.size() / 2));
+    keeper_now.look();
+    EXPECT_THAT(keeper_now.problems(), ElementsAre(HasSubstr("natra cannot be taken out")));
+    conf("10-n.conflist", with);
+    keeper_now.look();
+    EXPECT_THAT(keeper_now.problems(), IsEmpty());
+    keeper(false).look();
+    EXPECT_EQ(conf("10-n.conflist"), bridge_list);
+}
+
+TEST_F(ChainKeeper, AFileThatIsMovedAwayAndBackIsStillPutBack) {
+    conf("10-n.conflist", bridge_list);
+    auto keeper_now = keeper();
+    keeper_now.look();
+    fs::rename(root_ / "net.d/10-n.conflist", root_ / "net.d/10-n.conflist.bak");
+    keeper_now.look();
+    fs::rename(root_ / "net.d/10-n.conflist.bak", root_ / "net.d/10-n.conflist");
+    keeper(false).look();
+    EXPECT_EQ(conf("10-n.conflist"), bridge_list);
 }
 
 TEST_F(ChainKeeper, DoesNotFightAnotherWriter) {
