@@ -8,6 +8,7 @@ keep the figures of the last run with this build directory, if there was one.
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import datetime
 import json
 import os
@@ -84,6 +85,14 @@ def measure(arguments: argparse.Namespace, kernel: str, kind: str, shaper: str) 
         said = "\n".join(done.stderr.strip().splitlines()[-10:])
         raise RuntimeError(f"{kernel} {kind} {shaper}: status {done.returncode}: {said}")
     return {"kind": kind, "shaper": shaper, **json.loads((out / "bench.json").read_text())}
+
+
+def measure_all(arguments: argparse.Namespace, kernel: str) -> list[Json]:
+    runs = []
+    for kind, shaper in PLACES:
+        progress(f"{kernel}: {kind}, shaper {shaper}")
+        runs.append(measure(arguments, kernel, kind, shaper))
+    return runs
 
 
 def late(figures: Json, kind: str) -> str:
@@ -172,18 +181,19 @@ def main() -> int:
     os.environ.setdefault("NATRA_POOL_SIZE", "16")
     kept = arguments.logs / "table.json"
     measured: dict[str, Json] = json.loads(kept.read_text()) if kept.exists() else {}
-    for kernel in arguments.kernels:
-        runs = []
-        for kind, shaper in PLACES:
-            progress(f"{kernel}: {kind}, shaper {shaper}")
+    # Time in a machine does not depend on the others.
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as machines:
+        calls = {machines.submit(measure_all, arguments, kernel): kernel for kernel in arguments.kernels}
+        for call in concurrent.futures.as_completed(calls):
             try:
-                runs.append(measure(arguments, kernel, kind, shaper))
+                runs = call.result()
             except RuntimeError as e:
                 print(f"test-kernels: error: {e}", file=sys.stderr)
+                machines.shutdown(cancel_futures=True)
                 return 1
-        measured[kernel] = {"date": datetime.date.today().isoformat(), "runs": runs}
-        kept.write_text(json.dumps(measured) + "\n")
-        (arguments.root / "docs/kernels.md").write_text(document(measured))
+            measured[calls[call]] = {"date": datetime.date.today().isoformat(), "runs": runs}
+            kept.write_text(json.dumps(measured) + "\n")
+            (arguments.root / "docs/kernels.md").write_text(document(measured))
     progress(f"written: {arguments.root / 'docs/kernels.md'}")
     return 0
 
