@@ -51,7 +51,7 @@ DEPENDENT = (
               "test_limits_both_directions_and_is_reported", "test_del_restores_and_restart_adopts")),
           "Police.test_del_restores_and_restart_adopts"),
     netns("traffic_kinds", *(f"TrafficKinds.{each}" for each in (
-        "test_ecn", "test_fragments", "test_new_flows_by_the_thousand", "test_offloads",
+        "test_ecn", "test_new_flows_by_the_thousand", "test_offloads",
         "test_udp_sender_is_held_back_and_loses_nothing"))),
     netns("interface_kinds", "Macvlan.test_del_leaves_nothing", "Macvlan.test_restart_adopts",
           "IpvlanL2.test_tcp_is_held_at_the_limit", "IpvlanL2.test_del_leaves_nothing",
