@@ -21,7 +21,7 @@ class Keeper(unittest.TestCase):
             each.mkdir()
         for name in ("natra", "ptp"):
             found = next(folder / name for folder in self.node.build.cni_path() if (folder / name).is_file())
-            (self.bin / name).symlink_to(found)
+            (self.bin / name).symlink_to(found.resolve())
         self.config = self.node.folder / "natrad.json"
         self.file = self.net_d / "10-lab.conflist"
         self.configure(True)
@@ -56,7 +56,7 @@ class Keeper(unittest.TestCase):
         self.write(conflist(self.node, Limiter.NONE))
         self.assertTrue(eventually(lambda: any("natra is not in" in each for each in natrad.status()["Degraded"])))
         self.assertEqual(self.types(), ["ptp"])
-        (self.bin / "natra").symlink_to(self.node.build.shim)
+        (self.bin / "natra").symlink_to(self.node.build.shim.resolve())
         self.write(conflist(self.node, Limiter.NONE))
         self.assertTrue(eventually(lambda: self.types() == ["ptp", "natra"]))
         self.assertEqual(natrad.status()["Degraded"], [])
