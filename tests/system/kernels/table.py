@@ -39,7 +39,7 @@ TEXT = """<!-- SPDX-License-Identifier: Apache-2.0 -->
 What natra does on each of Debian's kernels, beside the stock `bandwidth` plugin
 with a burst of 10 ms (64 KiB at least) on the same kernel. Measured on {date} by
 
-    sudo scripts/test-kernels --table
+    sudo scripts/test-kernels --table --seconds {seconds}
 
 in virtual machines in which time passes with the instructions executed, two
 nanoseconds each on one processor (`scripts/vm --steady`): an idle ping takes
