@@ -67,6 +67,8 @@ Result<void> Engine::start_with(Attached& attached, Direction direction, const R
                                 bool behind_others) {
     auto& record = attached.record;
     const auto [pod_side, device_egress] = placement_of(record, shaper, direction);
+    if (pod_side && pod == nullptr)
+        return fail(Code::no_device, "network namespace ", record.netns_path, " cannot be entered");
     const auto where = point(record, direction, pod_side, device_egress, pod);
 
     auto instance = pool_.take();

@@ -194,6 +194,8 @@ Result<void> Engine::switch_shaper(Attached& attached, Direction direction, Shap
     auto& instance = *attached.instance(direction);
     const auto place = placement_of(attached.record, target, direction);
     const bool stays = place.pod_side == shaping.pod_side && place.device_egress == shaping.hook.device_egress;
+    if (stays && shaping.hook.behind && target != Shaper::htb)
+        return fail(Code::unavailable, "a foreign classifier runs first at ", describe_hook(attached.record, shaping));
     if (auto r = begin_switch(attached, direction, shaping.pod_side || place.pod_side, pod); !r) return r;
     const auto before = config_for(attached.record, shaping.rate, shaping.shaper, direction);
     const auto after = config_for(attached.record, shaping.rate, target, direction);

@@ -255,6 +255,8 @@ void silence_hook(const HookPoint& point, const HookRecord& record) {
 Result<AttachedHook> retake_hook(const HookPoint& point, const HookRecord& record, int prog_fd, std::uint32_t prog_id,
                                  AttachMode mode, bool kernel_has_tcx) {
     if (record.kind == HookKind::tcx) {
+        // Removing the pin alone detaches at the kernel's leisure, and until then it refuses the program.
+        silence_hook(point, record);
         if (auto r = files::remove(point.link_pin); !r) return r.error();
         auto hook = attach_tcx(point, prog_fd, "tcx: at the head again after others had come before it");
         if (hook) hook->record.made_clsact = record.made_clsact;

@@ -51,8 +51,10 @@ void Registry::renew_now(const std::string& id, std::function<void()> done) {
             changed.effective = effective;
         else
             log::error(concat(id, ": new configuration: ", change->second.error().what));
-        if (auto saved = save(changed); !saved) log::error(concat(id, ": ", saved.error().what));
-        worker_.post([this, id] { engine_.confirm_switch(id); });
+        if (auto saved = save(changed); !saved)
+            log::error(concat(id, ": ", saved.error().what));
+        else
+            worker_.post([this, id] { engine_.confirm_switch(id); });
         if (observer_ != nullptr) observer_->pod_changed(changed);
         done();
     });
@@ -103,8 +105,10 @@ void Registry::pin_now(const std::string& id, const Pins& pins, Done done) {
         begin_watch(id, false);
         if (change->second) changed.changes.pins = pins;
         // In force all the same; only a restart would forget it.
-        if (auto saved = save(changed); !saved) log::error(concat(id, ": ", saved.error().what));
-        worker_.post([this, id] { engine_.confirm_switch(id); });
+        if (auto saved = save(changed); !saved)
+            log::error(concat(id, ": ", saved.error().what));
+        else
+            worker_.post([this, id] { engine_.confirm_switch(id); });
         if (!change->second) return done(change->second);
         log::info(concat("switched ", describe(changed), ": ", describe_limits(changed)));
         if (observer_ != nullptr) observer_->pod_changed(changed);
