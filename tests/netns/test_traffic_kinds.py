@@ -162,7 +162,8 @@ class TrafficKinds(NodeCase):
                         self.assertEqual(counters["MarkedPackets"], 0)
                     elif facts[f"{direction.capitalize()}Shaper"] != "police":
                         self.assertGreater(counters["MarkedPackets"], 0)
-                        self.assertLess(counters["DroppedBytes"], 0.01 * counters["PacedBytes"])
+                        # Without marks it is 12 to 22 %; one large packet of a slow start is 1.3 %.
+                        self.assertLess(counters["DroppedBytes"], 0.05 * counters["PacedBytes"])
 
     def test_from_pod_to_pod_on_one_node(self) -> None:
         """Through both their limits, of which the lower one decides."""
