@@ -10,13 +10,11 @@ namespace {
 
 using datapath::Shaper;
 
-class Fairness : public LimiterTest {
+class Fairness : public AllHeavyTest {
 protected:
     void SetUp() override {
-        LimiterTest::SetUp();
+        AllHeavyTest::SetUp();
         if (IsSkipped()) return;
-        limit(Shaper::edt);
-        make_all_heavy();
         config().horizon_tcp_ns = config().horizon_other_ns = 9 * second;
         config().ce_ns = 4 * second;
         config().fair_ns = 10 * second;

@@ -65,6 +65,19 @@ private:
     std::unique_ptr<Limiter> limiter_;
 };
 
+// All flows are heavy under EDT, and nothing is dropped or marked for its place in the queue.
+class AllHeavyTest : public LimiterTest {
+protected:
+    void SetUp() override {
+        LimiterTest::SetUp();
+        if (IsSkipped()) return;
+        limit(datapath::Shaper::edt);
+        make_all_heavy();
+        config().fair_ns = 1000 * second;
+        config().horizon_tcp_ns = config().horizon_other_ns = 1000 * second;
+    }
+};
+
 constexpr std::uint64_t packet_bytes = 1000;  // of udp_packet and tcp_packet
 
 inline std::string variant_name(const testing::TestParamInfo<Variant>& info) {

@@ -163,13 +163,11 @@ TEST_P(HeavyFlow, PolicedPacketsPassWhileTheBucketLasts) {
     EXPECT_EQ(limiter().run(udp_packet()).verdict, verdict_drop);
 }
 
-class Marks : public LimiterTest {
+class Marks : public AllHeavyTest {
 protected:
     void SetUp() override {
-        LimiterTest::SetUp();
+        AllHeavyTest::SetUp();
         if (IsSkipped()) return;
-        limit(Shaper::edt);
-        make_all_heavy();
         config().horizon_tcp_ns = config().horizon_other_ns = 9 * second;
         config().ce_ns = 2 * second;
         queue(5 * second);

@@ -7,16 +7,8 @@ namespace {
 
 using datapath::Shaper;
 
-class HeavyTable : public LimiterTest {
+class HeavyTable : public AllHeavyTest {
 protected:
-    void SetUp() override {
-        LimiterTest::SetUp();
-        if (IsSkipped()) return;
-        limit(Shaper::edt);
-        make_all_heavy();
-        config().horizon_tcp_ns = config().horizon_other_ns = 1000 * second;
-        config().fair_ns = 1000 * second;
-    }
     // Found again after heavy_flow(0), which is const for its users.
     natra_heavy_flow& flow() {
         for (natra_heavy_flow& slot : state().heavy) {

@@ -92,17 +92,8 @@ private:
     void* memory_ = nullptr;
 };
 
-class Hook : public LimiterTest {
+class Hook : public AllHeavyTest {
 protected:
-    void SetUp() override {
-        LimiterTest::SetUp();
-        if (IsSkipped()) return;
-        limit(Shaper::edt);
-        make_all_heavy();
-        config().fair_ns = 1000 * second;
-        config().horizon_tcp_ns = config().horizon_other_ns = 1000 * second;
-    }
-
     // Runs `body` in a namespace whose loopback device has the program. Everything goes with the thread.
     void in_namespace(const std::function<void()>& body) {
         std::exception_ptr failure;

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from . import process
+from .built import Built
 from .cni import Json
 from .cri import CriError, RuntimeService
 from .node import Node
@@ -45,7 +46,7 @@ snapshotter = "native"
 """
 
 
-class Containerd:
+class Containerd(Built):
     """with Containerd(node, conflist) as containerd: containerd.cri.run(...)."""
 
     def __init__(self, node: Node, conflist: Json | None, *, plugins: Mapping[str, Path] | None = None,
@@ -64,18 +65,6 @@ class Containerd:
         self._process: process.Background | None = None
         self.cri = RuntimeService(self._socket)
 
-    def __enter__(self) -> Containerd:
-        try:
-            self._build_up()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with process.uninterrupted():
-            self._cleanup.close()
-
     def _build_up(self) -> None:
         self.conf.mkdir(parents=True)
         self._cleanup.callback(self.cri.close)
@@ -91,6 +80,9 @@ class Containerd:
         process.run(["ctr", "--address", str(self._socket), "--namespace", "k8s.io", "images", "import",
                      "--snapshotter", "native", str(archive)], timeout=60)
         self._cleanup.callback(self.remove_sandboxes)
+
+    def _take_down(self) -> None:
+        self._cleanup.close()
 
     def configure(self, conflist: Json, name: str = "10-lab.conflist") -> None:
         """Puts a network configuration in place as installers do; containerd reads it in its own time."""

@@ -14,10 +14,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 
 from . import namespace, process
 from .build import Build
+from .built import Built
 from .bus import Bus
 from .namespace import Namespace
 from .natrad import Natrad
@@ -31,7 +31,7 @@ PEER_V6, NODE_V6 = "fd6e:6174::2", "fd6e:6174::1"
 _serial = itertools.count(1)
 
 
-class Node:
+class Node(Built):
     """with Node(build) as node: ...; natrad is started by start_natrad()."""
 
     def __init__(self, build: Build, *, ecn: bool = False) -> None:
@@ -42,19 +42,6 @@ class Node:
         self._bus: Bus | None = None
         self._pods = itertools.count(1)
         self.natrad: Natrad | None = None
-
-    def __enter__(self) -> Node:
-        try:
-            self._build_up()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        with process.uninterrupted():
-            self._cleanup.close()
 
     def _build_up(self) -> None:
         remove_stale()
@@ -76,6 +63,9 @@ class Node:
         self.peer.run(["ip", "-6", "route", "add", "default", "via", NODE_V6])
         self.server = Server(self.build.traffic, self.peer, self.folder / "traffic.sock")
         self._cleanup.callback(self.server.stop)
+
+    def _take_down(self) -> None:
+        self._cleanup.close()
 
     def add_namespace(self, role: str) -> Namespace:
         """A namespace that goes away with the node, or earlier by its delete()."""

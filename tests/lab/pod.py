@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
-from . import cni, process
+from . import cni
+from .built import Built
 from .namespace import Namespace
 from .node import PEER_V4, PEER_V6, Node
 from .traffic import Client
@@ -54,7 +54,7 @@ def conflist(node: Node, limiter: Limiter, *, version: str = "1.0.0", static: di
     return {"cniVersion": version, "name": "lab", "plugins": plugins}
 
 
-class Pod:
+class Pod(Built):
     """with Pod(node, Limiter.NATRA, Limits(...)) as pod: ADD on entry, DEL on exit.
 
     beside: another interface of that pod, in a network of its own, as multus adds it.
@@ -75,22 +75,15 @@ class Pod:
                                node.plugin_environment())
         self.namespace: Namespace | None = None
 
-    def __enter__(self) -> Pod:
+    def _build_up(self) -> None:
         self.create()
-        try:
-            self.add()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
+        self.add()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        with process.uninterrupted():
-            try:
-                self.delete()
-            finally:
-                self.destroy()
+    def _take_down(self) -> None:
+        try:
+            self.delete()
+        finally:
+            self.destroy()
 
     @property
     def netns(self) -> Namespace:

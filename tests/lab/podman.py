@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from . import process
+from .built import Built
 from .cni import Json
 from .containerd import BUSYBOX, plugin_folder
 from .node import Node
@@ -26,7 +26,7 @@ cni_plugin_dirs = ["{folder}/bin"]
 """
 
 
-class Podman:
+class Podman(Built):
     """with Podman(node, conflist) as podman: podman.run(...). Where it is isolated only: see isolation."""
 
     def __init__(self, node: Node, conflist: Json) -> None:
@@ -35,7 +35,7 @@ class Podman:
         self.folder = node.folder / "podman"
         self._conflist = conflist
 
-    def __enter__(self) -> Podman:
+    def _build_up(self) -> None:
         configurations = self.folder / "net.d"
         configurations.mkdir(parents=True)
         plugin_folder(self.folder / "bin", self.node, {})
@@ -43,11 +43,9 @@ class Podman:
         (self.folder / "containers.conf").write_text(CONFIG.format(folder=self.folder))
         (self.folder / "rootfs").mkdir()
         shutil.copy2(BUSYBOX, self.folder / "rootfs" / "busybox")
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        with process.uninterrupted():
-            self("rm", "--force", "--all", "--time", "0", check=False)
+    def _take_down(self) -> None:
+        self("rm", "--force", "--all", "--time", "0", check=False)
 
     def __call__(self, *arguments: str, check: bool = True, timeout: float = 60) -> str:
         """podman's standard output. Raises process.CommandError."""

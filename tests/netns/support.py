@@ -60,6 +60,15 @@ class NodeCase(unittest.TestCase):
         """A bulk flow gets through, and not above the cap. An emulated machine may be too slow for the cap itself."""
         self.assert_rate(self.goodput(pod, direction, seconds=seconds), RATE, 0.7 if TIME_FACTOR == 1 else 0.1, 1.06)
 
+    def assert_end_is_noticed_at_start(self, pod: Pod) -> None:
+        """Nothing is left of a pod that ends while natrad is away."""
+        path = pod.object_path()
+        self.natrad.kill()
+        pod.destroy()
+        self.natrad.start()
+        self.assertNotIn(path, self.natrad.attachments())
+        self.assertFalse((self.natrad.pins / path.rpartition("/")[2]).exists())
+
     def goodput(self, pod: Pod, direction: str, *, seconds: int = 4, family: int = 4) -> float:
         """Of one bulk flow after its first second, bit/s."""
         with pod.client(family).bulk(direction, seconds) as bulk:

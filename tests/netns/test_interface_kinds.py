@@ -121,13 +121,7 @@ class OfAnyKind(KindCase):
         self.assertEqual(self.traces_inside(pod), before)
 
     def test_end_while_it_was_away_is_noticed(self) -> None:
-        pod = self.pod()
-        path = pod.object_path()
-        self.natrad.kill()
-        pod.destroy()
-        self.natrad.start()
-        self.assertNotIn(path, self.natrad.attachments())
-        self.assertFalse((self.natrad.pins / path.rpartition("/")[2]).exists())
+        self.assert_end_is_noticed_at_start(self.pod())
 
 
 class WithoutHostSide(OfAnyKind):

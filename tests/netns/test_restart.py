@@ -64,13 +64,7 @@ class Restart(NodeCase):
         self.assert_rate(self.goodput(pod, "ingress", seconds=3), RATE)
 
     def test_pod_that_went_while_it_was_away_is_dropped(self) -> None:
-        pod = self.pod()
-        path = pod.object_path()
-        self.natrad.kill()
-        pod.destroy()
-        self.natrad.start()
-        self.assertNotIn(path, self.natrad.attachments())
-        self.assertFalse((self.natrad.pins / path.rpartition("/")[2]).exists())
+        self.assert_end_is_noticed_at_start(self.pod())
 
     def test_garbage_in_its_folders_does_not_stop_it(self) -> None:
         pod = self.pod()
