@@ -77,6 +77,11 @@ Limiter::Limiter(Variant variant) : skeleton_(std::make_unique<Skeleton>()) {
         throw std::system_error(errno, std::system_category(), "mmap of .bss");
     }
     state_ = static_cast<natra_state*>(memory);
+    reset();
+}
+
+void Limiter::reset() {
+    *state_ = {};
     state_->abi = NATRA_ABI;
     state_->size = sizeof(natra_state);
     state_->seed[0] = 0x0123456789abcdefU;

@@ -48,6 +48,9 @@ public:
     Limiter(const Limiter&) = delete;
     Limiter& operator=(const Limiter&) = delete;
 
+    // As it was loaded: the program keeps nothing outside its state.
+    void reset();
+
     natra_state& state() { return *state_; }
     natra_config& config() { return state_->config[state_->active_config & 1U]; }
     void configure(const datapath::ShapeRequest& request) { config() = datapath::make_config(request); }

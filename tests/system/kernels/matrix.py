@@ -219,7 +219,7 @@ def main() -> int:
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.setdefault("NATRA_TEST_RATE", str(RATE))
-    os.environ.setdefault("NATRA_POOL_SIZE", "4")
+    os.environ.setdefault("NATRA_POOL_SIZE", "2")
     machines = Machines(arguments.root, arguments.build)
     progress(f"{len(arguments.kernels)} kernels, {arguments.jobs} at once; output in {machines.logs}")
     try:
