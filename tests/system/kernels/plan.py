@@ -17,7 +17,7 @@ from pathlib import Path
 Version = tuple[int, ...]
 FETCHING_ATOMICS = (5, 12)
 SERIES = ("5.10", "6.1", "6.12", "6.18", "7.2")
-# Thousands of links: dear to an emulated processor, and about natrad's buffers rather than the kernel.
+# Hundreds of links: dear to an emulated processor, and about natrad's buffers rather than the kernel.
 EXPENSIVE = ("LinkMonitor.HoldsWhatABusyNodeTells",)
 
 
