@@ -83,7 +83,14 @@ double horizon_tcp_ns(Direction direction, const Rate& rate) {
     return std::clamp(4 * rate.ns_for(gso_segment), base, horizon_max);
 }
 
-double horizon_other_ns(const Rate& rate) { return std::clamp(4 * rate.ns_for(full_frame), 50 * ms, horizon_max); }
+double horizon_other_ns(Direction direction, const Rate& rate) {
+    // A socket in the pod whose whole buffer waits at the pod's device makes its sender wait, and nothing is lost:
+    // there its 90 full frames (of a default buffer) have room, though no more time than TCP's.
+    constexpr double socket_buffer = 92 * full_frame;
+    constexpr double longest = 250 * ms;
+    const double buffer = direction == Direction::egress ? std::min(rate.ns_for(socket_buffer), longest) : 0;
+    return std::clamp(std::max(buffer, 4 * rate.ns_for(full_frame)), 50 * ms, horizon_max);
+}
 
 // Cells are 32 bits of 2^shift ns and wrap: a cell left over from 2^32 units ago
 // counts as ahead of now with a chance of guard / 2^32. Hence units as coarse as
@@ -161,7 +168,7 @@ natra_config make_config(const ShapeRequest& request) {
     config.small_allowance_inv = (15ULL << 40) / (16 * config.small_allowance_ns);
 
     config.horizon_tcp_ns = to_ns(horizon_tcp_ns(request.direction, rate));
-    config.horizon_other_ns = to_ns(horizon_other_ns(rate));
+    config.horizon_other_ns = to_ns(horizon_other_ns(request.direction, rate));
     set_sketch(config, rate, request);
     // Slow rates: a few full frames in the queue are not congestion.
     config.ce_ns = to_ns(std::clamp(4 * rate.ns_for(full_frame), 12 * ms, horizon_max));

@@ -178,6 +178,14 @@ TEST(Parameters, DynamicThresholdNeverFallsBelowASixteenth) {
     });
 }
 
+TEST(Parameters, ASocketsWholeBufferMayWaitInThePod) {
+    constexpr double buffer = 90 * 1514;  // bytes: 208 KiB of memory in full frames
+    sweep(0, [](const ShapeRequest& request, const natra_config& config) {
+        if (request.direction != Direction::egress) return;
+        EXPECT_GE(static_cast<double>(config.horizon_other_ns), std::min(time_of(buffer, request), 250 * ms));
+    });
+}
+
 TEST(Parameters, HorizonsHoldFourSegmentsButStayBelowFqs) {
     constexpr double fq_horizon = 10'000 * ms;
     sweep(0, [](const ShapeRequest& request, const natra_config& config) {
