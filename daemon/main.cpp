@@ -127,8 +127,9 @@ int run() {
         chain_watch.start();
         sd_notify(0, "READY=1");
         reloader.start(registry);
-        log::info(concat("natrad ", NATRA_VERSION, " ready on kernel ", (*engine)->features().kernel, " with ",
-                         registry.pods().size(), " attachments"));
+        log::write(log::Level::info, log::events::ready,
+                   concat("natrad ", NATRA_VERSION, " ready on kernel ", (*engine)->features().kernel, " with ",
+                          registry.pods().size(), " attachments"));
     });
     const int status = core.run();
     sd_notify(0, "STOPPING=1");

@@ -46,7 +46,8 @@ void Reloader::reload() {
     for (const auto& unknown : loaded.unknown) log::warning(unknown);
     if (!loaded.errors.empty()) {
         for (const auto& error : loaded.errors) log::error(concat("configuration: ", error));
-        log::error("the configuration was not reloaded: the earlier one stays in force");
+        log::write(log::Level::error, log::events::configuration_refused,
+                   "the configuration was not reloaded: the earlier one stays in force");
         return finished();
     }
     auto& wanted = loaded.configuration;
@@ -61,7 +62,7 @@ void Reloader::reload() {
     running_ = wanted;
     log::set_level(running_.log_level);
     registry_->reconfigure(config::registry_settings(running_), config::engine_settings(running_).heavy, [this] {
-        log::info("configuration reloaded");
+        log::write(log::Level::info, log::events::configuration_reloaded, "configuration reloaded");
         finished();
     });
 }

@@ -66,7 +66,8 @@ std::string Keeper::mend(const std::string& directory, Clock::time_point now) {
         return concat(file->path, " is left alone: another program has taken natra out ", max_insertions,
                       " times; stop it, or set chain.manage to false");
     if (auto r = insert(*file, **edit); !r) return concat(file->path, ": ", r.error().what);
-    log::info(concat("chain: put natra into ", file->path, ", ", (*edit)->how));
+    log::write(log::Level::info, log::events::chain_edited,
+               concat("chain: put natra into ", file->path, ", ", (*edit)->how), {{"NATRA_FILE", file->path}});
     return trouble;
 }
 
@@ -109,7 +110,8 @@ Result<void> Keeper::take_out(const Record& record) {
             if (auto r = files::replace(path, **text, path); !r) return r;
     }
     records_.forget(record);
-    log::info(concat("chain: took natra out of ", record.path));
+    log::write(log::Level::info, log::events::chain_restored, concat("chain: took natra out of ", record.path),
+               {{"NATRA_FILE", record.path}});
     return {};
 }
 

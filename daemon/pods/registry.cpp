@@ -6,9 +6,9 @@
 #include <optional>
 #include <utility>
 
+#include "daemon/pods/announce.hpp"
 #include "daemon/pods/attachment_id.hpp"
 #include "daemon/pods/registry_worker.hpp"
-#include "daemon/pods/shortfall.hpp"
 #include "daemon/pods/state_file.hpp"
 #include "daemon/pods/stock_plugin.hpp"
 #include "daemon/pods/subnets.hpp"
@@ -25,10 +25,6 @@ constexpr std::size_t max_state_bytes = 1 << 20;
 std::uint64_t now_realtime_usec() {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
-}
-
-void warn_of_shortfalls(const Pod& pod) {
-    for (const auto& sentence : shortfalls(pod)) log::warning(sentence);
 }
 
 // The two speak of the same interface, not only of the same name.
@@ -108,10 +104,14 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
     auto then = [this, id, request, effective, done, replaced,
                  generation = generation_](Result<datapath::Attached> result) {
         if (*replaced) drop(id);
-        for (const auto& warning : request.warnings) log::warning(concat(id, ": ", warning));
+        for (const auto& warning : request.warnings)
+            log::write(log::Level::warning, log::events::annotation_ignored, concat(id, ": ", warning),
+                       identity_fields(request, id));
         if (!result) {
-            log::warning(concat("not attached: container ", request.container_id, " ", request.interface_name, ": ",
-                                result.error().what));
+            log::write(log::Level::warning, log::events::not_attached,
+                       concat("not attached: container ", request.container_id, " ", request.interface_name, ": ",
+                              result.error().what),
+                       identity_fields(request, id));
             // Annotations that limit nothing must not stop a pod on an interface that cannot be limited.
             if (!effective.any() && result.error().code != Code::already_exists) return done(std::string());
             return done(std::move(result).error());
@@ -127,8 +127,8 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
                       [done, saved](const Result<void>&) { done(saved.error()); });
             return;
         }
-        log::info(concat("attached ", describe(pod), ": ", describe_limits(pod)));
-        warn_of_shortfalls(pod);
+        announce(log::events::attached, "attached", pod);
+        announce_shortfalls(pod);
         add(std::move(pod));
         done(id);
         // The configuration may have changed meanwhile.
@@ -165,7 +165,9 @@ void Registry::detach_now(const std::string& id, const std::string& stock_ifb, c
             return kernel ? engine_.detach(*kernel) : Result<void>();
         },
         [this, id, done, finish](const Result<void>& result) {
-            if (const auto* gone = find(id)) log::info(concat("detached ", describe(*gone)));
+            if (const auto* gone = find(id))
+                log::write(log::Level::info, log::events::detached, concat("detached ", describe(*gone)),
+                           identity_fields(gone->request, id));
             // What could not be removed goes with the device; the pod must not stay for it.
             if (!result) log::warning(concat(id, ": detach: ", result.error().what));
             drop(id);
@@ -275,8 +277,8 @@ void Registry::change_now(const std::string& id, const Override& changes, bool l
         changed.effective = effective;
         // In force all the same; only a restart would forget it.
         if (auto saved = save(changed); !saved) log::error(concat(id, ": ", saved.error().what));
-        log::info(concat("changed ", describe(changed), ": ", describe_limits(changed)));
-        warn_of_shortfalls(changed);
+        announce(log::events::limits_changed, "changed", changed);
+        announce_shortfalls(changed);
         if (observer_ != nullptr) observer_->pod_changed(changed);
         done({});
     });
@@ -318,10 +320,12 @@ void Registry::adopt(std::function<void()> done) {
                 if (!kernel) {
                     if (kernel.error().code != Code::no_device) {
                         // The next start may find what this one could not; its pins and its record stay.
-                        log::error(concat("not adopted: ", describe(pod), ": ", kernel.error().what));
+                        announce(log::Level::error, log::events::not_adopted, pod,
+                                 concat("not adopted: ", kernel.error().what));
                         continue;
                     }
-                    log::warning(concat("dropped ", describe(pod), ": ", kernel.error().what));
+                    announce(log::Level::warning, log::events::ended_while_away, pod,
+                             concat("dropped: ", kernel.error().what));
                     worker_.post([this, id = pod.id] { engine_.remove_pins(id); });
                     (void)files::remove(state_path(pod.id));
                     continue;
@@ -329,8 +333,8 @@ void Registry::adopt(std::function<void()> done) {
                 pod.kernel = *std::move(kernel);
                 pod.effective = effective_limits(pod.request, pod.changes, settings_.bursts);
                 if (auto saved = save(pod); !saved) log::error(concat(pod.id, ": ", saved.error().what));
-                log::info(concat("adopted ", describe(pod), ": ", describe_limits(pod)));
-                warn_of_shortfalls(pod);
+                announce(log::events::adopted, "adopted", pod);
+                announce_shortfalls(pod);
                 tamper_events_ += pod.tamper_events;
                 add(std::move(pod));
             }

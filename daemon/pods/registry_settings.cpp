@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Registry: configuration and data path change while attachments live.
+#include "daemon/pods/announce.hpp"
 #include "daemon/pods/registry_worker.hpp"
 #include "daemon/util/log.hpp"
 
@@ -110,7 +111,7 @@ void Registry::pin_now(const std::string& id, const Pins& pins, Done done) {
         else
             worker_.post([this, id] { engine_.confirm_switch(id); });
         if (!change->second) return done(change->second);
-        log::info(concat("switched ", describe(changed), ": ", describe_limits(changed)));
+        announce(log::events::data_path_changed, "switched", changed);
         if (observer_ != nullptr) observer_->pod_changed(changed);
         done({});
     });

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <optional>
 
+#include "daemon/pods/announce.hpp"
 #include "daemon/pods/registry_worker.hpp"
 #include "daemon/pods/stock_plugin.hpp"
 #include "daemon/util/log.hpp"
@@ -154,9 +155,9 @@ void Registry::looked(const std::string& id, datapath::Attached kernel, const da
     watch.not_before_us = 0;
     const auto what = join(mended.found);
     if (egress && egress->backstop && !had_backstop)
-        log::warning(concat(describe(pod), ": ", what, "; egress is policed at ",
-                            describe_hook(pod.kernel.record, *egress),
-                            " from now on, until its limits are set or reset"));
+        announce(log::Level::warning, log::events::backstop, pod,
+                 concat(what, "; egress is policed at ", describe_hook(pod.kernel.record, *egress),
+                        " from now on, until its limits are set or reset"));
     else if (mended.failed.empty())
         tell(pod, what, concat(what, "; put right"));
     if (!mended.failed.empty()) {
@@ -179,7 +180,7 @@ void Registry::enough(const Pod& pod, Watch& watch, std::uint64_t now_us) {
     const auto text = concat("somebody ", host ? "on the host" : "inside the pod",
                              " undoes its limits again and again; they are put back only every ",
                              host ? pause_us / second_us : 1, " s from now on");
-    if (watch.trouble != text) log::error(concat(describe(pod), ": ", text));
+    if (watch.trouble != text) announce(log::Level::error, log::events::undone_again, pod, text);
     watch.trouble = text;
 }
 
@@ -197,7 +198,7 @@ void Registry::tell(const Pod& pod, const std::string& cause, const std::string&
     const auto [it, first] = told.try_emplace(cause, now);
     if (!first && now < it->second + told_again_us) return;
     it->second = now;
-    log::warning(concat(describe(pod), ": ", text));
+    announce(log::Level::warning, log::events::tampering, pod, text);
     if (told.size() > most_causes) std::erase_if(told, [&](const auto& each) { return each.first != cause; });
 }
 
@@ -270,10 +271,10 @@ void Registry::bypassed(const std::string& id) {
             const auto result = outcome ? outcome->second : Result<void>(outcome.error());
             if (outcome) now.kernel = std::move(outcome->first);
             if (result) {
-                log::warning(concat(describe(now),
-                                    ": more left the pod than its limit lets through; egress is policed at ",
-                                    describe_hook(now.kernel.record, *now.kernel.record.egress),
-                                    " from now on, until its limits are set or reset"));
+                announce(log::Level::warning, log::events::backstop, now,
+                         concat("more left the pod than its limit lets through; egress is policed at ",
+                                describe_hook(now.kernel.record, *now.kernel.record.egress),
+                                " from now on, until its limits are set or reset"));
                 begin_watch(id, false);
             } else {
                 watches_[id].trouble =

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/util/log.hpp"
 
+#include <sys/stat.h>
 #include <sys/uio.h>
+#define SD_JOURNAL_SUPPRESS_LOCATION  // it would be this file's for all
+#include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdlib>
-#include <string>
+
+#include "daemon/util/error.hpp"
 
 namespace natra::log {
 namespace {
@@ -24,10 +29,51 @@ constexpr std::array<Name, 5> names = {{{"error", Level::error},
                                         {"info", Level::info},
                                         {"debug", Level::debug}}};
 
-// systemd sets JOURNAL_STREAM when stderr goes to the journal; a terminal wants no prefix.
+// systemd sets JOURNAL_STREAM to "device:inode" of what it connected; stderr may have been redirected since.
 bool to_journal() {
-    static const bool journal = std::getenv("JOURNAL_STREAM") != nullptr;
+    static const bool journal = [] {
+        const char* stream = std::getenv("JOURNAL_STREAM");
+        struct stat info {};
+        if (stream == nullptr || ::fstat(STDERR_FILENO, &info) != 0) return false;
+        return concat(info.st_dev, ":", info.st_ino) == stream;
+    }();
     return journal;
+}
+
+// One line per event, whatever a name from outside contains.
+std::string one_line(std::string_view text) {
+    std::string line(text);
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    return line;
+}
+
+void to_stderr(std::string line) {
+    line += '\n';
+    // One write: lines of different threads do not mix.
+    if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;
+}
+
+bool send(const std::vector<std::string>& fields) {
+    std::vector<iovec> parts;
+    parts.reserve(fields.size());
+    for (const auto& field : fields) parts.push_back({const_cast<char*>(field.data()), field.size()});
+    return sd_journal_sendv(parts.data(), static_cast<int>(parts.size())) >= 0;
+}
+
+void write_any(Level level, const Event* event, std::string_view text, const Fields& fields) {
+    auto line = one_line(text);
+    if (to_journal()) {
+        const auto priority = std::to_string(static_cast<int>(level));
+        std::vector<std::string> entry{concat("MESSAGE=", line), concat("PRIORITY=", priority),
+                                       "SYSLOG_IDENTIFIER=natrad"};
+        if (event != nullptr) entry.push_back(concat("MESSAGE_ID=", event->message_id));
+        for (const auto& [name, value] : fields)
+            if (!value.empty()) entry.push_back(concat(name, "=", value));
+        if (send(entry)) return;
+        // journald reads the priority from the prefix.
+        line.insert(0, concat("<", priority, ">"));
+    }
+    to_stderr(std::move(line));
 }
 
 }  // namespace
@@ -49,15 +95,18 @@ void set_level(Level level) { threshold.store(level, std::memory_order_relaxed);
 void write(Level level, std::string_view text) noexcept {
     if (level > threshold.load(std::memory_order_relaxed)) return;
     try {
-        std::string line;
-        if (to_journal()) line += '<' + std::to_string(static_cast<int>(level)) + '>';
-        // One line per event, whatever a name from outside contains.
-        for (const char c : text) line += c == '\n' ? ' ' : c;
-        line += '\n';
-        // One write: lines of different threads do not mix.
-        if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;
+        write_any(level, nullptr, text, {});
     } catch (...) {
         return;  // out of memory while logging: the caller's work matters more
+    }
+}
+
+void write(Level level, const Event& event, std::string_view text, const Fields& fields) noexcept {
+    if (level > threshold.load(std::memory_order_relaxed)) return;
+    try {
+        write_any(level, &event, text, fields);
+    } catch (...) {
+        return;  // as above
     }
 }
 
