@@ -11,8 +11,9 @@ using datapath::Direction;
 
 std::string attachment_path(const std::string& id) { return concat(root_path, "/attachment/", id); }
 
-AttachmentObject::AttachmentObject(sdbus::IConnection& bus, pods::Registry& registry, const std::string& id)
-    : AdaptorInterfaces(bus, compat::path(attachment_path(id))), registry_(registry), id_(id) {
+AttachmentObject::AttachmentObject(sdbus::IConnection& bus, pods::Registry& registry, Authority& authority,
+                                   const std::string& id)
+    : AdaptorInterfaces(bus, compat::path(attachment_path(id))), registry_(registry), authority_(authority), id_(id) {
     registerAdaptor();
     emitInterfacesAddedSignal();
 }
@@ -33,59 +34,60 @@ void AttachmentObject::limits_changed() {
                                 "EgressHook", "EgressShaper", "EgressReason", "TamperEvents", "Backstop"});
 }
 
+namespace {
+
+pods::Registry::Done answer(const std::shared_ptr<Reply<>>& reply) {
+    return [reply](const Result<void>& r) {
+        if (r)
+            reply->send();
+        else
+            reply->send_error(r.error());
+    };
+}
+
+}  // namespace
+
+// By the time polkit has answered this object may be gone: the registry says so.
+void AttachmentObject::change(sdbus::Result<>&& result, const char* method,
+                              std::function<void(const std::string& id, pods::Registry::Done)> change) {
+    auto reply = share_reply(std::move(result));
+    authority_.ask(getObject(), method, [reply, change = std::move(change), id = id_](const Result<void>& allowed) {
+        if (!allowed) return reply->send_error(allowed.error());
+        change(id, answer(reply));
+    });
+}
+
 void AttachmentObject::SetLimits(sdbus::Result<>&& result, Dictionary limits) {
     guarded([&] {
-        require_root(getObject(), "SetLimits");
-        auto reply = share_reply(std::move(result));
-        auto changes = override_from(limits);
-        if (!changes) return reply->send_error(changes.error());
-        registry_.set_limits(id_, *changes, [reply](const Result<void>& r) {
-            if (r)
-                reply->send();
-            else
-                reply->send_error(r.error());
-        });
+        change(std::move(result), "SetLimits",
+               [&registry = registry_, changes = override_from(limits)](const auto& id, const auto& done) {
+                   if (!changes) return done(changes.error());
+                   registry.set_limits(id, *changes, done);
+               });
     });
 }
 
 void AttachmentObject::ResetLimits(sdbus::Result<>&& result) {
     guarded([&] {
-        require_root(getObject(), "ResetLimits");
-        auto reply = share_reply(std::move(result));
-        registry_.reset_limits(id_, [reply](const Result<void>& r) {
-            if (r)
-                reply->send();
-            else
-                reply->send_error(r.error());
-        });
+        change(std::move(result), "ResetLimits",
+               [&registry = registry_](const auto& id, const auto& done) { registry.reset_limits(id, done); });
     });
 }
 
 void AttachmentObject::SetDataPath(sdbus::Result<>&& result, Dictionary data_path) {
     guarded([&] {
-        require_root(getObject(), "SetDataPath");
-        auto reply = share_reply(std::move(result));
-        const auto change = pins_change_from(data_path);
-        if (!change) return reply->send_error(change.error());
-        registry_.set_data_path(id_, *change, [reply](const Result<void>& r) {
-            if (r)
-                reply->send();
-            else
-                reply->send_error(r.error());
-        });
+        change(std::move(result), "SetDataPath",
+               [&registry = registry_, pins = pins_change_from(data_path)](const auto& id, const auto& done) {
+                   if (!pins) return done(pins.error());
+                   registry.set_data_path(id, *pins, done);
+               });
     });
 }
 
 void AttachmentObject::ResetDataPath(sdbus::Result<>&& result) {
     guarded([&] {
-        require_root(getObject(), "ResetDataPath");
-        auto reply = share_reply(std::move(result));
-        registry_.reset_data_path(id_, [reply](const Result<void>& r) {
-            if (r)
-                reply->send();
-            else
-                reply->send_error(r.error());
-        });
+        change(std::move(result), "ResetDataPath",
+               [&registry = registry_](const auto& id, const auto& done) { registry.reset_data_path(id, done); });
     });
 }
 

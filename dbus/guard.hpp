@@ -19,11 +19,4 @@ template <class Body> auto guarded(Body body) -> decltype(body()) {
     }
 }
 
-// Changing limits is root's business; the bus policy says so too, but a private bus has none.
-inline void require_root(sdbus::IObject& object, const char* method) {
-    const auto euid = compat::sender_euid(object);
-    if (euid != 0)
-        throw compat::error("io.natra.Error.AccessDenied", concat(method, ": user ", euid, " may not change limits"));
-}
-
 }  // namespace natra::dbus

@@ -18,8 +18,8 @@ ManagerObject::~ManagerObject() { unregisterAdaptor(); }
 
 void ManagerObject::Attach(sdbus::Result<sdbus::ObjectPath>&& result, sdbus::UnixFd netns, Dictionary request) {
     guarded([&] {
-        require_root(getObject(), "Attach");
         auto reply = share_reply(std::move(result));
+        if (auto r = Authority::require_root(getObject(), "Attach"); !r) return reply->send_error(r.error());
         auto parsed = request_from(request);
         if (!parsed) return reply->send_error(parsed.error());
         registry_.attach(*std::move(parsed), UniqueFd(netns.release()), [reply](Result<std::string> id) {
@@ -34,8 +34,8 @@ void ManagerObject::Attach(sdbus::Result<sdbus::ObjectPath>&& result, sdbus::Uni
 void ManagerObject::Detach(sdbus::Result<>&& result, std::string container_id, std::string interface_name,
                            std::string network) {
     guarded([&] {
-        require_root(getObject(), "Detach");
         auto reply = share_reply(std::move(result));
+        if (auto r = Authority::require_root(getObject(), "Detach"); !r) return reply->send_error(r.error());
         const pods::AttachmentName name{
             .container_id = container_id, .interface_name = interface_name, .network = network};
         registry_.detach(name, [reply](const Result<void>& r) {
@@ -49,8 +49,8 @@ void ManagerObject::Detach(sdbus::Result<>&& result, std::string container_id, s
 
 void ManagerObject::Check(sdbus::Result<>&& result, sdbus::UnixFd netns, Dictionary request) {
     guarded([&] {
-        require_root(getObject(), "Check");
         auto reply = share_reply(std::move(result));
+        if (auto r = Authority::require_root(getObject(), "Check"); !r) return reply->send_error(r.error());
         auto parsed = request_from(request);
         if (!parsed) return reply->send_error(parsed.error());
         registry_.check(*std::move(parsed), UniqueFd(netns.release()), [reply](const Result<void>& r) {
@@ -65,8 +65,8 @@ void ManagerObject::Check(sdbus::Result<>&& result, sdbus::UnixFd netns, Diction
 void ManagerObject::CollectGarbage(sdbus::Result<std::vector<std::string>>&& result, std::string network,
                                    std::vector<sdbus::Struct<std::string, std::string>> valid) {
     guarded([&] {
-        require_root(getObject(), "CollectGarbage");
         auto reply = share_reply(std::move(result));
+        if (auto r = Authority::require_root(getObject(), "CollectGarbage"); !r) return reply->send_error(r.error());
         if (network.empty()) return reply->send_error({Error::Code::invalid_argument, 0, "network: is empty"});
         pods::Registry::ValidAttachments known;
         for (const auto& each : valid) known.emplace(each.get<0>(), each.get<1>());

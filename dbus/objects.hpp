@@ -3,8 +3,10 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 
 #include "daemon/pods/registry.hpp"
+#include "dbus/authority.hpp"
 #include "dbus/service.hpp"
 #include "dbus/values.hpp"
 #include "natrad1_adaptor.h"
@@ -40,7 +42,7 @@ private:
 class AttachmentObject final
     : public sdbus::AdaptorInterfaces<io::natra::Natrad1::Attachment_adaptor, sdbus::ManagedObject_adaptor> {
 public:
-    AttachmentObject(sdbus::IConnection& bus, pods::Registry& registry, const std::string& id);
+    AttachmentObject(sdbus::IConnection& bus, pods::Registry& registry, Authority& authority, const std::string& id);
     ~AttachmentObject();
 
     // PropertiesChanged for what SetLimits, ResetLimits and repairs can change.
@@ -85,12 +87,16 @@ private:
     std::string EgressReason() override;
     std::map<std::string, std::uint64_t> EgressCounters() override;
 
+    // Runs `change` if the caller of the method may change limits, and answers.
+    void change(sdbus::Result<>&& result, const char* method,
+                std::function<void(const std::string& id, pods::Registry::Done)> change);
     [[nodiscard]] const pods::Pod& pod() const;  // throws sdbus::Error NotFound
     [[nodiscard]] std::string hook(datapath::Direction direction) const;
     [[nodiscard]] std::string shaper(datapath::Direction direction) const;
     [[nodiscard]] std::string reason(datapath::Direction direction) const;
 
     pods::Registry& registry_;
+    Authority& authority_;
     const std::string id_;
 };
 

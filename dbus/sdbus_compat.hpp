@@ -5,8 +5,11 @@
 
 #include <sdbus-c++/sdbus-c++.h>
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace natra::dbus::compat {
 
@@ -20,7 +23,13 @@ inline void request_name(sdbus::IConnection& bus, const std::string& name) {
 }
 inline sdbus::ObjectPath path(const std::string& text) { return sdbus::ObjectPath(text); }
 inline uid_t sender_euid(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage().getCredsEuid(); }
+inline std::string sender(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage().getSender(); }
 inline bool process(sdbus::IConnection& bus) { return bus.processPendingEvent(); }
+inline std::unique_ptr<sdbus::IProxy> proxy(sdbus::IConnection& bus, const char* name, const char* path) {
+    return sdbus::createProxy(bus, sdbus::ServiceName(name), sdbus::ObjectPath(path));
+}
+// Of an asynchronous call; empty if it succeeded.
+using AsyncError = std::optional<sdbus::Error>;
 
 // Which properties of which interface changed.
 inline void properties_changed(sdbus::IObject& object, const char* interface, const std::vector<std::string>& names) {
@@ -34,7 +43,12 @@ inline sdbus::Error error(const std::string& name, const std::string& message) {
 inline void request_name(sdbus::IConnection& bus, const std::string& name) { bus.requestName(name); }
 inline sdbus::ObjectPath path(const std::string& text) { return sdbus::ObjectPath(text); }
 inline uid_t sender_euid(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage()->getCredsEuid(); }
+inline std::string sender(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage()->getSender(); }
 inline bool process(sdbus::IConnection& bus) { return bus.processPendingRequest(); }
+inline std::unique_ptr<sdbus::IProxy> proxy(sdbus::IConnection& bus, const char* name, const char* path) {
+    return sdbus::createProxy(bus, name, path);
+}
+using AsyncError = const sdbus::Error*;
 
 inline void properties_changed(sdbus::IObject& object, const char* interface, const std::vector<std::string>& names) {
     object.emitPropertiesChangedSignal(interface, names);

@@ -19,7 +19,7 @@ template <class Body> void tolerate(const std::string& id, Body body) {
 }  // namespace
 
 Service::Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine, Troubles troubles)
-    : bus_(sdbus::createSystemBusConnection()), pump_(core, *bus_), registry_(registry),
+    : bus_(sdbus::createSystemBusConnection()), pump_(core, *bus_), authority_(*bus_), registry_(registry),
       manager_(std::make_unique<ManagerObject>(*bus_, registry, engine, std::move(troubles))) {
     registry_.set_observer(this);
 }
@@ -31,7 +31,7 @@ void Service::publish() { compat::request_name(*bus_, bus_name); }
 void Service::pod_added(const pods::Pod& pod) {
     tolerate(pod.id, [&] {
         attachments_.erase(pod.id);
-        attachments_.emplace(pod.id, std::make_unique<AttachmentObject>(*bus_, registry_, pod.id));
+        attachments_.emplace(pod.id, std::make_unique<AttachmentObject>(*bus_, registry_, authority_, pod.id));
     });
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "daemon/pods/registry.hpp"
+#include "dbus/authority.hpp"
 #include "dbus/bus_pump.hpp"
 
 namespace natra::dbus {
@@ -40,6 +41,7 @@ public:
 private:
     std::unique_ptr<sdbus::IConnection> bus_;
     BusPump pump_;
+    Authority authority_;
     pods::Registry& registry_;
     std::unique_ptr<ManagerObject> manager_;
     std::map<std::string, std::unique_ptr<AttachmentObject>> attachments_;

@@ -246,6 +246,7 @@ sdbus::Error to_bus_error(const Error& error) {
         case Code::unsupported: return "Unsupported";
         case Code::no_device: return "NoDevice";
         case Code::mismatch: return "Mismatch";
+        case Code::access_denied: return "AccessDenied";
         case Code::unavailable: return "Unavailable";
         case Code::kernel: return "Kernel";
         case Code::internal: return "Internal";

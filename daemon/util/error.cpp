@@ -15,6 +15,7 @@ std::string_view to_string(Error::Code code) {
     case Error::Code::mismatch: return "mismatch";
     case Error::Code::unavailable: return "unavailable";
     case Error::Code::kernel: return "kernel";
+    case Error::Code::access_denied: return "access_denied";
     case Error::Code::internal: return "internal";
     }
     return "unknown";

@@ -19,6 +19,7 @@ struct Error {
         unsupported,       // the interface or kernel cannot do this
         no_device,         // namespace or interface is gone
         mismatch,          // CHECK: the kernel's state is not what was set
+        access_denied,     // the caller may not do this
         unavailable,       // try again later
         kernel,            // a system call failed; `sys` is its errno
         internal,          // a bug or an exhausted resource

@@ -25,6 +25,10 @@ class Build:
     def traffic(self) -> Path:
         return self.folder / "tests" / "tools" / "natra-traffic"
 
+    @property
+    def fake_polkit(self) -> Path:
+        return self.folder / "tests" / "tools" / "fake-polkit"
+
     def cni_path(self) -> list[Path]:
         return [self.shim.parent, *map(Path, STOCK_FOLDERS)]
 

@@ -58,9 +58,11 @@ class Bus:
             self._daemon = None
         self._socket.unlink(missing_ok=True)
 
-    def busctl(self, *arguments: str, timeout: float = 30) -> Any:
-        """busctl's JSON answer; None if it printed nothing. Raises BusError."""
+    def busctl(self, *arguments: str, timeout: float = 30, user: int | None = None) -> Any:
+        """busctl's JSON answer; None if it printed nothing; as this user, if one is given. Raises BusError."""
         argv = ["busctl", f"--address={self.address}", "--json=short", *arguments]
+        if user is not None:
+            argv = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *argv]
         # The error's name is only in sd-bus' debug log.
         done = process.run(argv, timeout=timeout, check=False,
                            env={"SYSTEMD_LOG_LEVEL": "debug", "SYSTEMD_LOG_TARGET": "console",
@@ -72,10 +74,11 @@ class Bus:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def call(self, service: str, path: str, interface: str, method: str, signature: str = "",
-             *arguments: object, timeout: float = 30) -> list[Any]:
+             *arguments: object, timeout: float = 30, user: int | None = None) -> list[Any]:
         """The answer's arguments. Raises BusError."""
         words = [signature, *map(str, arguments)] if signature else []
-        answer = self.busctl("call", service, path, interface, method, "--", *words, timeout=timeout)
+        answer = self.busctl("call", service, path, interface, method, "--", *words, timeout=timeout,
+                             user=user)
         return answer["data"] if answer else []
 
     def properties(self, service: str, path: str, interface: str) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dbus/authority.hpp"
+
+#include <chrono>
+#include <map>
+
+#include "dbus/sdbus_compat.hpp"
+
+namespace natra::dbus {
+namespace {
+
+constexpr const char* action = "io.natra.natrad.manage-limits";
+constexpr const char* polkit_name = "org.freedesktop.PolicyKit1";
+constexpr const char* polkit_path = "/org/freedesktop/PolicyKit1/Authority";
+constexpr const char* polkit_interface = "org.freedesktop.PolicyKit1.Authority";
+// The longest that somebody types a password.
+constexpr std::chrono::seconds patience{120};
+
+using Details = std::map<std::string, std::string>;
+using Subject = sdbus::Struct<std::string, std::map<std::string, sdbus::Variant>>;
+using Answer = sdbus::Struct<bool, bool, Details>;  // authorized, could be after authentication, details
+
+Error denied(const char* method, uid_t user, const std::string& why) {
+    return {Error::Code::access_denied, 0, concat(method, ": user ", user, " may not change limits", why)};
+}
+
+}  // namespace
+
+Authority::Authority(sdbus::IConnection& bus)
+    : polkit_(compat::proxy(bus, polkit_name, polkit_path)) {}
+
+Result<void> Authority::require_root(sdbus::IObject& object, const char* method) {
+    const auto user = compat::sender_euid(object);
+    if (user != 0) return denied(method, user, "");
+    return {};
+}
+
+void Authority::ask(sdbus::IObject& object, const char* method, std::function<void(Result<void>)> then) {
+    const auto user = compat::sender_euid(object);
+    if (user == 0) return then({});
+    // By its unique name: a process id may be somebody else's by the time polkit looks.
+    const Subject caller{"system-bus-name", {{"name", sdbus::Variant(compat::sender(object))}}};
+    constexpr std::uint32_t allow_interaction = 1;
+    polkit_->callMethodAsync("CheckAuthorization")
+        .onInterface(polkit_interface)
+        .withTimeout(patience)
+        .withArguments(caller, std::string(action), Details(), allow_interaction, std::string())
+        .uponReplyInvoke([method, user, then = std::move(then)](compat::AsyncError error, const Answer& answer) {
+            if (error)
+                then(denied(method, user, concat(": polkit: ", error->getMessage())));
+            else if (!answer.get<0>())
+                then(denied(method, user, concat(": polkit does not allow it ", action)));
+            else
+                then({});
+        });
+}
+
+}  // namespace natra::dbus

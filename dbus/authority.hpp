@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who may change pods' limits: root at once, others when polkit allows them io.natra.natrad.manage-limits.
+#pragma once
+
+#include <sdbus-c++/sdbus-c++.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "daemon/util/error.hpp"
+
+namespace natra::dbus {
+
+// What a user may call is the bus policy's matter first; a private bus has none.
+class Authority {
+public:
+    explicit Authority(sdbus::IConnection& bus);
+
+    // Code::access_denied if the caller of the method that `object` is answering is not root. Throws sdbus::Error.
+    static Result<void> require_root(sdbus::IObject& object, const char* method);
+
+    // Calls `then` once with the answer: for root before it returns, for others when polkit has answered, which may
+    // take as long as somebody takes to type a password. Code::access_denied names the method and the user. Throws
+    // sdbus::Error if the caller is gone.
+    void ask(sdbus::IObject& object, const char* method, std::function<void(Result<void>)> then);
+
+private:
+    std::unique_ptr<sdbus::IProxy> polkit_;
+};
+
+}  // namespace natra::dbus

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may change limits over D-Bus: root, and others if polkit says so."""
+from __future__ import annotations
+
+import re
+
+from lab.bus import BusError
+from lab.natrad import ATTACHMENT, MANAGER, ROOT, SERVICE
+from lab.process import Background
+from support import RATE, NodeCase
+
+NOBODY = 65534
+ACTION = "io.natra.natrad.manage-limits"
+CHANGES = (("SetLimits", "a{sv}", 1, "IngressRate", "t", 2 * RATE), ("ResetLimits",),
+           ("SetDataPath", "a{sv}", 1, "Shaper", "s", "police"), ("ResetDataPath",))
+
+
+class Authorization(NodeCase):
+    def setUp(self) -> None:
+        self.node.folder.chmod(0o711)  # to the bus' socket
+        self.path = self.pod().object_path()
+
+    def polkit(self, answer: str) -> Background:
+        polkit = Background([str(self.node.build.fake_polkit), answer],
+                            env={"DBUS_SYSTEM_BUS_ADDRESS": self.node.bus.address})
+        self.addCleanup(polkit.stop)
+        self.assertEqual(polkit.first_line(), "ready\n")
+        return polkit
+
+    def as_nobody(self, *call: object, path: str = "", interface: str = ATTACHMENT) -> None:
+        self.node.bus.call(SERVICE, path or self.path, interface, *map(str, call), user=NOBODY)
+
+    def assert_refused(self, *call: object, **where: str) -> str:
+        before = self.natrad.properties(self.path)
+        with self.assertRaises(BusError) as caught:
+            self.as_nobody(*call, **where)
+        self.assertEqual(caught.exception.name, "io.natra.Error.AccessDenied")
+        self.assertIn(f"{call[0]}: user {NOBODY} may not change limits", str(caught.exception))
+        after = self.natrad.properties(self.path)
+        for counters in ("IngressCounters", "EgressCounters"):
+            del before[counters], after[counters]
+        self.assertEqual(after, before)
+        return str(caught.exception)
+
+    def test_without_polkit_only_root_may(self) -> None:
+        for call in CHANGES:
+            with self.subTest(call[0]):
+                self.assert_refused(*call)
+
+    def test_polkit_refuses(self) -> None:
+        self.polkit("refuse")
+        for call in CHANGES:
+            with self.subTest(call[0]):
+                self.assertIn(ACTION, self.assert_refused(*call))
+
+    def test_polkit_allows(self) -> None:
+        polkit = self.polkit("allow")
+        for call in CHANGES:
+            with self.subTest(call[0]):
+                self.as_nobody(*call)
+                self.assertRegex(polkit.first_line(), rf"^{re.escape(ACTION)} system-bus-name name=:\d+\.\d+$")
+                facts = self.natrad.properties(self.path)
+                self.assertEqual(facts["IngressRate"], 2 * RATE if call[0] == "SetLimits" else RATE)
+                self.assertEqual(facts["EgressShaper"] == "police", call[0] == "SetDataPath")
+        with self.assertRaises(BusError) as caught:
+            self.as_nobody("SetLimits", "a{sv}", 1, "IngressRate", "s", "fast")
+        self.assertEqual(caught.exception.name, "io.natra.Error.InvalidArgument")
+
+    def test_what_a_runtime_calls_is_for_root_alone(self) -> None:
+        self.polkit("allow")
+        self.assert_refused("Detach", "sss", "c1", "eth0", "", path=ROOT, interface=MANAGER)
+        self.assert_refused("CollectGarbage", "sa(ss)", "net", 0, path=ROOT, interface=MANAGER)
+
+    def test_everyone_may_look(self) -> None:
+        self.as_nobody("HeavyFlows", "su", "ingress", 5)
+        self.as_nobody("Status", path=ROOT, interface=MANAGER)
