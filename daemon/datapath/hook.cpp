@@ -48,6 +48,7 @@ constexpr const char* alone_reason = "clsact: the hook is ours alone";
 constexpr const char* other_tcx_reason = "tcx: other tcx programs are on this hook";
 constexpr const char* other_qdisc_reason = "tcx: another qdisc holds the place of clsact";
 constexpr const char* other_filters_reason = "tcx: others use clsact on this device, and tcx runs before it";
+constexpr const char* behind_reason = ", behind a foreign classifier that may end the chain";
 
 bool is_ours(const BpfFilter& filter) { return filter.kind == "bpf" && filter.name == filter_name; }
 
@@ -127,10 +128,10 @@ Result<HookState> state_in(const Result<std::vector<BpfFilter>>& filters, std::u
 }
 
 // Where it may be: a foreign classifier of another kind or protocol keeps its priority for itself.
-Result<BpfFilter> add_filter(const HookPoint& point, int prog_fd) {
+Result<BpfFilter> add_filter(const HookPoint& point, std::uint32_t parent, int prog_fd) {
     Result<BpfFilter> filter = fail(Code::internal, "no priority tried");
     for (const std::uint32_t priority : {filter_priority, filter_priority + 1, 0U}) {
-        filter = point.netlink.add_bpf_filter(point.ifindex, clsact_parent(point), priority, prog_fd, filter_name);
+        filter = point.netlink.add_bpf_filter(point.ifindex, parent, priority, prog_fd, filter_name);
         if (filter) return filter;
         const int error = filter.error().sys;
         if (error != EEXIST && error != EINVAL && error != ENOSPC) return filter;
@@ -139,7 +140,7 @@ Result<BpfFilter> add_filter(const HookPoint& point, int prog_fd) {
 }
 
 Result<AttachedHook> attach_clsact(const HookPoint& point, int prog_fd, bool made, bool alone, std::string reason) {
-    auto filter = add_filter(point, prog_fd);
+    auto filter = add_filter(point, clsact_parent(point), prog_fd);
     if (!filter) {
         if (made) (void)point.netlink.delete_clsact(point.ifindex);
         return filter.error();
@@ -153,7 +154,7 @@ Result<AttachedHook> attach_clsact(const HookPoint& point, int prog_fd, bool mad
     if (alone) return out;
     const auto state = state_in(point.netlink.filters(point.ifindex, clsact_parent(point)), filter->prog_id);
     out.first = state && *state == HookState::first;
-    if (!out.first) out.reason += ", behind a foreign classifier that may end the chain";
+    if (!out.first) out.reason += behind_reason;
     return out;
 }
 
@@ -169,6 +170,24 @@ Result<AttachedHook> attach_beside_ingress_qdisc(const HookPoint& point, int pro
     return AttachedHook{
         {.kind = HookKind::htb, .device_egress = true, .priority = filter->priority, .handle = filter->handle},
         "htb: another qdisc holds the place of clsact; small flows wait with the others"};
+}
+
+// There is no other place for it: another qdisc holds the place of clsact.
+Result<AttachedHook> retake_on_htb(const HookPoint& point, int prog_fd, std::uint32_t prog_id) {
+    const auto before = point.netlink.filters(point.ifindex, htb_handle);
+    if (!before) return before.error();
+    const auto filter = add_filter(point, htb_handle, prog_fd);
+    if (!filter) return filter.error();
+    for (const auto& old : *before)
+        if (old.prog_id == prog_id)
+            if (auto r = point.netlink.delete_filter(point.ifindex, old); !r) return r.error();
+    AttachedHook out{
+        {.kind = HookKind::htb, .device_egress = true, .priority = filter->priority, .handle = filter->handle},
+        "htb: ahead again after others had come before it; small flows wait with the others"};
+    const auto state = state_in(point.netlink.filters(point.ifindex, htb_handle), prog_id);
+    out.first = state && *state == HookState::first;
+    if (!out.first) out.reason += behind_reason;
+    return out;
 }
 
 // The filters that are ours at a hook: by program, or by name if that is not known.
@@ -254,6 +273,7 @@ void silence_hook(const HookPoint& point, const HookRecord& record) {
 
 Result<AttachedHook> retake_hook(const HookPoint& point, const HookRecord& record, int prog_fd, std::uint32_t prog_id,
                                  AttachMode mode, bool kernel_has_tcx) {
+    if (record.kind == HookKind::htb) return retake_on_htb(point, prog_fd, prog_id);
     if (record.kind == HookKind::tcx) {
         // Removing the pin alone detaches at the kernel's leisure, and until then it refuses the program.
         silence_hook(point, record);

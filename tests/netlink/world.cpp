@@ -7,13 +7,17 @@
 #include <net/if.h>
 #include <sched.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <thread>
+
+#include "daemon/util/files.hpp"
 
 namespace natra::datapath::testing {
 
@@ -78,6 +82,16 @@ Program load_program() {
     EXPECT_EQ(bpf_obj_get_info_by_fd(program.fd.get(), &info, &length), 0) << std::strerror(errno);
     program.id = info.id;
     return program;
+}
+
+BpfFolder::BpfFolder() : path_("/sys/fs/bpf/natra-test-" + std::to_string(::getpid())) {
+    EXPECT_TRUE(files::make_directory(path_)) << "wants a BPF file system";
+}
+
+BpfFolder::~BpfFolder() {
+    std::error_code error;
+    std::filesystem::remove_all(path_, error);
+    EXPECT_FALSE(error) << path_ << ": " << error.message();
 }
 
 void World::SetUp() {

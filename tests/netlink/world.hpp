@@ -32,6 +32,19 @@ struct Program {
 };
 Program load_program();
 
+// A folder for pins, gone with all that is in it when the test is over.
+class BpfFolder {
+public:
+    BpfFolder();
+    ~BpfFolder();
+    BpfFolder(const BpfFolder&) = delete;
+    BpfFolder& operator=(const BpfFolder&) = delete;
+    [[nodiscard]] std::string path(const std::string& name = "") const { return path_ + "/" + name; }
+
+private:
+    std::string path_;
+};
+
 // Moves the test's thread into a fresh namespace with the veth pair a0 - b0, both up.
 class World : public ::testing::Test {
 protected:
