@@ -203,6 +203,18 @@ Result<void> delete_own_filters(const HookPoint& point, const HookRecord& record
     return {};
 }
 
+// Stays on clsact where tcx does not take it.
+AttachedHook move_to_tcx(const HookPoint& point, int prog_fd, AttachedHook on_clsact) {
+    auto on_tcx = attach_tcx(point, prog_fd, other_filters_reason);
+    if (!on_tcx) return on_clsact;
+    if (!delete_own_filters(point, on_clsact.record, 0)) {
+        (void)files::remove(point.link_pin);
+        return on_clsact;
+    }
+    on_tcx->record.made_clsact = on_clsact.record.made_clsact;
+    return *std::move(on_tcx);
+}
+
 }  // namespace
 
 Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode mode, bool kernel_has_tcx,
@@ -220,10 +232,13 @@ Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode
     // An empty clsact is what an earlier natrad left, or what nobody misses.
     const bool ours = *made || (!clsact_is_ours && drop_leftovers(point, other_prog));
     if (automatic && !ours && !clsact_is_ours) return attach_tcx(point, prog_fd, other_filters_reason);
-    return attach_clsact(point, prog_fd, ours, ours,
-                         mode == AttachMode::clsact ? "clsact by configuration"
-                         : kernel_has_tcx           ? alone_reason
-                                                    : no_tcx_reason);
+    auto hook = attach_clsact(point, prog_fd, ours, ours,
+                              mode == AttachMode::clsact ? "clsact by configuration"
+                              : kernel_has_tcx           ? alone_reason
+                                                         : no_tcx_reason);
+    // The other direction's clsact is ours, but at this hook of it others may be, whom no filter gets ahead of.
+    if (hook && !hook->first && automatic) return move_to_tcx(point, prog_fd, *std::move(hook));
+    return hook;
 }
 
 Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const Wish& wish, bool kernel_has_tcx,

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/datapath/hook.hpp"
 
+#include <linux/pkt_sched.h>
+
 #include <algorithm>
 #include <optional>
 
+#include "daemon/datapath/features.hpp"
 #include "tests/netlink/world.hpp"
 
 namespace natra::datapath::testing {
 namespace {
+
+constexpr std::uint32_t ingress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+constexpr std::uint32_t egress = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS);
 
 // The egress hook of a0.
 class Hooks : public World {
@@ -65,6 +71,31 @@ TEST_F(Hooks, OnHtbAreRetakenThere) {
         EXPECT_EQ(count(htb_handle, program_), 1);
         EXPECT_EQ(count(htb_handle, foreign_), 1);
     }
+}
+
+// Skipped where there is no tcx.
+class TcxHooks : public Hooks {
+protected:
+    void SetUp() override {
+        Hooks::SetUp();
+        if (!probe_features().tcx) GTEST_SKIP() << "this kernel has no tcx";
+    }
+};
+
+TEST_F(TcxHooks, AreTakenWhereOthersSitOnTheOtherDirectionsClsact) {
+    run("tc qdisc add dev a0 clsact");
+    const auto other = load_program();
+    ASSERT_OK(netlink().add_bpf_filter(a_, ingress, 1, other.fd.get(), "natra"));
+    run("tc filter add dev a0 egress prio 1 protocol ip u32 match u32 0 0 classid 1:1");
+    const auto theirs = filters(egress).size();
+    const auto hook = attach_hook(point(), program_.fd.get(), AttachMode::automatic, true, true, other.id);
+    ASSERT_OK(hook);
+    EXPECT_EQ(hook->record.kind, HookKind::tcx);
+    EXPECT_TRUE(hook->first);
+    EXPECT_FALSE(hook->record.made_clsact);
+    EXPECT_EQ(state(hook->record, program_), HookState::first);
+    EXPECT_EQ(filters(egress).size(), theirs);
+    EXPECT_EQ(count(ingress, other), 1);
 }
 
 }  // namespace

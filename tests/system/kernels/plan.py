@@ -73,7 +73,7 @@ DEPENDENT = (
 # Which kernels may skip which cases; everybody else's skip is a failure: it is a
 # feature that went missing.
 MAY_SKIP = (  # the case, and the first kernel that has what it needs
-    (re.compile(r"^(shapers .*Tcx|foreign_hooks .*OnTcx)"), (6, 6)),
+    (re.compile(r"^(shapers .*Tcx|foreign_hooks .*OnTcx|netlink TcxHooks\.)"), (6, 6)),
     (re.compile(r"^netlink Links\.AreInANamespaceThatHasACookie$"), (5, 14)),
 )
 
