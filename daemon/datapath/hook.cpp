@@ -153,7 +153,7 @@ Result<AttachedHook> attach_clsact(const HookPoint& point, int prog_fd, bool mad
                      std::move(reason)};
     if (alone) return out;
     const auto state = state_in(point.netlink.filters(point.ifindex, clsact_parent(point)), filter->prog_id);
-    out.first = state && *state == HookState::first;
+    out.first = state && *state == HookState::first && !others_on_tcx(point, filter->prog_id);
     if (!out.first) out.reason += behind_reason;
     return out;
 }
@@ -232,7 +232,9 @@ Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode
     // An empty clsact is what an earlier natrad left, or what nobody misses.
     const bool ours = *made || (!clsact_is_ours && drop_leftovers(point, other_prog));
     if (automatic && !ours && !clsact_is_ours) return attach_tcx(point, prog_fd, other_filters_reason);
-    auto hook = attach_clsact(point, prog_fd, ours, ours,
+    // Before clsact come the programs on tcx, if there may be any here.
+    const bool alone = ours && (automatic || tcx_programs(point).count == 0);
+    auto hook = attach_clsact(point, prog_fd, ours, alone,
                               mode == AttachMode::clsact ? "clsact by configuration"
                               : kernel_has_tcx           ? alone_reason
                                                          : no_tcx_reason);
@@ -247,7 +249,8 @@ Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const
         return attach_hook(point, prog_fd, AttachMode::automatic, kernel_has_tcx, shared_clsact, other_prog);
     auto wished = attach_hook(point, prog_fd, wish.attach_mode, kernel_has_tcx, shared_clsact, other_prog);
     if (wished) {
-        wished->reason = concat(to_string(wish.attach_mode), " by ", wish.attach_mode_by);
+        wished->reason =
+            concat(to_string(wish.attach_mode), " by ", wish.attach_mode_by, wished->first ? "" : behind_reason);
         return wished;
     }
     auto other = attach_hook(point, prog_fd, AttachMode::automatic, kernel_has_tcx, shared_clsact, other_prog);
@@ -306,6 +309,9 @@ Result<AttachedHook> retake_hook(const HookPoint& point, const HookRecord& recor
     }
     const auto before = point.netlink.filters(point.ifindex, clsact_parent(point));
     if (!before) return before.error();
+    // What is ahead of it is on tcx, which runs before any filter.
+    if (const auto state = state_in(before, prog_id); state && *state == HookState::first)
+        return AttachedHook{record, concat("clsact", behind_reason), false};
     auto again = attach_clsact(point, prog_fd, false, false, "clsact: ahead again after others had come before it");
     if (!again) return again;
     again->record.made_clsact = record.made_clsact;

@@ -68,7 +68,8 @@ Result<HookState> hook_state(const HookPoint& point, const HookRecord& record, s
 
 // Puts an overtaken program first again. From clsact it moves to tcx where there is one, and else ahead of
 // the others' filters; it is attached to its new place before it leaves the old one. On tcx it has to leave
-// first: the kernel takes a program only once a hook. On failure it is where it was, or absent (tcx).
+// first: the kernel takes a program only once a hook. Where mode keeps it on clsact behind others on tcx it stays
+// and is not first. On failure it is where it was, or absent (tcx).
 Result<AttachedHook> retake_hook(const HookPoint& point, const HookRecord& record, int prog_fd, std::uint32_t prog_id,
                                  AttachMode mode, bool kernel_has_tcx);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/datapath/hook.hpp"
 
+#include <bpf/bpf.h>
 #include <linux/pkt_sched.h>
 
 #include <algorithm>
@@ -24,7 +25,8 @@ protected:
         a_ = ifindex("a0");
     }
     HookPoint point() {
-        return {.netlink = netlink(), .worker = *worker_, .ifindex = a_, .device = "a0", .link_pin = pins_.path("link")};
+        return {
+            .netlink = netlink(), .worker = *worker_, .ifindex = a_, .device = "a0", .link_pin = pins_.path("link")};
     }
     std::vector<BpfFilter> filters(std::uint32_t parent) {
         const auto listed = netlink().filters(a_, parent);
@@ -44,17 +46,15 @@ protected:
 
     BpfFolder pins_;
     std::optional<NetnsWorker> worker_;
-    int a_ = 0;
+    int a_ = 0;  // its ifindex
     Program program_ = load_program();
     Program foreign_ = load_program();
 };
 
 TEST_F(Hooks, OnHtbAreRetakenThere) {
     run("tc qdisc add dev a0 handle ffff: ingress");
-    ASSERT_OK(netlink().add_htb(a_, {.rate_bps = 1'000'000,
-                                     .burst_ns = 1'000'000,
-                                     .small_burst_ns = 1'000'000,
-                                     .leaf_limit_bytes = 1 << 20}));
+    ASSERT_OK(netlink().add_htb(
+        a_, {.rate_bps = 1'000'000, .burst_ns = 1'000'000, .small_burst_ns = 1'000'000, .leaf_limit_bytes = 1 << 20}));
     const auto hook = attach_hook(point(), program_.fd.get(), AttachMode::clsact, false, false);
     ASSERT_OK(hook);
     ASSERT_EQ(hook->record.kind, HookKind::htb);
@@ -62,8 +62,8 @@ TEST_F(Hooks, OnHtbAreRetakenThere) {
     ASSERT_OK(netlink().add_bpf_filter(a_, htb_handle, 1, foreign_.fd.get(), "foreign"));
     ASSERT_EQ(state(hook->record, program_), HookState::overtaken);
     for (const auto mode : {AttachMode::clsact, AttachMode::automatic}) {
-        const auto again = retake_hook(point(), hook->record, program_.fd.get(), program_.id, mode,
-                                       mode == AttachMode::automatic);
+        const auto again =
+            retake_hook(point(), hook->record, program_.fd.get(), program_.id, mode, mode == AttachMode::automatic);
         ASSERT_OK(again);
         EXPECT_EQ(again->record.kind, HookKind::htb);
         EXPECT_TRUE(again->first);
@@ -79,6 +79,9 @@ protected:
     void SetUp() override {
         Hooks::SetUp();
         if (!probe_features().tcx) GTEST_SKIP() << "this kernel has no tcx";
+    }
+    UniqueFd tcx_link(const Program& program) const {
+        return UniqueFd(bpf_link_create(program.fd.get(), a_, static_cast<bpf_attach_type>(47), nullptr));
     }
 };
 
@@ -96,6 +99,35 @@ TEST_F(TcxHooks, AreTakenWhereOthersSitOnTheOtherDirectionsClsact) {
     EXPECT_EQ(state(hook->record, program_), HookState::first);
     EXPECT_EQ(filters(egress).size(), theirs);
     EXPECT_EQ(count(ingress, other), 1);
+}
+
+TEST_F(TcxHooks, OnClsactAreBehindThePrograms) {
+    const auto foreign_link = tcx_link(foreign_);
+    ASSERT_TRUE(foreign_link);
+    for (const bool shared : {false, true}) {
+        const auto hook = attach_hook(point(), program_.fd.get(), AttachMode::clsact, true, shared);
+        ASSERT_OK(hook);
+        EXPECT_EQ(hook->record.kind, HookKind::clsact);
+        EXPECT_FALSE(hook->first);
+        EXPECT_EQ(state(hook->record, program_), HookState::overtaken);
+        const auto again = retake_hook(point(), hook->record, program_.fd.get(), program_.id, AttachMode::clsact, true);
+        ASSERT_OK(again);
+        EXPECT_EQ(again->record.kind, HookKind::clsact);
+        EXPECT_EQ(again->record.handle, hook->record.handle);
+        EXPECT_EQ(again->record.made_clsact, hook->record.made_clsact);
+        EXPECT_FALSE(again->first);
+        EXPECT_EQ(count(egress, program_), 1);
+        EXPECT_OK(detach_hook(point(), hook->record, program_.id, !shared));
+    }
+}
+
+// Two hooks at once, as long as one gives way to the other.
+TEST_F(TcxHooks, OfOneProgramAreNoObstacleToEachOther) {
+    const auto on_tcx = attach_hook(point(), program_.fd.get(), AttachMode::tcx, true, false);
+    ASSERT_OK(on_tcx);
+    const auto on_clsact = attach_hook(point(), program_.fd.get(), AttachMode::clsact, true, false);
+    ASSERT_OK(on_clsact);
+    EXPECT_TRUE(on_clsact->first);
 }
 
 }  // namespace

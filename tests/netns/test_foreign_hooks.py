@@ -227,6 +227,51 @@ class OnTcx(ForeignCase):
                     self.assertEqual(self.natra_on(device), [])
 
 
+class OnTcxAheadOfPinnedClsact(OnTcx):
+    """attachMode "clsact": others' tcx programs stay ahead, which is told once and not repaired for ever."""
+
+    natrad_env = {"NATRA_ATTACH_MODE": "clsact"}
+
+    def settled(self, pod: Pod, device: str, repairs: int) -> None:
+        """HTB holds the rate, and looking again finds nothing to do."""
+        path = pod.object_path()
+        self.limited(pod, "ingress")
+        for priority in range(20, 23):  # each is news of the device
+            self.node.host.run(["tc", "filter", "add", "dev", device, "egress", "prio", str(priority),
+                                "protocol", "all", *U32])
+            time.sleep(1)
+        facts = self.natrad.properties(path)
+        self.assertLessEqual(facts["TamperEvents"], repairs)
+        self.assertTrue(facts["IngressHook"].startswith("clsact"), facts["IngressHook"])
+        self.assertEqual(facts["IngressShaper"], "htb")
+        told = [each for each in self.natrad.status()["Degraded"] if f"pod{pod.number} " in each]
+        self.assertTrue(any("foreign classifier" in each for each in told), told)
+
+    def test_programs_there_before(self) -> None:
+        pod, result = self.plain_pod()
+        device = self.device_of(result)
+        with Program(self.node.host, Program.PASS, "tcx", device, "egress", "first") as foreign:
+            self.natra("ADD", pod, result)
+            self.settled(pod, device, 0)
+            self.assertIn("behind", self.natrad.properties(pod.object_path())["IngressReason"])
+            self.assertGreater(foreign.runs(), 100)
+            self.natra("CHECK", pod, result)
+            self.natra("DEL", pod, result)
+
+    def test_a_program_that_comes_later(self) -> None:
+        pod, result = self.plain_pod()
+        device = self.device_of(result)
+        self.natra("ADD", pod, result)
+        with Program(self.node.host, Program.PASS, "tcx", device, "egress", "first") as foreign:
+            self.add_filter(device, "egress", "lower priority")  # news of the device
+            path = pod.object_path()
+            self.assertTrue(eventually(lambda: self.natrad.properties(path)["TamperEvents"] > 0, 10))
+            self.settled(pod, device, 1)
+            self.assertGreater(foreign.runs(), 100)
+            self.natra("CHECK", pod, result)
+            self.natra("DEL", pod, result)
+
+
 class AnAgentThatFightsBack(ForeignCase):
     def test_repairs_become_rare_and_loud_once(self) -> None:
         pod = self.pod()
@@ -251,5 +296,5 @@ class AnAgentThatFightsBack(ForeignCase):
 
 
 def load_tests(loader: unittest.TestLoader, _tests: unittest.TestSuite, _pattern: str | None) -> unittest.TestSuite:
-    classes = (Classifiers, PolicedEgress, OnTcx, AnAgentThatFightsBack)
+    classes = (Classifiers, PolicedEgress, OnTcx, OnTcxAheadOfPinnedClsact, AnAgentThatFightsBack)
     return unittest.TestSuite(loader.loadTestsFromTestCase(each) for each in classes)
