@@ -170,11 +170,17 @@ Result<void> Engine::mend_direction(Attached& attached, Direction direction, Rem
     if (what.empty()) return {};
     (pod_side ? out.pod_side : out.host_side) = true;
     out.found.insert(out.found.end(), what.begin(), what.end());
-    const bool has_outside = attached.record.has_host_side();
-    if (pod_side && has_outside && remedy == Remedy::backstop) return police_outside(attached, what.front(), pod);
+    const bool has_outside = pod_side && attached.record.has_host_side();
+    Result<void> outside;
+    if (has_outside && remedy == Remedy::backstop) {
+        outside = police_outside(attached, what.front(), pod);
+        if (outside) return {};
+        // Better limited where the pod can undo it again than nowhere.
+        out.found.push_back(concat("no backstop could be put up outside the pod: ", outside.error().what));
+    }
     auto mended = defects ? put_back(attached, direction, *defects, pod) : Result<void>(defects.error());
-    if (mended) return {};
-    if (pod_side && has_outside) return police_outside(attached, mended.error().what, pod);
+    if (mended || !outside) return mended;
+    if (has_outside) return police_outside(attached, mended.error().what, pod);
     return start_again(attached, direction, pod);
 }
 
