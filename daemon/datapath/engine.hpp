@@ -164,6 +164,7 @@ private:
     Result<void> start_again(Attached& attached, Direction direction, PodSide* pod);
     Result<void> mend_direction(Attached& attached, Direction direction, Remedy remedy, PodSide* pod, Mended& out);
     Result<void> police_outside(Attached& attached, const std::string& why, PodSide* pod);
+    Result<void> police_unreachable(Attached& attached, const std::string& why);
     Result<void> start_policing(Attached& attached, const Rate& rate, const std::string& why);
     void learn_nsid(Attached& attached, const PodSide& pod);
     Result<void> adopt_direction(Attached& attached, Direction direction, PodSide* pod);
@@ -183,6 +184,7 @@ private:
     void sweep(const AttachmentRecord& record, Direction direction, PodSide* pod);
     std::string switch_mark(const std::string& id, Direction direction) const;
     void remove_direction_pins(const std::string& id, Direction direction);
+    void remove_program_pins(const std::string& id, Direction direction);
     Result<void> verify(const Attached& attached, Direction direction, PodSide* pod);
     natra_config config_for(const AttachmentRecord& record, const Rate& rate, Shaper shaper, Direction direction) const;
     HookPoint point(const AttachmentRecord& record, Direction direction, bool pod_side, bool device_egress,

@@ -80,7 +80,7 @@ Result<void> Engine::start_with(Attached& attached, Direction direction, const R
     auto ready = instance->pin(pins(record.id), std::string(to_string(direction)));
     if (ready) ready = add_shaper_qdisc(where.netlink, where.ifindex, shaper, rate, config);
     if (!ready) {
-        remove_direction_pins(record.id, direction);
+        remove_program_pins(record.id, direction);
         return ready;
     }
     const auto& other = record.of(opposite(direction));
@@ -95,7 +95,7 @@ Result<void> Engine::start_with(Attached& attached, Direction direction, const R
     }
     if (!hook) {
         (void)remove_shaper_qdisc(where.netlink, where.ifindex, shaper);
-        remove_direction_pins(record.id, direction);
+        remove_program_pins(record.id, direction);
         return hook.error();
     }
     if (shared_clsact && hook->record.kind == HookKind::clsact)
@@ -160,7 +160,14 @@ std::uint32_t Engine::program_of(const Attached& attached, Direction direction) 
 }
 
 void Engine::remove_direction_pins(const std::string& id, Direction direction) {
-    for (const char* const what : {"_link", "_link_next", "_link_old", "_prog", "_state", "_switch"})
+    remove_program_pins(id, direction);
+    for (const char* const what : {"_link", "_link_next", "_link_old", "_prog_old", "_state_old", "_switch"})
+        if (auto r = files::remove(concat(pins(id), "/", to_string(direction), what)); !r) log::warning(r.error().what);
+}
+
+// What start_with() pins; a link goes with its hook.
+void Engine::remove_program_pins(const std::string& id, Direction direction) {
+    for (const char* const what : {"_prog", "_state"})
         if (auto r = files::remove(concat(pins(id), "/", to_string(direction), what)); !r) log::warning(r.error().what);
 }
 

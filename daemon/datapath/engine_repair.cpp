@@ -194,17 +194,11 @@ Result<void> Engine::police_outside(Attached& attached, const std::string& why, 
     auto& record = attached.record;
     if (!record.egress || !record.egress->pod_side) return {};
     if (!record.has_host_side()) return fail(Code::unsupported, record.id, ": the pod has no device on the host");
+    if (pod == nullptr) return police_unreachable(attached, why);
     const auto inside = *record.egress;
     const auto instance = attached.egress;
-    const auto old_pin = concat(pins(record.id), "/egress_link_old");
-    if (pod == nullptr) {
-        // The program may still be in force in there: it must neither drop nor charge what passes outside again.
-        if (instance) instance->configure({});
-        remove_direction_pins(record.id, Direction::egress);
-        record.egress.reset();
-        return start_policing(attached, inside.rate, why);
-    }
     // The same program for a moment in both places: it charges twice, but nothing passes unseen.
+    const auto old_pin = concat(pins(record.id), "/egress_link_old");
     const auto new_pin = concat(pins(record.id), "/egress_link");
     (void)std::rename(new_pin.c_str(), old_pin.c_str());
     instance->configure(config_for(record, inside.rate, Shaper::police, Direction::egress));
@@ -232,6 +226,26 @@ Result<void> Engine::police_outside(Attached& attached, const std::string& why, 
                                   .hook = hook->record,
                                   .reason = concat("police: backstop outside the pod, since ", why, "; ", hook->reason),
                                   .backstop = true};
+    return {};
+}
+
+// With another program: the one inside cannot be taken out, and may be in force in there as long as the pod lives.
+Result<void> Engine::police_unreachable(Attached& attached, const std::string& why) {
+    const auto instance = attached.egress;
+    const auto rate = attached.record.egress->rate;
+    const auto pin = [&](const char* what, const char* suffix) {
+        return concat(pins(attached.record.id), "/egress", what, suffix);
+    };
+    const auto pinned = {"_link", "_prog", "_state"};
+    for (const auto* const what : pinned) (void)std::rename(pin(what, "").c_str(), pin(what, "_old").c_str());
+    if (auto r = start_policing(attached, rate, why); !r) {
+        for (const auto* const what : pinned) (void)std::rename(pin(what, "_old").c_str(), pin(what, "").c_str());
+        return r;
+    }
+    // It must neither drop nor charge what passes outside again.
+    if (instance) instance->configure({});
+    for (const auto* const what : pinned)
+        if (auto r = files::remove(pin(what, "_old")); !r) log::warning(r.error().what);
     return {};
 }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <thread>
 
+#include "daemon/util/files.hpp"
 #include "tests/netlink/faults.hpp"
 #include "tests/netlink/world.hpp"
 
@@ -93,6 +94,43 @@ TEST_F(Engines, MendInsideWhereNoBackstopCanBePutUp) {
     const auto again = engine_->mend(attached, attached.record.rates(), Remedy::backstop);
     ASSERT_OK(again);
     EXPECT_FALSE(again->any());
+}
+
+TEST_F(Engines, KeepAllWhereNoBackstopCanBePutUp) {
+    auto attached = attach();
+    const auto instance = attached.egress;
+    const auto config = instance->config();
+    const auto pinned = files::list(pins_.path("pins/pod1"));
+    // Another namespace's path cannot be found, that of ours can.
+    for (const auto& path : {std::string("/nonexistent"), netns_path()}) {
+        attached.record.netns_path = path;
+        const RefusedRequest refused(RTM_NEWTFILTER, 1);
+        EXPECT_FALSE(engine_->install_backstop(attached, "it was asked for"));
+        EXPECT_TRUE(refused.happened());
+        EXPECT_EQ(attached.egress, instance);
+        EXPECT_EQ(std::memcmp(&instance->config(), &config, sizeof config), 0);
+        EXPECT_EQ(files::list(pins_.path("pins/pod1")), pinned);
+        expect_inside(attached);
+    }
+}
+
+TEST_F(Engines, PoliceOutsideOfAPodThatCannotBeEntered) {
+    auto attached = attach();
+    const auto inside = attached.egress;
+    attached.record.netns_path = "/nonexistent";
+    ASSERT_OK(engine_->install_backstop(attached, "it was asked for"));
+    ASSERT_TRUE(attached.record.egress);
+    EXPECT_TRUE(attached.record.egress->backstop);
+    EXPECT_EQ(attached.record.egress->rate, rate);
+    EXPECT_EQ(filters_outside(), 1U);
+    EXPECT_NE(attached.egress, inside);
+    EXPECT_EQ(inside->config().mode, NATRA_MODE_OFF);
+    EXPECT_NE(attached.egress->config().mode, NATRA_MODE_OFF);
+    engine_->confirm_switch("pod1");
+    EXPECT_EQ(files::list(pins_.path("pins/pod1")), (std::vector<std::string>{"egress_prog", "egress_state"}));
+    const auto pinned = Instance::adopt(pins_.path("pins/pod1"), "egress");
+    ASSERT_OK(pinned);
+    EXPECT_EQ(pinned->prog_id(), attached.egress->prog_id());
 }
 
 }  // namespace
