@@ -74,8 +74,10 @@ public:
         bool shaper = false;
     };
     // Another hook or shaper, under traffic, see engine_switch.cpp; blocks for up to half a second. On failure the
-    // old ones are in force. `attached` is what is in the kernel then; record it, then confirm_switch().
+    // old ones are in force. `attached` is what is in the kernel then.
     Result<void> switch_to(Attached& attached, const Wish& wish, const Insist& insist);
+    // What adopt(), mend(), switch_to() and the two backstop calls made of an attachment is recorded: the mark that
+    // would make the next natrad start its moved directions anew goes.
     void confirm_switch(const std::string& id);
     // For what is attached or changed from now on.
     void set_heavy_threshold(const HeavyThreshold& heavy) { settings_.heavy = heavy; }
@@ -164,6 +166,7 @@ private:
     Result<void> start_again(Attached& attached, Direction direction, PodSide* pod);
     Result<void> mend_direction(Attached& attached, Direction direction, Remedy remedy, PodSide* pod, Mended& out);
     Result<void> police_outside(Attached& attached, const std::string& why, PodSide* pod);
+    Result<void> police_with_same(Attached& attached, const std::string& why, PodSide& pod);
     Result<void> police_unreachable(Attached& attached, const std::string& why);
     Result<void> start_policing(Attached& attached, const Rate& rate, const std::string& why);
     void learn_nsid(Attached& attached, const PodSide& pod);
@@ -180,6 +183,7 @@ private:
     static bool shares_clsact(const AttachmentRecord& record, Direction direction, bool pod_side);
     static void inherit_clsact(AttachmentRecord& record, Direction direction);
     Result<void> begin_switch(const Attached& attached, Direction direction, bool pod_side, PodSide* pod);
+    Result<bool> mark_switch(const Attached& attached, Direction direction);  // false: there was a mark
     bool switch_interrupted(const std::string& id, Direction direction) const;
     void sweep(const AttachmentRecord& record, Direction direction, PodSide* pod);
     std::string switch_mark(const std::string& id, Direction direction) const;

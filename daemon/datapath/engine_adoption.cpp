@@ -38,7 +38,13 @@ Result<void> Engine::adopt_direction(Attached& attached, Direction direction, Po
     if (instance) attached.instance(direction) = std::make_shared<Instance>(*std::move(instance));
     // The pod's side cannot be looked at without its namespace; what is pinned there stays.
     if (shaping.pod_side && pod == nullptr) {
-        if (instance) return {};
+        const bool moved = record.has_host_side() && switch_interrupted(record.id, direction);
+        if (instance && !moved) return {};
+        if (moved) {
+            // It may be outside already, or still inside, where it must neither drop nor charge again.
+            if (instance) attached.instance(direction)->configure({});
+            sweep(record, direction, nullptr);
+        }
         if (record.has_host_side()) return start_policing(attached, shaping.rate, "the pod's side cannot be entered");
         return fail(Code::no_device, "network namespace ", record.netns_path, " cannot be entered");
     }

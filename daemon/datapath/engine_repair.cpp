@@ -125,6 +125,8 @@ Result<void> Engine::start_again(Attached& attached, Direction direction, PodSid
     (void)stop(attached, direction, pod);
     attached.instance(direction) = before;
     auto started = files::make_directory(pins(attached.record.id));
+    if (started && before)
+        if (const auto marked = mark_switch(attached, direction); !marked) started = marked.error();
     if (started)
         started = shaping.backstop ? start_policing(attached, shaping.rate, "the pod's side was not left alone before")
                                    : start(attached, direction, shaping.rate, pod);
@@ -194,7 +196,17 @@ Result<void> Engine::police_outside(Attached& attached, const std::string& why, 
     auto& record = attached.record;
     if (!record.egress || !record.egress->pod_side) return {};
     if (!record.has_host_side()) return fail(Code::unsupported, record.id, ": the pod has no device on the host");
-    if (pod == nullptr) return police_unreachable(attached, why);
+    // The backstop must not fail for want of a mark.
+    const auto marked = mark_switch(attached, Direction::egress);
+    if (!marked) log::warning(concat(record.id, ": backstop: ", marked.error().what));
+    auto outside = pod == nullptr ? police_unreachable(attached, why) : police_with_same(attached, why, *pod);
+    if (!outside && marked && *marked)
+        if (auto r = files::remove(switch_mark(record.id, Direction::egress)); !r) log::warning(r.error().what);
+    return outside;
+}
+
+Result<void> Engine::police_with_same(Attached& attached, const std::string& why, PodSide& pod) {
+    auto& record = attached.record;
     const auto inside = *record.egress;
     const auto instance = attached.egress;
     // The same program for a moment in both places: it charges twice, but nothing passes unseen.
@@ -211,7 +223,7 @@ Result<void> Engine::police_outside(Attached& attached, const std::string& why, 
         (void)std::rename(old_pin.c_str(), new_pin.c_str());
         return hook.error();
     }
-    auto inside_point = point(record, Direction::egress, true, inside.hook.device_egress, pod);
+    auto inside_point = point(record, Direction::egress, true, inside.hook.device_egress, &pod);
     inside_point.link_pin = old_pin;
     if (auto r = detach_hook(inside_point, inside.hook, instance->prog_id(), false); !r)
         log::debug(concat(record.id, ": backstop: ", r.error().what));
@@ -265,7 +277,10 @@ Result<void> Engine::lift_backstop(Attached& attached) {
     const auto before = attached.egress;
     (void)stop(attached, Direction::egress, &*pod);
     attached.egress = before;
-    auto started = start(attached, Direction::egress, outside.rate, &*pod);
+    auto started = files::make_directory(pins(attached.record.id));
+    if (started)
+        if (const auto marked = mark_switch(attached, Direction::egress); !marked) started = marked.error();
+    if (started) started = start(attached, Direction::egress, outside.rate, &*pod);
     if (started) return {};
     if (auto r = start_policing(attached, outside.rate, "the pod's side could not be set up again"); !r) {
         attached.egress.reset();

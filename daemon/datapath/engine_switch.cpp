@@ -300,10 +300,15 @@ Result<void> Engine::begin_switch(const Attached& attached, Direction direction,
     const auto& record = attached.record;
     if (pod_side && pod == nullptr)
         return fail(Code::no_device, "network namespace ", record.netns_path, " cannot be entered");
-    const auto mark = switch_mark(record.id, direction);
-    if (bpf_obj_pin(attached.instance(direction)->prog_fd(), mark.c_str()) < 0 && errno != EEXIST)
-        return fail_errno(Code::kernel, errno, "pin ", mark);
+    if (auto r = mark_switch(attached, direction); !r) return r.error();
     return {};
+}
+
+Result<bool> Engine::mark_switch(const Attached& attached, Direction direction) {
+    const auto mark = switch_mark(attached.record.id, direction);
+    if (bpf_obj_pin(attached.instance(direction)->prog_fd(), mark.c_str()) == 0) return true;
+    if (errno == EEXIST) return false;
+    return fail_errno(Code::kernel, errno, "pin ", mark);
 }
 
 void Engine::confirm_switch(const std::string& id) {

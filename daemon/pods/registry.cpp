@@ -270,13 +270,12 @@ void Registry::change_now(const std::string& id, const Override& changes, bool l
         begin_watch(id, lift);
         if (!outcome->second) {
             // What was restored may be other kernel objects than before.
-            if (auto saved = save(changed); !saved) log::error(concat(id, ": ", saved.error().what));
+            keep(changed);
             return done(outcome->second);
         }
         changed.changes = changes;
         changed.effective = effective;
-        // In force all the same; only a restart would forget it.
-        if (auto saved = save(changed); !saved) log::error(concat(id, ": ", saved.error().what));
+        keep(changed);
         announce(log::events::limits_changed, "changed", changed);
         announce_shortfalls(changed);
         if (observer_ != nullptr) observer_->pod_changed(changed);
@@ -332,7 +331,7 @@ void Registry::adopt(std::function<void()> done) {
                 }
                 pod.kernel = *std::move(kernel);
                 pod.effective = effective_limits(pod.request, pod.changes, settings_.bursts);
-                if (auto saved = save(pod); !saved) log::error(concat(pod.id, ": ", saved.error().what));
+                keep(pod);
                 announce(log::events::adopted, "adopted", pod);
                 announce_shortfalls(pod);
                 tamper_events_ += pod.tamper_events;
@@ -415,6 +414,11 @@ void Registry::drop(const std::string& id) {
 }
 
 Result<void> Registry::save(const Pod& pod) const { return files::write_atomically(state_path(pod.id), to_json(pod)); }
+
+void Registry::keep(const Pod& pod) {
+    if (auto saved = save(pod); !saved) return log::error(concat(pod.id, ": ", saved.error().what));
+    worker_.post([this, id = pod.id] { engine_.confirm_switch(id); });
+}
 
 std::string Registry::state_path(const std::string& id) const { return concat(settings_.state_dir, "/", id, ".json"); }
 

@@ -116,6 +116,9 @@ private:
     void add(Pod pod);
     void drop(const std::string& id);
     Result<void> save(const Pod& pod) const;
+    // What the engine did to a living attachment is in force all the same if that fails; only a restart would forget
+    // it.
+    void keep(const Pod& pod);
     [[nodiscard]] std::string state_path(const std::string& id) const;
 
     // The data path after a change, and whether the change is in force.

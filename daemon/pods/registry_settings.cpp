@@ -52,10 +52,7 @@ void Registry::renew_now(const std::string& id, std::function<void()> done) {
             changed.effective = effective;
         else
             log::error(concat(id, ": new configuration: ", change->second.error().what));
-        if (auto saved = save(changed); !saved)
-            log::error(concat(id, ": ", saved.error().what));
-        else
-            worker_.post([this, id] { engine_.confirm_switch(id); });
+        keep(changed);
         if (observer_ != nullptr) observer_->pod_changed(changed);
         done();
     });
@@ -105,11 +102,7 @@ void Registry::pin_now(const std::string& id, const Pins& pins, Done done) {
         changed.kernel = std::move(change->first);
         begin_watch(id, false);
         if (change->second) changed.changes.pins = pins;
-        // In force all the same; only a restart would forget it.
-        if (auto saved = save(changed); !saved)
-            log::error(concat(id, ": ", saved.error().what));
-        else
-            worker_.post([this, id] { engine_.confirm_switch(id); });
+        keep(changed);
         if (!change->second) return done(change->second);
         announce(log::events::data_path_changed, "switched", changed);
         if (observer_ != nullptr) observer_->pod_changed(changed);

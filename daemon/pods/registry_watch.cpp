@@ -187,7 +187,7 @@ void Registry::enough(const Pod& pod, Watch& watch, std::uint64_t now_us) {
 void Registry::count_tampering(Pod& pod) {
     ++pod.tamper_events;
     ++tamper_events_;
-    if (auto saved = save(pod); !saved) log::error(concat(pod.id, ": ", saved.error().what));
+    keep(pod);
     if (observer_ != nullptr) observer_->pod_changed(pod);
 }
 

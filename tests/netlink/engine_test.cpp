@@ -133,5 +133,48 @@ TEST_F(Engines, PoliceOutsideOfAPodThatCannotBeEntered) {
     EXPECT_EQ(pinned->prog_id(), attached.egress->prog_id());
 }
 
+// natrad dies before it records what it did.
+TEST_F(Engines, SweepABackstopThatNobodyRecorded) {
+    for (const bool reachable : {true, false}) {
+        auto attached = attach();
+        auto recorded = attached.record;
+        ASSERT_OK(engine_->install_backstop(attached, "it was asked for"));
+        restart();
+        if (!reachable) recorded.netns_path = "/nonexistent";
+        const auto adopted = engine_->adopt(recorded);
+        ASSERT_OK(adopted);
+        if (reachable) {
+            expect_inside(*adopted);
+        } else {
+            ASSERT_TRUE(adopted->record.egress);
+            EXPECT_TRUE(adopted->record.egress->backstop);
+            EXPECT_NE(adopted->egress->config().mode, NATRA_MODE_OFF);
+            EXPECT_EQ(filters_outside(), 1U);
+        }
+        engine_->confirm_switch("pod1");
+        EXPECT_EQ(files::list(pins_.path("pins/pod1")), (std::vector<std::string>{"egress_prog", "egress_state"}));
+        ASSERT_OK(engine_->detach(*adopted));
+    }
+}
+
+TEST_F(Engines, SweepWhatFollowedOnABackstopThatNobodyRecorded) {
+    auto attached = attach();
+    const auto qdisc = in_pod("tc qdisc show dev eth0 root");
+    ASSERT_OK(engine_->install_backstop(attached, "it was asked for"));
+    engine_->confirm_switch("pod1");
+    const auto recorded = attached.record;
+    ASSERT_OK(engine_->lift_backstop(attached));
+    expect_inside(attached);
+    EXPECT_EQ(in_pod("tc qdisc show dev eth0 root"), qdisc);
+    restart();
+    const auto adopted = engine_->adopt(recorded);
+    ASSERT_OK(adopted);
+    ASSERT_TRUE(adopted->record.egress);
+    EXPECT_TRUE(adopted->record.egress->backstop);
+    EXPECT_EQ(filters_outside(), 1U);
+    EXPECT_NE(in_pod("tc qdisc show dev eth0 root"), qdisc);
+    EXPECT_EQ(in_pod("tc filter show dev eth0 egress"), "");
+}
+
 }  // namespace
 }  // namespace natra::datapath::testing

@@ -66,6 +66,14 @@ class TamperCase(NodeCase):
         self.assertTrue(eventually(lambda: self.tampered(path) > before, 1 + NOTICED_SECONDS * TIME_FACTOR), " ".join(argv))
         self.assertTrue(eventually(lambda: self.whole(pod), 2), " ".join(argv))
 
+    def pins_of(self, pod: Pod) -> list[str]:
+        return files_below(self.natrad.pins / pod.object_path().rpartition("/")[2])
+
+    def assert_confirmed(self, pod: Pod) -> None:
+        """No mark is left that would make the next natrad start what moved anew."""
+        self.assertTrue(eventually(lambda: not any(each.endswith("_switch") for each in self.pins_of(pod))),
+                        self.pins_of(pod))
+
     def whole(self, pod: Pod) -> bool:
         try:
             pod.chain.check(pod.attachment)
@@ -129,6 +137,7 @@ class Pods(TamperCase):
         pod.netns.run(["ip", "link", "set", "eth0", "netns", inner.name])
         self.assertTrue(eventually(lambda: bool(self.natrad.properties(path)["Backstop"]), 3))
         self.assertEqual(self.natrad.properties(path)["EgressShaper"], "police")
+        self.assert_confirmed(pod)
 
     def test_deleting_in_a_loop_leads_to_the_backstop(self) -> None:
         pod = self.pod()
@@ -157,6 +166,7 @@ class Pods(TamperCase):
         lines = [line for line in self.natrad.log.read_text().splitlines() if f"pod{pod.number} " in line]
         self.assertLess(len(lines), 12, "\n".join(lines))
         pod.chain.check(pod.attachment)
+        self.assert_confirmed(pod)
 
         # What the operator sets or resets is a new beginning; a restart is not.
         count = self.tampered(path)
@@ -168,6 +178,7 @@ class Pods(TamperCase):
         facts = self.natrad.properties(path)
         self.assertFalse(facts["Backstop"])
         self.assertNotEqual(facts["EgressShaper"], "police")
+        self.assert_confirmed(pod)
         self.assert_capped(pod, "egress")
 
     def test_packets_past_qdisc_and_hook(self) -> None:
@@ -179,6 +190,7 @@ class Pods(TamperCase):
         mac = self.node.host.json(["ip", "-json", "link", "show", "dev", pod.host_device])[0]["address"]
         sender = pod.netns.start([sys.executable, "-c", BYPASS, mac, "4", str(10 * RATE)])
         self.assertTrue(eventually(lambda: bool(self.natrad.properties(path)["Backstop"]), 4))
+        self.assert_confirmed(pod)
         counters = self.natrad.counters(path, "egress")
         sender.result(20)
         self.assertTrue(eventually(
