@@ -2,6 +2,7 @@
 // Engine: what an earlier natrad left in the kernel, taken over and mended.
 #include "daemon/datapath/engine.hpp"
 
+#include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
 
 namespace natra::datapath {
@@ -40,12 +41,14 @@ Result<void> Engine::adopt_direction(Attached& attached, Direction direction, Po
     if (shaping.pod_side && pod == nullptr) {
         const bool moved = record.has_host_side() && switch_interrupted(record.id, direction);
         if (instance && !moved) return {};
-        if (moved) {
-            // It may be outside already, or still inside, where it must neither drop nor charge again.
-            if (instance) attached.instance(direction)->configure({});
+        // It may be outside already, or still inside, where it must neither drop nor charge again.
+        if (instance && moved) attached.instance(direction)->configure({});
+        if (record.has_host_side()) {
+            // Pins that another natrad's ABI made useless are in the way.
             sweep(record, direction, nullptr);
+            if (auto r = files::make_directory(pins(record.id)); !r) return r;
+            return start_policing(attached, shaping.rate, "the pod's side cannot be entered");
         }
-        if (record.has_host_side()) return start_policing(attached, shaping.rate, "the pod's side cannot be entered");
         return fail(Code::no_device, "network namespace ", record.netns_path, " cannot be entered");
     }
     if (switch_interrupted(record.id, direction)) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/datapath/engine.hpp"
 
+#include <bpf/bpf.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,6 +20,16 @@ namespace natra::datapath::testing {
 namespace {
 
 constexpr Rate rate{.rate_bps = 10'000'000};
+
+// In the state that is pinned there.
+void set_abi(const std::string& pin, std::uint32_t abi) {
+    const UniqueFd map(bpf_obj_get(pin.c_str()));
+    ASSERT_TRUE(map) << pin << ": " << std::strerror(errno);
+    void* const pages = ::mmap(nullptr, sizeof(natra_state), PROT_READ | PROT_WRITE, MAP_SHARED, map.get(), 0);
+    ASSERT_NE(pages, MAP_FAILED) << std::strerror(errno);
+    static_cast<natra_state*>(pages)->abi = abi;
+    ::munmap(pages, sizeof(natra_state));
+}
 
 // A pod: its eth0 is the other end of p0.
 class Engines : public World {
@@ -174,6 +186,30 @@ TEST_F(Engines, SweepWhatFollowedOnABackstopThatNobodyRecorded) {
     EXPECT_EQ(filters_outside(), 1U);
     EXPECT_NE(in_pod("tc qdisc show dev eth0 root"), qdisc);
     EXPECT_EQ(in_pod("tc filter show dev eth0 egress"), "");
+}
+
+// Pinned by a natrad with another ABI, or no longer pinned at all, in a pod that cannot be entered.
+TEST_F(Engines, PoliceOutsideWhatCannotBeAdopted) {
+    for (const bool pinned : {true, false}) {
+        auto recorded = attach().record;
+        recorded.netns_path = "/nonexistent";
+        if (pinned)
+            set_abi(pins_.path("pins/pod1/egress_state"), NATRA_ABI + 1);
+        else
+            engine_->remove_pins("pod1");
+        restart();
+        const auto adopted = engine_->adopt(recorded);
+        ASSERT_OK(adopted);
+        ASSERT_TRUE(adopted->record.egress);
+        EXPECT_TRUE(adopted->record.egress->backstop);
+        EXPECT_EQ(adopted->record.egress->rate, rate);
+        EXPECT_EQ(filters_outside(), 1U);
+        EXPECT_EQ(files::list(pins_.path("pins/pod1")), (std::vector<std::string>{"egress_prog", "egress_state"}));
+        EXPECT_OK(engine_->detach(*adopted));
+        // What its detach could not reach.
+        in_pod("tc qdisc del dev eth0 root");
+        in_pod("tc qdisc del dev eth0 clsact");
+    }
 }
 
 }  // namespace
