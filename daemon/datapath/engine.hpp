@@ -47,7 +47,7 @@ struct Mended {
     std::vector<std::string> found;   // what was amiss, a clause each; empty: all is well
     std::vector<std::string> failed;  // what could not be put right; the limit of that direction may be gone
     bool pod_side = false;            // some of it was where the pod can reach
-    bool host_side = false;           // some of it was where only the host can
+    bool host_side = false;           // some of it was where only the host can; neither: a limit was missing, no more
     std::uint64_t took_ns = 0;
     [[nodiscard]] bool any() const { return !found.empty(); }
 };

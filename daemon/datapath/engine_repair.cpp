@@ -145,8 +145,8 @@ Result<Mended> Engine::mend(Attached& attached, const Rates& wanted, Remedy reme
     for (const auto direction : directions) {
         if (!attached.record.of(direction)) {
             if (!wanted.of(direction) || !obstacle(attached.record, direction).empty()) continue;
+            // Lost when it could not be put back: nobody's doing.
             out.found.push_back(concat(to_string(direction), " limit is missing"));
-            out.host_side = true;
             auto made = files::make_directory(pins(attached.record.id));
             if (made) made = start(attached, direction, *wanted.of(direction), pod ? &*pod : nullptr);
             if (!made) out.failed.push_back(made.error().what);

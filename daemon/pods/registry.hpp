@@ -132,11 +132,16 @@ private:
         TamperHistory host_side;
         std::map<std::string, std::uint64_t> told_us;  // cause -> when it was logged
         std::string trouble;                           // for troubles()
+        std::string unmended;                          // what the last look found, if it could not put it right
+        std::string failing;                           // and why, for troubles()
+        bool retry_due = false;                        // its timer runs
+        std::uint64_t retry_us = pods::retry_us;       // from the next failure to the look after it
         OverrunMeter ingress;
         OverrunMeter egress;
     };
     void begin_watch(const std::string& id, bool afresh);
     void look(const std::string& id);
+    void look_again(const std::string& id);
     void look_now(const std::string& id, const std::function<void()>& finish);
     void looked(const std::string& id, datapath::Attached kernel, const datapath::Mended& mended);
     void count_tampering(Pod& pod);

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
+#include <utility>
 
 #include "daemon/pods/announce.hpp"
 #include "daemon/pods/registry_worker.hpp"
+#include "daemon/pods/state_file.hpp"
 #include "daemon/pods/stock_plugin.hpp"
 #include "daemon/util/log.hpp"
 
@@ -55,8 +57,10 @@ void Registry::begin_watch(const std::string& id, bool afresh) {
     auto& watch = watches_[id];
     if (afresh) {
         const bool due = watch.due;
+        const bool retry_due = watch.retry_due;
         watch = {};
         watch.due = due;
+        watch.retry_due = retry_due;
     }
     // Our own changes are announced too; the look that they lead to is in no hurry.
     watch.not_before_us = now_us() + look_interval_us;
@@ -102,6 +106,20 @@ void Registry::look(const std::string& id) {
     core_.after(watch.not_before_us - now, "look at attachment", begin);
 }
 
+// What stood in the way may go without any news. Less and less often: it may never.
+void Registry::look_again(const std::string& id) {
+    auto& watch = watches_[id];
+    if (watch.retry_due) return;
+    watch.retry_due = true;
+    core_.after(watch.retry_us, "look at attachment again", [this, id] {
+        const auto found = watches_.find(id);
+        if (found == watches_.end()) return;
+        found->second.retry_due = false;
+        look(id);
+    });
+    watch.retry_us = std::min(2 * watch.retry_us, retry_most_us);
+}
+
 void Registry::look_now(const std::string& id, const std::function<void()>& finish) {
     const auto* pod = find(id);
     const auto found = watches_.find(id);
@@ -128,6 +146,7 @@ void Registry::look_now(const std::string& id, const std::function<void()>& fini
             looked(id, std::move(outcome->first), *mended);
         } else {
             watches_[id].not_before_us = now_us() + second_us;
+            look_again(id);
             tell(*now, mended.error().what, concat("cannot be looked at: ", mended.error().what));
         }
         finish();
@@ -142,31 +161,44 @@ void Registry::looked(const std::string& id, datapath::Attached kernel, const da
         // A pod can make looking slow (thousands of devices): a twentieth of the time is enough.
         watch.not_before_us = now + std::clamp(mended.took_ns / 1000 * 20, look_interval_us, look_interval_most_us);
         if (watch.host_side.recent(now) == 0 && watch.pod_side.recent(now) == 0) watch.trouble.clear();
+        watch.unmended.clear();
+        watch.failing.clear();
+        watch.retry_us = retry_us;
         return;
     }
     const bool had_backstop = pod.kernel.record.egress && pod.kernel.record.egress->backstop;
+    const auto before = to_json(pod);
     pod.kernel = std::move(kernel);
     const auto& egress = pod.kernel.record.egress;
-    if (mended.pod_side) watch.pod_side.add(now);
-    if (mended.host_side) watch.host_side.add(now);
+    const auto what = join(mended.found);
+    // Else it is what was told and counted when it could not be put right.
+    const bool news = what != watch.unmended && (mended.pod_side || mended.host_side);
+    if (news && mended.pod_side) watch.pod_side.add(now);
+    if (news && mended.host_side) watch.host_side.add(now);
     // What got through meanwhile is no news.
     watch.ingress = {};
     watch.egress = {};
     watch.not_before_us = 0;
-    const auto what = join(mended.found);
+    watch.unmended = mended.failed.empty() ? "" : what;
+    watch.failing = mended.failed.empty() ? "" : concat("not limited as asked: ", join(mended.failed));
     if (egress && egress->backstop && !had_backstop)
         announce(log::Level::warning, log::events::backstop, pod,
                  concat(what, "; egress is policed at ", describe_hook(pod.kernel.record, *egress),
                         " from now on, until its limits are set or reset"));
     else if (mended.failed.empty())
         tell(pod, what, concat(what, "; put right"));
-    if (!mended.failed.empty()) {
-        watch.trouble = concat("not limited as asked: ", join(mended.failed));
+    if (mended.failed.empty()) {
+        watch.retry_us = retry_us;
+    } else {
         watch.not_before_us = now + second_us;
-        tell(pod, watch.trouble, concat(what, "; ", watch.trouble));
+        tell(pod, watch.failing, concat(what, "; ", watch.failing));
+        look_again(id);
     }
     enough(pod, watch, now);
-    count_tampering(pod);
+    if (news) return count_tampering(pod);
+    if (to_json(pod) == before) return;
+    keep(pod);
+    if (observer_ != nullptr) observer_->pod_changed(pod);
 }
 
 // Somebody undoes every repair and there is no backstop against that.
@@ -277,9 +309,11 @@ void Registry::bypassed(const std::string& id) {
                                 " from now on, until its limits are set or reset"));
                 begin_watch(id, false);
             } else {
-                watches_[id].trouble =
+                const auto text =
                     concat("sends past its limit, and no backstop could be put up: ", result.error().what);
-                tell(now, watches_[id].trouble, watches_[id].trouble);
+                const bool known = std::exchange(watches_[id].trouble, text) == text;
+                tell(now, text, text);
+                if (known) return finish();  // nothing has changed
             }
             count_tampering(now);
             finish();
@@ -300,8 +334,11 @@ std::vector<std::string> Registry::troubles() const {
                 out.push_back(concat(name, ": a foreign classifier runs before natra's at ",
                                      describe_hook(pod.kernel.record, *shaping), " and may end the chain"));
         }
-        if (const auto watch = watches_.find(id); watch != watches_.end() && !watch->second.trouble.empty())
+        const auto watch = watches_.find(id);
+        if (watch != watches_.end() && !watch->second.trouble.empty())
             out.push_back(concat(name, ": ", watch->second.trouble));
+        if (watch != watches_.end() && !watch->second.failing.empty())
+            out.push_back(concat(name, ": ", watch->second.failing));
     }
     return out;
 }

@@ -33,6 +33,9 @@ inline constexpr std::uint64_t pause_us = 10'000'000;
 // Between two looks that found nothing: what a storm of harmless changes can cost.
 inline constexpr std::uint64_t look_interval_us = 50'000;
 inline constexpr std::uint64_t look_interval_most_us = 500'000;
+// Before what could not be put right is tried again without news of it: at first, then twice as long each time.
+inline constexpr std::uint64_t retry_us = 1'000'000;
+inline constexpr std::uint64_t retry_most_us = 32'000'000;
 
 // Finds traffic that does not go through its limiter: a bucket that drains at
 // 1.1 of the rate and holds all that a working limiter lets ahead at once, that is

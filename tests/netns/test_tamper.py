@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.cni import CniError
+from lab.foreign import Program
 from lab.pod import Pod
 from support import RATE, TIME_FACTOR, NodeCase, eventually, files_below
 
@@ -276,6 +277,35 @@ class Host(TamperCase):
         self.assertTrue(eventually(lambda: self.tampered(path) > before, 2))
         self.assertIn("pfifo", {qdisc["kind"] for qdisc in self.node.host.qdiscs(device)})
         self.assertEqual(self.natrad.properties(path)["IngressShaper"], "police")
+        self.assert_capped(pod, "ingress")
+
+
+    def test_what_could_not_be_put_back_is_tried_again(self) -> None:
+        pod = self.pod()
+        path = pod.object_path()
+        name = f"pod{pod.number} "
+        pins = self.natrad.pins / path.rpartition("/")[2]
+        before = self.tampered(path)
+        # Something else in the place of its pins: no program can be pinned, so none is started anew.
+        for each in pins.iterdir():
+            each.unlink()
+        pins.rmdir()
+        with Program(self.node.host, Program.PASS, "pin", str(pins)):
+            self.node.host.run(["tc", "qdisc", "replace", "dev", pod.host_device, "root", "handle", "7:", "pfifo"])
+            self.assertTrue(eventually(lambda: any(name in each and "not limited as asked" in each
+                                                   for each in self.degraded())), self.degraded())
+            state = self.natrad.runtime / "attachments" / f"{pins.name}.json"
+            time.sleep(3)  # a look or two
+            written = state.stat().st_mtime_ns
+            time.sleep(3)
+            self.assertEqual(state.stat().st_mtime_ns, written, "nothing new, and it was recorded again")
+            self.assertEqual(self.tampered(path), before + 1)
+            self.assertTrue(any(name in each and "not limited as asked" in each for each in self.degraded()))
+        # Nothing tells of it. The next look is 8 s away at most, with the patrol it would be up to a minute.
+        self.assertTrue(eventually(lambda: self.natrad.properties(path)["IngressShaper"] == "police", 25))
+        self.assertEqual([each for each in self.degraded() if name in each], [])
+        self.assertEqual(self.tampered(path), before + 1)
+        pod.chain.check(pod.attachment)
         self.assert_capped(pod, "ingress")
 
 
