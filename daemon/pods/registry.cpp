@@ -271,6 +271,7 @@ void Registry::change_now(const std::string& id, const Override& changes, bool l
         if (!outcome->second) {
             // What was restored may be other kernel objects than before.
             keep(changed);
+            if (observer_ != nullptr) observer_->pod_changed(changed);
             return done(outcome->second);
         }
         changed.changes = changes;

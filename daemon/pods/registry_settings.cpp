@@ -2,6 +2,7 @@
 // Registry: configuration and data path change while attachments live.
 #include "daemon/pods/announce.hpp"
 #include "daemon/pods/registry_worker.hpp"
+#include "daemon/pods/shortfall.hpp"
 #include "daemon/util/log.hpp"
 
 namespace natra::pods {
@@ -48,10 +49,9 @@ void Registry::renew_now(const std::string& id, std::function<void()> done) {
         auto& changed = pods_.at(id);
         changed.kernel = std::move(change->first);
         begin_watch(id, false);
-        if (change->second)
-            changed.effective = effective;
-        else
-            log::error(concat(id, ": new configuration: ", change->second.error().what));
+        // Where only the data path could not be switched, the limits are the new ones.
+        if (in_force(effective, changed.kernel.record)) changed.effective = effective;
+        if (!change->second) log::error(concat(id, ": new configuration: ", change->second.error().what));
         keep(changed);
         if (observer_ != nullptr) observer_->pod_changed(changed);
         done();

@@ -11,6 +11,13 @@ std::string shortfall(const Pod& pod, datapath::Direction direction) {
     return why.empty() ? "its limit was lost and could not be put back" : why;
 }
 
+bool in_force(const limits::Limits& limits, const datapath::AttachmentRecord& record) {
+    auto rates = to_rates(limits);
+    for (const auto direction : datapath::directions)
+        if (!record.of(direction) && !obstacle(record, direction).empty()) rates.of(direction).reset();
+    return rates == record.rates();
+}
+
 std::vector<std::string> shortfalls(const Pod& pod) {
     std::vector<std::string> out;
     for (const auto direction : datapath::directions)

@@ -12,6 +12,9 @@ namespace natra::pods {
 // Why a direction is not limited although it is asked for; empty if it is in force, or not asked for.
 std::string shortfall(const Pod& pod, datapath::Direction direction);
 
+// Whether these are the limits in the kernel, but for what the interface cannot be held to.
+bool in_force(const limits::Limits& limits, const datapath::AttachmentRecord& record);
+
 // "shop/web-0 eth0: ingress is not limited: ..." for each such direction.
 std::vector<std::string> shortfalls(const Pod& pod);
 

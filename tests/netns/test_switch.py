@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lab.bus import BusError
+from lab.foreign import Program
 from lab.natrad import ATTACHMENT
 from lab.pod import Limiter, Limits, Pod, conflist
 from lab.traffic import DIRECTIONS
@@ -292,6 +293,26 @@ class NodeWide(Configured):
         for name in ("IngressHook", "IngressShaper", "IngressReason", "EgressHook", "EgressShaper", "EgressReason"):
             self.assertEqual(after[name], before[name])
         pod.chain.check(pod.attachment)
+
+    def test_new_limits_beside_a_switch_that_fails(self) -> None:
+        if "tcx" not in self.natrad.status()["Features"]:
+            self.skipTest("no other hook to go to")
+        self.configure(attachMode="clsact")
+        pod = self.pod(ingress_burst=RATE, egress_burst=RATE)
+        path = pod.object_path()
+        before = self.natrad.properties(path)
+        # Without a place for its mark no switch begins.
+        pins = self.natrad.pins / path.rpartition("/")[2]
+        for each in pins.iterdir():
+            each.unlink()
+        pins.rmdir()
+        with Program(self.node.host, Program.NEXT, "tcx", pod.host_device, "egress", "first"):
+            self.assertIn("new configuration: ", self.configure(limits={"maxBurst": "10ms"}))
+        facts = self.natrad.properties(path)
+        for name in ("IngressHook", "EgressHook", "IngressShaper", "EgressShaper"):
+            self.assertEqual(facts[name], before[name])
+        self.assertEqual((facts["IngressBurst"], facts["EgressBurst"]), (RATE // 100, RATE // 100))
+        self.assert_rate(self.goodput(pod, "egress", seconds=3), RATE, 0.5, 1.1)
 
     def test_a_restart_with_another_configuration_switches(self) -> None:
         pod = self.pod()
