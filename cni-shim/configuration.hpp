@@ -2,14 +2,11 @@
 // The network configuration that arrives on stdin.
 #pragma once
 
-#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
 
-#include "cni-shim/cni_error.hpp"
-#include "cni-shim/json_text.hpp"
-#include "daemon/limits/limits.hpp"
+#include "cni-shim/cni.hpp"
 
 namespace natra::shim {
 
@@ -20,25 +17,8 @@ struct Envelope {
     Json document;
 };
 
-// natra's own keys.
-struct Policy {
-    bool fail_open = true;           // failurePolicy: "open" or "closed"
-    bool runtime_bursts = false;     // burstPolicy: "default" or "runtime"
-    bool strict_interfaces = false;  // strictInterfaces: only what the stock plugin would limit
-    // attachMode, edtPacing, shaper: the data path of this network's pods; "auto" leaves it to natrad.
-    std::string attach_mode = "auto";
-    std::string edt_pacing = "auto";
-    std::string shaper = "auto";
-    std::chrono::milliseconds timeout{2000};  // timeoutMs: 1 to 60000; all that a verb waits for natrad
-};
-
 // Codes 6 and 7, as the Go library checks a configuration.
 CniResult<Envelope> read_envelope(std::string_view text);
-
-// Code 7 naming key and value.
-CniResult<Policy> read_policy(const Json& document);
-// For verbs that a wrong key must not stop: what is right counts, the rest has its default.
-Policy read_policy_leniently(const Json& document);
 
 // The result of the plugins before this one, if there is one; code 999 unless it is an object of
 // a version whose results have the form that `version` has.

@@ -5,7 +5,7 @@
 #include <map>
 #include <vector>
 
-#include "cni-shim/json_text.hpp"
+#include "cni-shim/cni.hpp"
 
 namespace natra::shim {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "cni-shim/cni_error.hpp"
+#include "cni-shim/cni.hpp"
 #include "cni-shim/version.hpp"
 
 namespace natra::shim {

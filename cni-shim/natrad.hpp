@@ -6,7 +6,8 @@
 #include <functional>
 #include <string>
 
-#include "cni-shim/request.hpp"
+#include "cni-shim/cni.hpp"
+#include "daemon/cni/request.hpp"
 #include "cni-shim/valid_attachments.hpp"
 
 struct sd_bus;

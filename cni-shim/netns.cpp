@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <system_error>
 
-#include "cni-shim/json_text.hpp"
+#include "cni-shim/cni.hpp"
 
 namespace natra::shim {
 

@@ -5,7 +5,8 @@
 
 #include <string>
 
-#include "cni-shim/request.hpp"
+#include "cni-shim/environment.hpp"
+#include "daemon/cni/request.hpp"
 #include "daemon/util/error.hpp"
 
 namespace natra::shim {

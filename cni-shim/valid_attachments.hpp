@@ -7,8 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "cni-shim/cni_error.hpp"
-#include "cni-shim/json_text.hpp"
+#include "cni-shim/cni.hpp"
 
 namespace natra::shim {
 

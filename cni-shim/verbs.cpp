@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cni-shim/verbs.hpp"
 
-#include "cni-shim/annotations.hpp"
-#include "cni-shim/bandwidth.hpp"
+#include <filesystem>
+#include <optional>
+#include <utility>
+
 #include "cni-shim/configuration.hpp"
 #include "cni-shim/diagnostics.hpp"
 #include "cni-shim/natrad.hpp"
 #include "cni-shim/netns.hpp"
-#include "cni-shim/previous_result.hpp"
-#include "cni-shim/subnets.hpp"
 #include "cni-shim/valid_attachments.hpp"
+#include "daemon/cni/previous_result.hpp"
+#include "daemon/cni/wanted.hpp"
 
 namespace natra::shim {
 namespace {
@@ -30,29 +32,30 @@ CniError refusal(const Answer& answer) {
 
 // Everything that ADD and CHECK learn from their configuration.
 struct Task {
-    Policy policy;
-    limits::Limits limits;
-    limits::SubnetRules subnets;
-    limits::Annotations annotations;
+    Wanted wanted;
     std::optional<Json> previous;
-    // What the annotations mean is natrad's to say.
-    [[nodiscard]] bool concerns_natrad() const { return limits.any() || !annotations.empty(); }
 };
 
 CniResult<Task> read_task(const Environment& environment, const Envelope& envelope) {
     auto previous = read_previous_result(envelope);
     if (!previous) return previous.error();
-    const auto limits = read_limits(envelope.document);
-    if (!limits) return limits.error();
-    const auto policy = read_policy(envelope.document);
-    if (!policy) return policy.error();
-    auto subnets = read_subnets(envelope.document);
-    if (!subnets) return subnets.error();
-    auto annotations = read_annotations(envelope.document);
-    for (const auto& problem : annotations.problems) report(Level::warning, environment, problem);
-    // By being there, static keys decide: with all of them 0 the pod is not limited, whatever it asks for.
-    if (has_static_limits(envelope.document) && !limits->any()) annotations.relevant.clear();
-    return Task{*policy, *limits, *std::move(subnets), std::move(annotations.relevant), *std::move(previous)};
+    auto wanted = read_wanted(envelope.document);
+    if (!wanted) return wanted.error();
+    for (const auto& problem : wanted->problems) report(Level::warning, environment, problem);
+    return Task{*std::move(wanted), *std::move(previous)};
+}
+
+Identity identity_of(const Environment& environment, const Envelope& envelope) {
+    std::error_code ignored;
+    // natrad has another working directory.
+    const auto netns = std::filesystem::absolute(environment.netns, ignored).string();
+    return {.container_id = environment.container_id,
+            .interface = environment.interface,
+            .network = envelope.name,
+            .netns_path = netns.empty() ? environment.netns : netns,
+            .pod_namespace = environment.pod_namespace,
+            .pod_name = environment.pod_name,
+            .pod_uid = environment.pod_uid};
 }
 
 struct Target {
@@ -65,10 +68,9 @@ CniResult<Target> make_target(const Environment& environment, const Envelope& en
     if (!netns) return CniError{CniCode::internal, netns.error().what, ""};
     auto names = host_interfaces(*task.previous);
     if (!names) return names.error();
-    if (task.policy.strict_interfaces && !lists_interfaces(*task.previous))
+    if (task.wanted.policy.strict_interfaces && !lists_interfaces(*task.previous))
         return CniError{CniCode::internal, "no interfaces provided", ""};
-    return Target{*std::move(netns), make_request(environment, envelope, task.policy, task.limits, task.subnets,
-                                                  task.annotations, *std::move(names))};
+    return Target{*std::move(netns), make_request(identity_of(environment, envelope), task.wanted, *std::move(names))};
 }
 
 void warn_if_failed(const Result<void>& result, const Environment& environment, std::string_view what) {
@@ -90,16 +92,16 @@ CniResult<std::string> add(const Environment& environment, const Envelope& envel
     if (!task) return task.error();
     if (!task->previous) return CniError{CniCode::internal, "must be called as chained plugin", ""};
     auto result = print_result(*task->previous, envelope.version);
-    if (!task->concerns_natrad()) return result;
+    if (!task->wanted.concerns_natrad()) return result;
     const auto target = make_target(environment, envelope, *task);
     if (!target) return target.error();
 
     // What waits is older than this call.
     warn_if_failed(spool.remove(environment), environment, "an older call of this attachment stays in the spool");
-    const auto answer = Natrad(task->policy.timeout).attach(target->netns.get(), target->request);
+    const auto answer = Natrad(task->wanted.policy.timeout).attach(target->netns.get(), target->request);
     if (answer.kind == Answer::Kind::refused) return refusal(answer);
     if (answer.kind == Answer::Kind::away) {
-        if (!task->policy.fail_open) return unreachable(CniCode::try_again_later, answer);
+        if (!task->wanted.policy.fail_open) return unreachable(CniCode::try_again_later, answer);
         add_later(environment, spool, target->request, answer);
     }
     return result;
@@ -109,17 +111,17 @@ CniResult<std::string> check(const Environment& environment, const Envelope& env
     const auto task = read_task(environment, envelope);
     if (!task) return task.error();
     if (!task->previous) return CniError{CniCode::internal, "must be called as a chained plugin", ""};
-    if (!task->concerns_natrad()) return std::string(no_output);
+    if (!task->wanted.concerns_natrad()) return std::string(no_output);
     const auto target = make_target(environment, envelope, *task);
     if (!target) return target.error();
 
-    const auto answer = Natrad(task->policy.timeout).check(target->netns.get(), target->request);
+    const auto answer = Natrad(task->wanted.policy.timeout).check(target->netns.get(), target->request);
     if (answer.kind == Answer::Kind::refused) return refusal(answer);
     if (answer.kind == Answer::Kind::done) return std::string(no_output);
     // CRI-O checks right after ADD: what ADD let pass, CHECK must not stop.
     const auto waiting = spool.content(environment);
     const bool add_waits = waiting == Spool::Content::request || waiting == Spool::Content::sent_request;
-    if (task->policy.fail_open && add_waits) {
+    if (task->wanted.policy.fail_open && add_waits) {
         report(Level::warning, environment,
                concat("natrad does not answer (", answer.text, "); the limits still wait for it"));
         return std::string(no_output);

@@ -5,7 +5,7 @@
 #include <charconv>
 #include <optional>
 
-#include "cni-shim/json_text.hpp"
+#include "cni-shim/cni.hpp"
 
 namespace natra::shim {
 namespace {

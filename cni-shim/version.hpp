@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "cni-shim/cni_error.hpp"
+#include "cni-shim/cni.hpp"
 
 namespace natra::shim {
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cni-shim/annotations.hpp"
+#include "daemon/cni/annotations.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "cni-shim/cni.hpp"
 
 namespace natra::shim {
 namespace {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cni-shim/bandwidth.hpp"
+#include "daemon/cni/bandwidth.hpp"
 
 #include <gtest/gtest.h>
 
+#include "cni-shim/cni.hpp"
 #include "tests/shim/golden.hpp"
 
 namespace natra::shim {

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "daemon/cni/policy.hpp"
 #include "tests/shim/golden.hpp"
 
 namespace natra::shim {

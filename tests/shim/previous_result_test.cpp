@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cni-shim/previous_result.hpp"
+#include "daemon/cni/previous_result.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cni-shim/cni.hpp"
 #include "tests/shim/golden.hpp"
 
 namespace natra::shim {

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "cni-shim/json_text.hpp"
+#include "cni-shim/cni.hpp"
 #include "tests/shim/golden.hpp"
 
 namespace natra::shim {

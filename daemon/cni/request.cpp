@@ -1,32 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cni-shim/request.hpp"
+#include "daemon/cni/request.hpp"
 
-#include <filesystem>
+#include <utility>
 
-namespace natra::shim {
+namespace natra::cni {
 
-Request make_request(const Environment& environment, const Envelope& envelope, const Policy& policy,
-                     const limits::Limits& limits, limits::SubnetRules subnets, limits::Annotations annotations,
-                     std::vector<std::string> host_interfaces) {
-    std::error_code ignored;
-    // natrad has another working directory.
-    const auto netns = std::filesystem::absolute(environment.netns, ignored).string();
-    return {.container_id = environment.container_id,
-            .interface = environment.interface,
-            .network = envelope.name,
-            .netns_path = netns.empty() ? environment.netns : netns,
-            .pod_namespace = environment.pod_namespace,
-            .pod_name = environment.pod_name,
-            .pod_uid = environment.pod_uid,
+Request make_request(Identity identity, Wanted wanted, std::vector<std::string> host_interfaces) {
+    return {.container_id = std::move(identity.container_id),
+            .interface = std::move(identity.interface),
+            .network = std::move(identity.network),
+            .netns_path = std::move(identity.netns_path),
+            .pod_namespace = std::move(identity.pod_namespace),
+            .pod_name = std::move(identity.pod_name),
+            .pod_uid = std::move(identity.pod_uid),
             .host_interfaces = std::move(host_interfaces),
-            .limits = limits,
-            .subnets = std::move(subnets),
-            .annotations = std::move(annotations),
-            .runtime_bursts = policy.runtime_bursts,
-            .strict_interfaces = policy.strict_interfaces,
-            .attach_mode = policy.attach_mode,
-            .edt_pacing = policy.edt_pacing,
-            .shaper = policy.shaper};
+            .limits = wanted.limits,
+            .subnets = std::move(wanted.subnets),
+            .annotations = std::move(wanted.annotations),
+            .runtime_bursts = wanted.policy.runtime_bursts,
+            .strict_interfaces = wanted.policy.strict_interfaces,
+            .attach_mode = std::move(wanted.policy.attach_mode),
+            .edt_pacing = std::move(wanted.policy.edt_pacing),
+            .shaper = std::move(wanted.policy.shaper)};
 }
 
 void visit(const Request& request, const FieldVisitor& visitor) {
@@ -71,4 +66,4 @@ Json to_object(const Request& request) {
     return out;
 }
 
-}  // namespace natra::shim
+}  // namespace natra::cni

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cni-shim/json_text.hpp"
+#include "daemon/cni/json_text.hpp"
 
 #include <algorithm>
 
-namespace natra::shim {
+namespace natra::cni {
 namespace {
 
 using Code = Error::Code;
@@ -51,6 +51,13 @@ bool key_matches(std::string_view key, std::string_view field) {
                       [](char a, char b) { return lower(a) == lower(b); });
 }
 
+const Json* find_key(const Json& object, std::string_view field) {
+    const Json* found = nullptr;
+    for (const auto& [key, value] : object.items())
+        if (key_matches(key, field) && !value.is_null()) found = &value;
+    return found;
+}
+
 bool is_utf8(std::string_view text) {
     try {
         (void)Json(text).dump();
@@ -67,4 +74,4 @@ std::string describe(const Json& value) {
     return text;
 }
 
-}  // namespace natra::shim
+}  // namespace natra::cni

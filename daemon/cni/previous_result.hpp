@@ -5,10 +5,10 @@
 #include <string_view>
 #include <vector>
 
-#include "cni-shim/cni_error.hpp"
-#include "cni-shim/json_text.hpp"
+#include "daemon/cni/cni_error.hpp"
+#include "daemon/cni/json_text.hpp"
 
-namespace natra::shim {
+namespace natra::cni {
 
 // The interfaces outside of containers, as an earlier plugin listed them; none where there is no
 // list. Code 999 if the list is malformed.
@@ -20,4 +20,4 @@ bool lists_interfaces(const Json& result);
 // The result as it came, every key in its place, under `version`.
 std::string print_result(const Json& result, std::string_view version);
 
-}  // namespace natra::shim
+}  // namespace natra::cni

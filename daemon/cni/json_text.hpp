@@ -8,7 +8,7 @@
 
 #include "daemon/util/error.hpp"
 
-namespace natra::shim {
+namespace natra::cni {
 
 // Keeps the order of keys.
 using Json = nlohmann::ordered_json;
@@ -26,10 +26,14 @@ std::string print(const Json& value);
 // Go's encoding/json matches keys without regard to the case of ASCII letters.
 bool key_matches(std::string_view key, std::string_view field);
 
+// The last value of a key of an object in any of its spellings; null leaves an earlier one, as in Go. Null if there
+// is none.
+const Json* find_key(const Json& object, std::string_view field);
+
 // What D-Bus and JSON take as text.
 bool is_utf8(std::string_view text);
 
 // A value for an error message: the value of scalars, the kind of everything else.
 std::string describe(const Json& value);
 
-}  // namespace natra::shim
+}  // namespace natra::cni

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cni-shim/previous_result.hpp"
+#include "daemon/cni/previous_result.hpp"
 
-namespace natra::shim {
+namespace natra::cni {
 namespace {
 
 CniError malformed(std::string_view field, std::string_view expected, const Json& found) {
@@ -69,4 +69,4 @@ std::string print_result(const Json& result, std::string_view version) {
     return print(out);
 }
 
-}  // namespace natra::shim
+}  // namespace natra::cni

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "cni-shim/json_text.hpp"
+#include "daemon/cni/json_text.hpp"
 #include "daemon/limits/annotations.hpp"
 
-namespace natra::shim {
+namespace natra::cni {
 
 struct FoundAnnotations {
     limits::Annotations relevant;       // to natra; what they mean is natrad's to decide
@@ -18,4 +18,4 @@ struct FoundAnnotations {
 // Never fails: what a pod's author wrote wrongly must not stop the pod.
 FoundAnnotations read_annotations(const Json& configuration);
 
-}  // namespace natra::shim
+}  // namespace natra::cni

@@ -8,14 +8,13 @@
 #include <string_view>
 #include <vector>
 
-#include "cni-shim/configuration.hpp"
-#include "cni-shim/environment.hpp"
-#include "cni-shim/json_text.hpp"
+#include "daemon/cni/json_text.hpp"
+#include "daemon/cni/wanted.hpp"
 #include "daemon/limits/annotations.hpp"
 #include "daemon/limits/limits.hpp"
 #include "daemon/limits/subnets.hpp"
 
-namespace natra::shim {
+namespace natra::cni {
 
 // What natrad's Attach and Check take, and what waits in the spool.
 struct Request {
@@ -37,9 +36,18 @@ struct Request {
     std::string shaper = "auto";
 };
 
-Request make_request(const Environment& environment, const Envelope& envelope, const Policy& policy,
-                     const limits::Limits& limits, limits::SubnetRules subnets, limits::Annotations annotations,
-                     std::vector<std::string> host_interfaces);
+// Whom a request is about.
+struct Identity {
+    std::string container_id;
+    std::string interface;
+    std::string network;
+    std::string netns_path;
+    std::string pod_namespace;
+    std::string pod_name;
+    std::string pod_uid;
+};
+
+Request make_request(Identity identity, Wanted wanted, std::vector<std::string> host_interfaces);
 
 // Calls one of the functions for every field that is set, under its D-Bus name.
 struct FieldVisitor {
@@ -53,4 +61,4 @@ void visit(const Request& request, const FieldVisitor& visitor);
 
 Json to_object(const Request& request);
 
-}  // namespace natra::shim
+}  // namespace natra::cni

@@ -7,7 +7,7 @@
 
 #include "daemon/util/error.hpp"
 
-namespace natra::shim {
+namespace natra::cni {
 
 // The CNI specification's; 8 and 999 are its Go library's.
 enum class CniCode : unsigned {
@@ -34,4 +34,4 @@ template <class T> using CniResult = Result<T, CniError>;
 // As the Go library prints it: four spaces, no cniVersion.
 std::string to_text(const CniError& error);
 
-}  // namespace natra::shim
+}  // namespace natra::cni

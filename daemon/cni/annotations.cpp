@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cni-shim/annotations.hpp"
+#include "daemon/cni/annotations.hpp"
 
-namespace natra::shim {
+namespace natra::cni {
 namespace {
 
 constexpr std::string_view capability = "io.kubernetes.cri.pod-annotations";
@@ -35,4 +35,4 @@ FoundAnnotations read_annotations(const Json& configuration) {
     return out;
 }
 
-}  // namespace natra::shim
+}  // namespace natra::cni

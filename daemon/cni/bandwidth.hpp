@@ -2,11 +2,11 @@
 // The limits in a network configuration: the four static keys and runtimeConfig.bandwidth.
 #pragma once
 
-#include "cni-shim/cni_error.hpp"
-#include "cni-shim/json_text.hpp"
+#include "daemon/cni/cni_error.hpp"
+#include "daemon/cni/json_text.hpp"
 #include "daemon/limits/limits.hpp"
 
-namespace natra::shim {
+namespace natra::cni {
 
 // A static key decides by being there, whatever its value: runtimeConfig counts only if there is none.
 // Values must be non-negative integers below 2^64; null is 0, as Go reads it.
@@ -16,4 +16,4 @@ CniResult<limits::Limits> read_limits(const Json& configuration);
 // Is there a static key, whatever its value?
 bool has_static_limits(const Json& configuration);
 
-}  // namespace natra::shim
+}  // namespace natra::cni

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cni-shim/cni_error.hpp"
+#include "daemon/cni/cni_error.hpp"
 
-#include "cni-shim/json_text.hpp"
+#include "daemon/cni/json_text.hpp"
 
-namespace natra::shim {
+namespace natra::cni {
 
 std::string to_text(const CniError& error) {
     Json object;
@@ -13,4 +13,4 @@ std::string to_text(const CniError& error) {
     return print(object);
 }
 
-}  // namespace natra::shim
+}  // namespace natra::cni

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cni-shim/bandwidth.hpp"
+#include "daemon/cni/bandwidth.hpp"
 
 #include <optional>
 #include <string>
 
-namespace natra::shim {
+namespace natra::cni {
 namespace {
 
 using limits::Limit;
@@ -84,4 +84,4 @@ CniResult<limits::Limits> read_limits(const Json& configuration) {
     return out;
 }
 
-}  // namespace natra::shim
+}  // namespace natra::cni

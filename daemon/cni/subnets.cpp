@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cni-shim/subnets.hpp"
+#include "daemon/cni/subnets.hpp"
 
-namespace natra::shim {
+namespace natra::cni {
 namespace {
 
 struct Lists {
@@ -58,4 +58,4 @@ CniResult<limits::SubnetRules> read_subnets(const Json& configuration) {
     return *std::move(rules);
 }
 
-}  // namespace natra::shim
+}  // namespace natra::cni
