@@ -14,6 +14,7 @@
 #include "daemon/check_config.hpp"
 #include "daemon/datapath/link_monitor.hpp"
 #include "daemon/datapath/tc_monitor.hpp"
+#include "daemon/pods/running_pods.hpp"
 #include "daemon/pods/spool.hpp"
 #include "daemon/reload.hpp"
 #include "daemon/util/files.hpp"
@@ -109,6 +110,7 @@ int run() {
     Worker worker("natra-kernel");
     pods::Registry registry(config::registry_settings(configuration), core, worker, **engine);
     pods::Spool spool(config::spool_dir_of(configuration), core, registry);
+    pods::RunningPods running_pods(configuration.adoption, core, registry);
     chain::Keeper keeper(configuration.chain);
     chain::Watch chain_watch(core, keeper);
     dbus::Service service(core, registry, **engine, [&keeper] { return keeper.problems(); });
@@ -125,6 +127,7 @@ int run() {
         }
         spool.start();
         chain_watch.start();
+        running_pods.start();
         sd_notify(0, "READY=1");
         reloader.start(registry);
         log::write(log::Level::info, log::events::ready,

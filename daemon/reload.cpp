@@ -59,6 +59,7 @@ void Reloader::reload() {
     wanted.bpffs_dir = running_.bpffs_dir;
     wanted.pool_size = running_.pool_size;
     wanted.chain = running_.chain;
+    wanted.adoption = running_.adoption;
     running_ = wanted;
     log::set_level(running_.log_level);
     registry_->reconfigure(config::registry_settings(running_), config::engine_settings(running_).heavy, [this] {

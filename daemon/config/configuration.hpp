@@ -9,6 +9,7 @@
 #include "daemon/chain/keeper.hpp"
 #include "daemon/datapath/engine.hpp"
 #include "daemon/pods/registry.hpp"
+#include "daemon/pods/running_pods.hpp"
 #include "daemon/util/log.hpp"
 
 namespace natra::config {
@@ -22,6 +23,7 @@ struct Configuration {
         std::uint64_t heavy_ns = 5'000'000;
     } limits;
     chain::Settings chain;
+    pods::AdoptionSettings adoption;
     log::Level log_level = log::Level::info;
     std::string runtime_dir = "/run/natra";
     std::string spool_dir;  // empty: "spool" in runtime_dir

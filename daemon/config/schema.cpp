@@ -134,6 +134,17 @@ constexpr Key schema[] = {
     {"chain.stateDirectory", nullptr, false,
      [](const Json& v, Configuration& c) { return read_path(v, c.chain.state_directory); },
      [](const Configuration& c) { return Json(c.chain.state_directory); }},
+    {"adoption.pods", nullptr, false,
+     [](const Json& v, Configuration& c) {
+         return read_choice(v, pods::which_from, "none, limited, all", c.adoption.which);
+     },
+     [](const Configuration& c) { return Json(to_string(c.adoption.which)); }},
+    {"adoption.directories", "NATRA_CNI_CACHE", false,
+     [](const Json& v, Configuration& c) {
+         // A variable holds one.
+         return read_paths(v.is_string() ? Json::array({v}) : v, c.adoption.directories);
+     },
+     [](const Configuration& c) { return Json(c.adoption.directories); }},
     {"logLevel", "NATRA_LOG_LEVEL", true,
      [](const Json& v, Configuration& c) {
          return read_choice(v, log::level_from, "error, warning, notice, info, debug", c.log_level);

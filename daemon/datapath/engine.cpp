@@ -53,13 +53,12 @@ Result<Attached> Engine::attach(const AttachSpec& spec) {
     attached.record.wish = spec.wish;
     attached.record.subnets = spec.subnets;
     if (auto r = find_devices(attached.record, *pod, spec); !r) return r.error();
-    if (auto r = take_over_from_stock(attached.record, spec.stock_ifb); !r) return r.error();
+    const auto stock = limited_by_stock(attached.record, spec);
+    if (!stock) return stock.error();
     remove_pins(spec.id);
     if (auto r = files::make_directory(pins(spec.id)); !r) return r.error();
-    for (const auto direction : directions) {
-        if (!spec.rates.of(direction) || !obstacle(attached.record, direction).empty()) continue;
-        auto started = start(attached, direction, *spec.rates.of(direction), &*pod);
-        if (started) continue;
+    auto started = *stock ? take_over_from_stock(attached, spec, &*pod) : start_all(attached, spec, &*pod);
+    if (!started) {
         for (const auto undo : directions)
             if (attached.record.of(undo)) (void)stop(attached, undo, &*pod);
         remove_pins(spec.id);
@@ -68,6 +67,14 @@ Result<Attached> Engine::attach(const AttachSpec& spec) {
     owners_[key_of(attached.record)] = owner_of(attached.record);
     learn_nsid(attached, *pod);
     return attached;
+}
+
+Result<void> Engine::start_all(Attached& attached, const AttachSpec& spec, PodSide* pod) {
+    for (const auto direction : directions) {
+        if (!spec.rates.of(direction) || !obstacle(attached.record, direction).empty()) continue;
+        if (auto r = start(attached, direction, *spec.rates.of(direction), pod); !r) return r;
+    }
+    return {};
 }
 
 Result<void> Engine::change(Attached& attached, const Rates& rates) {

@@ -34,7 +34,9 @@ struct AttachSpec {
     bool strict = false;
     std::vector<std::string> host_devices;
     natra_subnets subnets{};
-    std::string stock_ifb;  // an IFB whose presence says that the stock plugin limits this pod
+    std::string stock_ifb;    // an IFB whose presence says that the stock plugin limits this pod
+    bool stock_root = false;  // the stock plugin's root qdisc on the host side says so, too
+    std::string mac;          // what the interface must have, "0a:58:..."; empty: no matter
     Rates rates;
     Wish wish;
 };
@@ -147,7 +149,10 @@ private:
     Result<std::optional<Link>> find_host_side(const Link& inside, PodSide& pod);
     Result<void> check_unowned(const AttachmentRecord& record);
     Result<bool> alive_inside(const AttachmentRecord& record);
-    Result<void> take_over_from_stock(const AttachmentRecord& record, const std::string& ifb);
+    Result<bool> limited_by_stock(const AttachmentRecord& record, const AttachSpec& spec);
+    Result<void> take_over_from_stock(Attached& attached, const AttachSpec& spec, PodSide* pod);
+    Result<void> start_before_stock_root(Attached& attached, const Rate& rate, PodSide* pod);
+    Result<void> start_all(Attached& attached, const AttachSpec& spec, PodSide* pod);
     Result<void> start(Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
     // behind_others: be content with a hook on which a foreign classifier runs first.
     Result<void> start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod,

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 
 #include "daemon/datapath/placement.hpp"
@@ -18,6 +19,12 @@ namespace {
 // Wording of the stock plugin, which users and their tools know.
 std::string no_peer(const AttachSpec& spec) {
     return concat("container interface ", spec.device, " has no veth peer: ");
+}
+
+// Without regard to the case of its digits.
+bool same_address(std::string_view a, std::string_view b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 Result<void> check_strictly(const AttachSpec& spec, const Link& inside, const std::optional<Link>& outside) {
@@ -108,6 +115,9 @@ Result<void> Engine::find_devices(AttachmentRecord& record, PodSide& pod, const 
     if (!outside) return outside.error();
     if (spec.strict)
         if (auto r = check_strictly(spec, *inside, *outside); !r) return r;
+    if (!spec.mac.empty() && !same_address(spec.mac, inside->address))
+        return fail(Code::no_device, "interface ", spec.device, " has the address ", inside->address, ", not ", spec.mac,
+                    ": it is another one now");
     constexpr int loopback = 1;
     if (inside->ifindex == loopback)
         return fail(Code::unsupported, "interface ", spec.device, " is the namespace's loopback");

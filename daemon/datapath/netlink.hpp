@@ -27,6 +27,7 @@ struct Link {
     std::optional<std::uint16_t> ipvlan_mode;  // IFLA_IPVLAN_MODE
     std::uint32_t mtu = 0;
     bool up = false;
+    std::string address;  // IFLA_ADDRESS as "0a:58:0a:f4:00:05"; empty where the kind has none
 };
 
 struct Qdisc {
@@ -109,9 +110,10 @@ public:
     // ingress qdisc is in its place.
     Result<bool> ensure_clsact(int ifindex);
     Result<void> delete_clsact(int ifindex);  // absent, or an ingress qdisc in its place, is success
-    // The qdiscs of the stock bandwidth plugin, TBF 1: at the root and ingress ffff:, with its filters.
-    // Others in their places stay; that, and absence, is success.
-    Result<void> delete_stock_qdiscs(int ifindex);
+    // The qdiscs of the stock bandwidth plugin: ingress ffff: with its filters, and TBF 1: (in its releases 1.5.x
+    // HTB 1:) at the root. Others in their places stay; that, and absence, is success.
+    Result<void> delete_stock_ingress(int ifindex);
+    Result<void> delete_stock_root(int ifindex);
     // Adds prog_fd as a direct-action filter under parent; returns where it sits. priority 1 to
     // 65535 with 1 running first, and at one priority the newest; 0 lets the kernel choose, which may be behind others.
     Result<BpfFilter> add_bpf_filter(int ifindex, std::uint32_t parent, std::uint32_t priority, int prog_fd,
@@ -139,5 +141,7 @@ private:
 // Handles of the root qdiscs natra installs; the HTB one is NATRA_HTB_MAJOR.
 inline constexpr std::uint32_t htb_handle = 0x4e410000;
 inline constexpr std::uint32_t fq_handle = 0x4e420000;
+// Of the stock bandwidth plugin's root qdisc, and of many others'.
+inline constexpr std::uint32_t stock_root_handle = 0x00010000;
 
 }  // namespace natra::datapath

@@ -106,12 +106,13 @@ Result<bool> Netlink::ensure_clsact(int ifindex) {
     return fail_errno(Code::kernel, EEXIST, what, ": qdisc ", (*present)->kind, " is in its place");
 }
 
-Result<void> Netlink::delete_stock_qdiscs(int ifindex) {
-    constexpr std::uint32_t tbf_handle = TC_H_MAKE(1 << 16, 0);
-    // Both, even if one fails.
-    auto ingress = delete_qdisc(*socket_, ifindex, TC_H_INGRESS, TC_H_MAKE(TC_H_INGRESS, 0), "ingress");
-    auto root = delete_qdisc(*socket_, ifindex, TC_H_ROOT, tbf_handle, "tbf");
-    return ingress ? root : ingress;
+Result<void> Netlink::delete_stock_ingress(int ifindex) {
+    return delete_qdisc(*socket_, ifindex, TC_H_INGRESS, TC_H_MAKE(TC_H_INGRESS, 0), "ingress");
+}
+
+Result<void> Netlink::delete_stock_root(int ifindex) {
+    if (auto r = delete_qdisc(*socket_, ifindex, TC_H_ROOT, stock_root_handle, "tbf"); !r) return r;
+    return delete_qdisc(*socket_, ifindex, TC_H_ROOT, stock_root_handle, "htb");
 }
 
 Result<void> Netlink::delete_clsact(int ifindex) {

@@ -14,6 +14,17 @@ namespace {
 
 std::uint32_t read_u32(Bytes value) { return read_struct<std::uint32_t>(value).value_or(0); }
 
+std::string read_hardware_address(Bytes value) {
+    constexpr std::string_view hex = "0123456789abcdef";
+    std::string out;
+    for (const auto byte : value) {
+        if (!out.empty()) out += ':';
+        out += hex[std::to_integer<unsigned>(byte) >> 4];
+        out += hex[std::to_integer<unsigned>(byte) & 0xf];
+    }
+    return out;
+}
+
 void read_link_info(Bytes link_info, Link& link) {
     Bytes data;
     for_each_attribute(link_info, [&](int type, Bytes value) {
@@ -50,6 +61,7 @@ std::optional<Link> parse_link(const NetlinkMessage& message) {
     for_each_attribute(rest_of(message.payload, sizeof *info), [&](int type, Bytes value) {
         switch (type) {
         case IFLA_IFNAME: link.name = read_text(value); break;
+        case IFLA_ADDRESS: link.address = read_hardware_address(value); break;
         case IFLA_LINK: link.peer_ifindex = static_cast<int>(read_u32(value)); break;
         case IFLA_MTU: link.mtu = read_u32(value); break;
         case IFLA_LINK_NETNSID: link.peer_nsid = read_struct<int>(value); break;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Engine: what the stock bandwidth plugin put on a pod's host device, found and taken away.
+// Engine: what the stock bandwidth plugin put on a pod's host device, found and replaced.
 #include "daemon/datapath/engine.hpp"
+#include "daemon/datapath/placement.hpp"
 #include "daemon/util/log.hpp"
 
 namespace natra::datapath {
@@ -24,15 +25,63 @@ Result<std::optional<Link>> Engine::find_stock_ifb(const std::string& name) {
     return std::optional<Link>();
 }
 
-// Its filter would drop everything once the IFB is gone, and its qdiscs are in the way of natra's.
-Result<void> Engine::take_over_from_stock(const AttachmentRecord& record, const std::string& ifb) {
-    const auto link = find_stock_ifb(ifb);
-    if (!link) return link.error();
-    if (!*link) return {};
-    if (record.has_host_side())
-        if (auto r = host_.delete_stock_qdiscs(record.host_ifindex); !r) return r;
-    if (auto r = remove_stock_ifb(ifb); !r) return r.error();
+Result<bool> Engine::limited_by_stock(const AttachmentRecord& record, const AttachSpec& spec) {
+    const auto ifb = find_stock_ifb(spec.stock_ifb);
+    if (!ifb) return ifb.error();
+    if (*ifb) return true;
+    if (!spec.stock_root || !record.has_host_side()) return false;
+    const auto root = host_.root_qdisc(record.host_ifindex);
+    if (!root) return root.error();
+    return *root && (*root)->handle == stock_root_handle && ((*root)->kind == "tbf" || (*root)->kind == "htb");
+}
+
+// Without a moment in which nothing limits:
+//
+// 1. What leaves the pod is limited on its own device, where the stock plugin has nothing.
+// 2. The ingress qdisc and the IFB that it leads to go. They are in the way of clsact, and a redirection to
+//    a device that is gone would lose everything.
+// 3. The program takes its place before the stock root, which goes only then.
+Result<void> Engine::take_over_from_stock(Attached& attached, const AttachSpec& spec, PodSide* pod) {
+    auto& record = attached.record;
+    const auto wanted = [&](Direction direction) {
+        return spec.rates.of(direction) && obstacle(record, direction).empty();
+    };
+    if (!record.has_host_side()) {
+        if (auto r = start_all(attached, spec, pod); !r) return r;
+        if (auto r = remove_stock_ifb(spec.stock_ifb); !r) return r.error();
+        return {};
+    }
+    // As long as this can fail, all of the stock plugin's is there.
+    if (wanted(Direction::egress))
+        if (auto r = start(attached, Direction::egress, *spec.rates.egress, pod); !r) return r;
+    if (auto r = host_.delete_stock_ingress(record.host_ifindex); !r) return r;
+    // From here on a failure must not take away what is in force already.
+    if (auto r = remove_stock_ifb(spec.stock_ifb); !r) log::warning(concat(record.id, ": ", r.error().what));
+    // Where there is no tcx, what polices on the host's side had only the stock plugin's qdisc to sit on.
+    const auto& egress = record.egress;
+    if (egress && !egress->pod_side && egress->hook.kind != HookKind::tcx)
+        if (auto r = start_again(attached, Direction::egress, pod); !r)
+            log::error(concat(record.id, ": egress limit is lost: ", r.error().what));
+    const auto ingress = wanted(Direction::ingress) ? start_before_stock_root(attached, *spec.rates.ingress, pod)
+                                                    : host_.delete_stock_root(record.host_ifindex);
+    if (!ingress) log::error(concat(record.id, ": the stock plugin's root qdisc stays: ", ingress.error().what));
     log::info(concat(record.id, ": ", record.pod_device, " is taken over from the stock bandwidth plugin"));
+    return {};
+}
+
+// A policer needs no qdisc of its own; from there on it is a switch of shapers like any other.
+Result<void> Engine::start_before_stock_root(Attached& attached, const Rate& rate, PodSide* pod) {
+    constexpr auto ingress = Direction::ingress;
+    auto& record = attached.record;
+    if (auto r = start_with(attached, ingress, rate, Shaper::police, pod, true); !r) return r;
+    if (auto r = host_.delete_stock_root(record.host_ifindex); !r) return r;
+    auto best = switch_direction(attached, ingress, {}, pod);
+    if (!best) {
+        log::warning(concat(record.id, ": ingress is policed: ", best.error().what));
+        record.ingress->reason = concat("police: ", best.error().what, "; ", record.ingress->reason);
+    }
+    // Nothing is recorded yet: a natrad that starts now takes it all away.
+    confirm_switch(record.id);
     return {};
 }
 

@@ -16,6 +16,12 @@
 
 namespace natra::pods {
 
+// Of a pod that ran before natrad knew of it.
+struct Running {
+    bool stock = false;  // the stock bandwidth plugin limits it
+    std::string mac;     // see datapath::AttachSpec::mac
+};
+
 // What a CNI ADD carries.
 struct AttachRequest {
     std::string container_id;
@@ -34,6 +40,7 @@ struct AttachRequest {
     bool annotated = false;             // there were annotations: no limit at all is no error then
     bool honour_filler_bursts = false;  // burstPolicy "runtime"
     Pins pins;                          // of the network configuration
+    std::optional<Running> running;     // not of an ADD; forgotten once it is attached
 };
 
 // Whom a DEL is about.

@@ -69,6 +69,10 @@ void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone done) {
     const auto id = attachment_id(request.container_id, request.interface_name);
     auto fd = std::make_shared<UniqueFd>(std::move(netns));
     enqueue(id, [this, id, request, fd, done](std::function<void()> finish) {
+        if (request.running && find(id) != nullptr) {
+            done(fail(Code::already_exists, "attachment ", id, " is known"));
+            return finish();
+        }
         attach_now(id, request, std::move(*fd), [done, finish](Result<std::string> r) {
             done(std::move(r));
             finish();
@@ -80,6 +84,7 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
     std::optional<datapath::Attached> before;
     if (const auto* known = find(id)) before = known->kernel;
     const auto effective = effective_limits(request, {}, settings_.bursts);
+    const auto running = request.running.value_or(Running{});
     datapath::AttachSpec spec{.id = id,
                               .netns_path = request.netns_path,
                               .device = request.interface_name,
@@ -87,6 +92,8 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
                               .host_devices = request.host_interfaces,
                               .subnets = to_table(request.subnets),
                               .stock_ifb = stock_ifb_name(request.network, request.container_id),
+                              .stock_root = running.stock,
+                              .mac = running.mac,
                               .rates = to_rates(effective),
                               .wish = wish_of({.by_operator = {}, .pod = request.pins, .node = settings_.pins})};
     auto replaced = std::make_shared<bool>(false);  // set on the worker, read after it
@@ -108,10 +115,12 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
             log::write(log::Level::warning, log::events::annotation_ignored, concat(id, ": ", warning),
                        identity_fields(request, id));
         if (!result) {
-            log::write(log::Level::warning, log::events::not_attached,
-                       concat("not attached: container ", request.container_id, " ", request.interface_name, ": ",
-                              result.error().what),
-                       identity_fields(request, id));
+            // Of a pod that was found running, whoever found it tells.
+            if (!request.running)
+                log::write(log::Level::warning, log::events::not_attached,
+                           concat("not attached: container ", request.container_id, " ", request.interface_name, ": ",
+                                  result.error().what),
+                           identity_fields(request, id));
             // Annotations that limit nothing must not stop a pod on an interface that cannot be limited.
             if (!effective.any() && result.error().code != Code::already_exists) return done(std::string());
             return done(std::move(result).error());
@@ -127,8 +136,12 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
                       [done, saved](const Result<void>&) { done(saved.error()); });
             return;
         }
-        announce(log::events::attached, "attached", pod);
+        if (request.running)
+            announce(log::events::found_running, "adopted running pod", pod);
+        else
+            announce(log::events::attached, "attached", pod);
         announce_shortfalls(pod);
+        pod.request.running.reset();
         add(std::move(pod));
         done(id);
         // The configuration may have changed meanwhile.

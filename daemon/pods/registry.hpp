@@ -52,7 +52,7 @@ public:
     // Calls for one attachment take effect in the order in which they were made.
 
     // already_exists if this very interface is attached, under this name or another; an attachment of the
-    // same name to another interface is replaced.
+    // same name to another interface is replaced, but not for the sake of a pod that was found running.
     void attach(AttachRequest request, UniqueFd netns, AttachDone done);
     // Unknown attachments are success. Takes what the stock plugin left for this container and network, too.
     void detach(const AttachmentName& name, Done done);

@@ -17,6 +17,8 @@ namespace events {
 inline constexpr Event attached{"9fbbfc18356148e3a5b070fccdfd1763"};
 // natrad found the limits that an earlier one had put up.
 inline constexpr Event adopted{"03da6afc10b54527a6272f5a53db558f"};
+// A pod that ran before natrad is limited from now on.
+inline constexpr Event found_running{"bab60a9ff6f343d690ac037481054b97"};
 // By an operator, or by a new configuration.
 inline constexpr Event limits_changed{"eaf51b96705d4d9db6c17b58dcc5f2b3"};
 // Another hook or shaper, under traffic.

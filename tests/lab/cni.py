@@ -2,6 +2,7 @@
 """Runs a chain of CNI plugins the way libcni does for a container runtime."""
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import time
@@ -76,6 +77,14 @@ class Chain:
         """One plugin of the chain alone."""
         plugin = next(each for each in self.conflist["plugins"] if each["type"] == plugin_type)
         return self._run(verb, plugin, attachment, result)
+
+    def cached(self, attachment: Attachment) -> Json:
+        """What libcni keeps of an ADD, in a file of the cache."""
+        return {"kind": "cniCacheV1", "containerId": attachment.container_id,
+                "config": base64.b64encode(json.dumps(self.conflist).encode()).decode(),
+                "ifName": attachment.interface, "networkName": self.conflist["name"],
+                "cniArgs": [[key, value] for key, value in attachment.args.items()],
+                "capabilityArgs": dict(attachment.capabilities), "result": self.result_of(attachment)}
 
     def result_of(self, attachment: Attachment) -> Json | None:
         return self._results.get((attachment.container_id, attachment.interface))

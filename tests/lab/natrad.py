@@ -35,6 +35,8 @@ class Natrad:
     def environment(self) -> dict[str, str]:
         return {"DBUS_SYSTEM_BUS_ADDRESS": self.bus.address, "NATRA_RUNTIME_DIR": str(self.runtime),
                 "NATRA_BPFFS_DIR": str(self.pins),
+                # Other pods of this machine are none of the node's.
+                "NATRA_CNI_CACHE": str(self.runtime.parent / "cni-cache"),
                 # Tests have few pods, and an emulated processor takes long to verify a program.
                 "NATRA_POOL_SIZE": os.environ.get("NATRA_POOL_SIZE", "16"), **self.env}
 
