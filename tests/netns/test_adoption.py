@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,28 @@ from lab.traffic import DIRECTIONS
 import support
 from support import RATE, TIME_FACTOR, NodeCase, eventually, mean_rate
 
+# Writes what is announced of qdiscs and filters, of one device of the node and of all in pods, in the kernel's order.
+MONITOR = """
+import socket, struct, sys
+path, device = sys.argv[1:]
+index = socket.if_nametoindex(device)
+events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+NETLINK_LISTEN_ALL_NSID, RTMGRP_TC = 8, 8
+events.setsockopt(270, NETLINK_LISTEN_ALL_NSID, 1)
+events.bind((0, RTMGRP_TC))
+verbs = {36: "+", 37: "-", 44: "+", 45: "-"}
+with open(path, "w", buffering=1) as out:
+    print("ready", flush=True)
+    while True:
+        data, ancillary, _, _ = events.recvmsg(65536, 64)
+        while len(data) >= 36:
+            length, kind = struct.unpack_from("=IH", data)
+            where = "pod" if ancillary else "host" if struct.unpack_from("=i", data, 20)[0] == index else ""
+            attribute, name = struct.unpack_from("=HH", data, 36), data[40:]
+            if kind in verbs and where and attribute[1] == 1:
+                print(where, verbs[kind] + name[:attribute[0] - 5].decode(), file=out)
+            data = data[(length + 3) & ~3:]
+"""
 CAPABILITIES = {"bandwidth": True, "io.kubernetes.cri.pod-annotations": True}
 
 
@@ -100,6 +123,25 @@ class TakeOver(AdoptionCase):
     def test_policed(self) -> None:
         """Then both programs sit where the stock plugin's qdiscs are."""
         self.under_traffic("egress", NATRA_SHAPER="police")
+
+    def test_every_moment_has_a_limiter(self) -> None:
+        """What is natra's is there before what it replaces goes, as the kernel announces it."""
+        pod = self.stock_pod()
+        monitor = self.node.host.start([sys.executable, "-c", MONITOR, str(self.node.folder / "events"),
+                                        pod.host_device])
+        self.addCleanup(monitor.stop)
+        self.assertEqual(monitor.first_line(), "ready\n")
+        self.start()
+        events: list[str] = []
+
+        def all_announced() -> bool:
+            events[:] = (self.node.folder / "events").read_text().splitlines()
+            return {"host -ingress", "host -tbf", "host +bpf", "pod +bpf"} <= set(events)
+
+        self.assertTrue(eventually(all_announced), events)
+        self.assertLess(events.index("pod +bpf"), events.index("host -ingress"), events)
+        self.assertLess(events.index("host -ingress"), events.index("host +bpf"), events)
+        self.assertLess(events.index("host +bpf"), events.index("host -tbf"), events)
 
     def test_one_direction(self) -> None:
         to, out = self.stock_pod(egress=0), self.stock_pod(ingress=0)
