@@ -27,6 +27,8 @@ using namespace natra;
 
 // How late natrad may notice the end of an interface that no device of the host's tells of.
 constexpr std::uint64_t sweep_period_usec = 5 * EventLoop::second_usec;
+// How late it may notice that somebody else has begun to limit its pods.
+constexpr std::uint64_t survey_period_usec = 10 * EventLoop::second_usec;
 
 // Devices that vanish without a DEL: their attachments must not stay in the books.
 void watch_devices(EventLoop& core, int monitor, pods::Registry& registry) {
@@ -45,6 +47,7 @@ void watch_limits(EventLoop& core, int monitor, const datapath::Engine& engine, 
         registry.tc_changed(datapath::read_tc_changes(monitor, port));
     });
     core.every(EventLoop::second_usec, "audit", [&registry] { registry.audit(); });
+    core.every(survey_period_usec, "other limiters", [&registry] { registry.survey(); });
 }
 
 // Two natrads would repair and remove each other's work. Held until the process ends.

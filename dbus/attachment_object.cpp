@@ -118,7 +118,9 @@ std::string AttachmentObject::shaper(Direction direction) const {
 
 std::string AttachmentObject::reason(Direction direction) const {
     const auto& shaping = pod().kernel.record.of(direction);
-    return shaping ? shaping->reason : pods::shortfall(pod(), direction);
+    if (shaping) return shaping->reason;
+    const auto left = registry_.left_to(pod(), direction);
+    return left.empty() ? pods::shortfall(pod(), direction) : left;
 }
 
 // One line a property: the names are the contract's.

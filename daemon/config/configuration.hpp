@@ -24,6 +24,7 @@ struct Configuration {
     } limits;
     chain::Settings chain;
     pods::AdoptionSettings adoption;
+    pods::OtherLimitersPolicy other_limiters = pods::OtherLimitersPolicy::report;
     log::Level log_level = log::Level::info;
     std::string runtime_dir = "/run/natra";
     std::string spool_dir;  // empty: "spool" in runtime_dir

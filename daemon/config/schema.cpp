@@ -145,6 +145,11 @@ constexpr Key schema[] = {
          return read_paths(v.is_string() ? Json::array({v}) : v, c.adoption.directories);
      },
      [](const Configuration& c) { return Json(c.adoption.directories); }},
+    {"otherLimiters", nullptr, true,
+     [](const Json& v, Configuration& c) {
+         return read_choice(v, pods::other_limiters_policy_from, "report, standDown", c.other_limiters);
+     },
+     [](const Configuration& c) { return Json(to_string(c.other_limiters)); }},
     {"logLevel", "NATRA_LOG_LEVEL", true,
      [](const Json& v, Configuration& c) {
          return read_choice(v, log::level_from, "error, warning, notice, info, debug", c.log_level);

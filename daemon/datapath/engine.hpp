@@ -15,6 +15,7 @@
 #include "daemon/datapath/instance_pool.hpp"
 #include "daemon/datapath/netlink.hpp"
 #include "daemon/datapath/netns.hpp"
+#include "daemon/datapath/other_limiters.hpp"
 #include "daemon/datapath/record.hpp"
 
 namespace natra::datapath {
@@ -115,6 +116,9 @@ public:
     Result<bool> remove_stock_ifb(const std::string& name);
     Result<std::optional<Link>> find_stock_ifb(const std::string& name);
 
+    // What others limit pods with.
+    Result<OtherLimiters> other_limiters();
+
     // Ids of pinned attachments, and removal of those that nobody recorded.
     std::vector<std::string> pinned() const;
     void remove_pins(const std::string& id);
@@ -202,6 +206,7 @@ private:
     static std::uint32_t program_of(const Attached& attached, Direction direction);  // 0: none
 
     EngineSettings settings_;
+    std::string bpffs_;  // that the pins are on
     Netlink host_;
     Features features_;
     NetnsWorker worker_;

@@ -43,6 +43,20 @@ Result<Link> Netlink::link_by_index(int ifindex) {
     return get_link(*socket_, request, what);
 }
 
+Result<std::vector<Link>> Netlink::links_of_kind(std::string_view kind) {
+    NetlinkRequest request(RTM_GETLINK, NLM_F_DUMP);
+    request.put_fixed_part<ifinfomsg>();
+    request.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    request.nest(IFLA_LINKINFO, [&] { request.put(IFLA_INFO_KIND, kind); });
+    std::vector<Link> out;
+    const auto listed =
+        socket_->exchange(request, concat("list interfaces of kind ", kind), [&](const NetlinkMessage& message) {
+            if (auto link = parse_link(message); link && link->kind == kind) out.push_back(*std::move(link));
+        });
+    if (!listed) return listed.error();
+    return out;
+}
+
 Result<void> Netlink::delete_link(int ifindex) {
     const auto what = concat("delete interface with index ", ifindex);
     // The kernel takes 0 for "by name or by group".

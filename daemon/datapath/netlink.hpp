@@ -79,6 +79,7 @@ public:
     // Code::no_device if absent; a name that no interface can have is Code::invalid_argument.
     Result<Link> link_by_name(std::string_view name);
     Result<Link> link_by_index(int ifindex);  // Code::no_device if absent
+    Result<std::vector<Link>> links_of_kind(std::string_view kind);  // IFLA_INFO_KIND
     // This namespace's number for another one; absent if it has given none yet.
     Result<std::optional<int>> nsid(int netns_fd);
     // Never used again until the next boot; 0 before Linux 5.14.
@@ -86,6 +87,8 @@ public:
     Result<void> delete_link(int ifindex);  // Code::no_device if absent
     // Costs a walk over every device of the namespace: for rare questions. Without the kernel's built-in ones.
     Result<std::vector<Qdisc>> qdiscs(int ifindex);
+    // Of every device of the namespace.
+    Result<std::vector<Qdisc>> qdiscs();
     // Absent when the device has none but the kernel's built-in noqueue.
     Result<std::optional<Qdisc>> root_qdisc(int ifindex);
     // Of every kind, on every chain. None if there is no such hook or device.

@@ -44,12 +44,17 @@ Result<void> delete_qdisc(Netlink::Socket& socket, int ifindex, std::uint32_t pa
 Result<std::vector<Qdisc>> Netlink::qdiscs(int ifindex) {
     if (auto link = link_by_index(ifindex); !link) return link.error();
     // Asking for one device still lists every device of the namespace.
-    NetlinkRequest request(RTM_GETQDISC, NLM_F_DUMP, ifindex, 0, 0);
+    auto out = qdiscs();
+    if (out) std::erase_if(*out, [&](const Qdisc& qdisc) { return qdisc.ifindex != ifindex; });
+    return out;
+}
+
+Result<std::vector<Qdisc>> Netlink::qdiscs() {
+    NetlinkRequest request(RTM_GETQDISC, NLM_F_DUMP, 0, 0, 0);
     std::vector<Qdisc> out;
-    const auto listed =
-        socket_->exchange(request, concat("list qdiscs of ifindex ", ifindex), [&](const NetlinkMessage& message) {
-            if (auto qdisc = parse_qdisc(message); qdisc && qdisc->ifindex == ifindex) out.push_back(*std::move(qdisc));
-        });
+    const auto listed = socket_->exchange(request, "list qdiscs", [&](const NetlinkMessage& message) {
+        if (auto qdisc = parse_qdisc(message)) out.push_back(*std::move(qdisc));
+    });
     if (!listed) return listed.error();
     return out;
 }

@@ -268,7 +268,7 @@ void Registry::reset_limits(const std::string& id, Done done) {
 void Registry::change_now(const std::string& id, const Override& changes, bool lift, Done done) {
     const auto* pod = find(id);
     if (pod == nullptr) return done(fail(Code::not_found, "no attachment ", id));
-    const auto effective = effective_limits(pod->request, changes, settings_.bursts);
+    const auto effective = in_force(id, pod->request, changes);
     auto work = [this, kernel = pod->kernel, rates = to_rates(effective), lift]() mutable -> Result<Change> {
         // An operator's word about egress is a new beginning for the pod's own side.
         if (lift)
@@ -313,8 +313,10 @@ void Registry::adopt(std::function<void()> done) {
         found.push_back(*std::move(pod));
     }
     using Adopted = std::vector<std::pair<Pod, Result<datapath::Attached>>>;
-    auto work = [this, found]() -> Result<Adopted> {
+    const auto others = std::make_shared<datapath::OtherLimiters>();  // set on the worker, read after it
+    auto work = [this, found, others]() -> Result<Adopted> {
         Adopted out;
+        if (auto seen = engine_.other_limiters()) *others = *std::move(seen);
         std::map<std::string, bool> known;
         for (const auto& pod : found) {
             known[pod.id] = true;
@@ -325,7 +327,8 @@ void Registry::adopt(std::function<void()> done) {
             if (!known.contains(id)) engine_.remove_pins(id);
         return out;
     };
-    on_worker(std::move(work), [this, done](Result<Adopted> adopted) {
+    on_worker(std::move(work), [this, done, others](Result<Adopted> adopted) {
+        node_others_ = *others;
         if (!adopted)
             log::error(concat("adoption: ", adopted.error().what));
         else
@@ -344,7 +347,8 @@ void Registry::adopt(std::function<void()> done) {
                     continue;
                 }
                 pod.kernel = *std::move(kernel);
-                pod.effective = effective_limits(pod.request, pod.changes, settings_.bursts);
+                others_[pod.id] = others_on(node_others_, pod);
+                pod.effective = in_force(pod.id, pod.request, pod.changes);
                 keep(pod);
                 announce(log::events::adopted, "adopted", pod);
                 announce_shortfalls(pod);
@@ -417,6 +421,7 @@ void Registry::sweep() {
 void Registry::add(Pod pod) {
     const auto id = pod.id;
     begin_watch(id, true);
+    survey_soon();
     const auto [it, inserted] = pods_.insert_or_assign(id, std::move(pod));
     if (observer_ != nullptr) observer_->pod_added(it->second);
 }
@@ -424,6 +429,7 @@ void Registry::add(Pod pod) {
 void Registry::drop(const std::string& id) {
     if (auto r = files::remove(state_path(id)); !r) log::error(r.error().what);
     watches_.erase(id);
+    others_.erase(id);
     if (pods_.erase(id) != 0 && observer_ != nullptr) observer_->pod_removed(id);
 }
 

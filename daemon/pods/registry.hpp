@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "daemon/datapath/engine.hpp"
+#include "daemon/pods/other_limiters.hpp"
 #include "daemon/pods/pod.hpp"
 #include "daemon/pods/tamper.hpp"
 #include "daemon/util/event_loop.hpp"
@@ -24,6 +25,7 @@ struct RegistrySettings {
     std::string state_dir = "/run/natra/attachments";
     BurstSettings bursts;
     Pins pins;
+    OtherLimitersPolicy other_limiters = OtherLimitersPolicy::report;
 };
 
 // Told on the core thread, after the fact.
@@ -81,6 +83,11 @@ public:
     void drop_dead();
     // The same for those whose end no device of the host's namespace tells of. From time to time.
     void sweep();
+
+    // Looks who else limits the same pods. From time to time; new attachments see to it themselves.
+    void survey();
+    // Why natra has left a direction's limit to somebody else; empty if it has not.
+    [[nodiscard]] std::string left_to(const Pod& pod, datapath::Direction direction) const;
 
     // Somebody changed qdiscs or classifiers: looks at the attachments concerned and mends what is missing.
     void tc_changed(const datapath::TcChanges& changes);
@@ -151,6 +158,14 @@ private:
     void bypassed(const std::string& id);
     void enough(const Pod& pod, Watch& watch, std::uint64_t now_us);
 
+    // registry_others.cpp
+    void survey_soon();
+    void surveyed(const Pod& pod);
+    [[nodiscard]] std::vector<std::string> limited_twice() const;  // a sentence for each who does
+    // What is to be in force, after overrides, burst policy and what is left to others.
+    [[nodiscard]] limits::Limits in_force(const std::string& id, const AttachRequest& request,
+                                          const Override& changes) const;
+
     // Runs `work` on the worker, then `then` with its result on the core thread.
     template <class Work, class Then> void on_worker(Work work, Then then);
 
@@ -163,6 +178,10 @@ private:
     std::map<std::string, Pod> pods_;
     std::map<std::string, std::deque<Operation>> queues_;  // the front one is running
     bool sweeping_ = false;
+    datapath::OtherLimiters node_others_;  // as last seen
+    std::map<std::string, OthersOnPod> others_;
+    bool surveying_ = false;
+    bool survey_due_ = false;
     std::map<std::string, Watch> watches_;
     std::uint64_t tamper_events_ = 0;
     std::uint64_t all_not_before_us_ = 0;

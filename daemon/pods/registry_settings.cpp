@@ -33,7 +33,7 @@ void Registry::renew(const std::string& id, std::function<void()> done) {
 void Registry::renew_now(const std::string& id, std::function<void()> done) {
     const auto* pod = find(id);
     if (pod == nullptr) return done();
-    const auto effective = effective_limits(pod->request, pod->changes, settings_.bursts);
+    const auto effective = in_force(id, pod->request, pod->changes);
     auto work = [this, kernel = pod->kernel, rates = to_rates(effective),
                  wish = wish_for(*pod)]() mutable -> Result<Change> {
         auto result = engine_.change(kernel, rates);

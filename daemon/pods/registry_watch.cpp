@@ -322,7 +322,7 @@ void Registry::bypassed(const std::string& id) {
 }
 
 std::vector<std::string> Registry::troubles() const {
-    std::vector<std::string> out;
+    auto out = limited_twice();
     for (const auto& [id, pod] : pods_) {
         const auto name = describe(pod);
         for (const auto direction : datapath::directions) {

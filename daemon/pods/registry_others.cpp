@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Registry: others that limit the same pods.
+#include "daemon/pods/registry_worker.hpp"
+#include "daemon/util/log.hpp"
+
+namespace natra::pods {
+
+void Registry::survey() {
+    if (surveying_ || pods_.empty()) return;
+    surveying_ = true;
+    on_worker([this] { return engine_.other_limiters(); },
+              [this](const Result<datapath::OtherLimiters>& found) {
+                  surveying_ = false;
+                  if (!found) return log::debug(concat("other limiters: ", found.error().what));
+                  node_others_ = *found;
+                  for (const auto& [id, pod] : pods_) surveyed(pod);
+              });
+}
+
+// The first look at an attachment follows soon after it is made: other agents take their time.
+void Registry::survey_soon() {
+    if (survey_due_) return;
+    survey_due_ = true;
+    core_.after(EventLoop::second_usec, "other limiters", [this] {
+        survey_due_ = false;
+        survey();
+    });
+}
+
+void Registry::surveyed(const Pod& pod) {
+    auto now = others_on(node_others_, pod);
+    auto& known = others_[pod.id];
+    if (now == known) return;
+    for (const auto direction : datapath::directions) {
+        const auto& other = now.of(direction);
+        const auto& asked = direction == datapath::Direction::ingress ? pod.request.limits.ingress
+                                                                      : pod.request.limits.egress;
+        if (other == known.of(direction) || !asked.limited()) continue;
+        if (!other)
+            log::info(concat(describe(pod), ": nobody else limits its ", to_string(direction), " any more"));
+        else
+            log::warning(concat(describe(pod), ": ", to_string(direction), " is limited by ", other->who, ", too (",
+                                other->evidence, ")"));
+    }
+    known = std::move(now);
+    if (in_force(pod.id, pod.request, pod.changes) != pod.effective) renew(pod.id, {});
+}
+
+limits::Limits Registry::in_force(const std::string& id, const AttachRequest& request, const Override& changes) const {
+    const auto effective = effective_limits(request, changes, settings_.bursts);
+    const auto others = others_.find(id);
+    return others == others_.end() ? effective
+                                   : without_those_of(others->second, effective, settings_.other_limiters);
+}
+
+std::string Registry::left_to(const Pod& pod, datapath::Direction direction) const {
+    const auto others = others_.find(pod.id);
+    if (others == others_.end() || !others->second.of(direction)) return "";
+    const bool wanted = to_rates(effective_limits(pod.request, pod.changes, settings_.bursts)).of(direction).has_value();
+    if (!wanted || to_rates(pod.effective).of(direction)) return "";
+    const auto& other = *others->second.of(direction);
+    return concat("left to ", other.who, " (", other.evidence, ")");
+}
+
+std::vector<std::string> Registry::limited_twice() const {
+    struct Case {
+        std::size_t pods = 0;
+        std::string example;
+    };
+    std::map<std::string, Case> cases;
+    for (const auto& [id, others] : others_) {
+        const auto* const pod = find(id);
+        if (pod == nullptr) continue;
+        std::set<std::string> counted;
+        for (const auto direction : datapath::directions) {
+            const auto& other = others.of(direction);
+            if (!other || !pod->kernel.record.of(direction) || !counted.insert(other->who).second) continue;
+            auto& each = cases[other->who];
+            ++each.pods;
+            if (each.example.empty()) each.example = concat(describe(*pod), ", ", other->evidence);
+        }
+    }
+    std::vector<std::string> out;
+    for (const auto& [who, each] : cases)
+        out.push_back(concat(who, " limits ", each.pods, " of natra's attachments, too (", each.example, ")"));
+    return out;
+}
+
+}  // namespace natra::pods
