@@ -27,6 +27,27 @@ TEST_F(Links, AreFoundByNameAndByIndex) {
     EXPECT_EQ(b->peer_ifindex, a->ifindex);
 }
 
+TEST_F(Links, TellTheirAddress) {
+    run("ip link set a0 address 0a:58:0a:f4:00:FF");
+    const auto a = netlink().link_by_name("a0");
+    ASSERT_OK(a);
+    EXPECT_EQ(a->address, "0a:58:0a:f4:00:ff");
+}
+
+TEST_F(Links, AreListedByKind) {
+    run("ip link add ifb7 type ifb");
+    const auto ifbs = netlink().links_of_kind("ifb");
+    ASSERT_OK(ifbs);
+    ASSERT_EQ(ifbs->size(), 1U);
+    EXPECT_EQ(ifbs->front().name, "ifb7");
+    const auto veths = netlink().links_of_kind("veth");
+    ASSERT_OK(veths);
+    EXPECT_EQ(veths->size(), 2U);
+    const auto none = netlink().links_of_kind("wireguard");
+    ASSERT_OK(none);
+    EXPECT_TRUE(none->empty());
+}
+
 TEST_F(Links, TellWhetherTheyAreUp) {
     run("ip link set a0 down");
     const auto a = netlink().link_by_name("a0");

@@ -179,5 +179,41 @@ TEST_F(Qdiscs, AnIngressQdiscInThePlaceOfClsactIsRefusedAndStays) {
     EXPECT_THAT(run("tc qdisc show dev a0"), HasSubstr("ingress ffff:"));
 }
 
+TEST_F(Qdiscs, OfEveryDeviceAreListed) {
+    run("tc qdisc add dev a0 root handle 7: pfifo");
+    run("tc qdisc add dev b0 root handle 8: bfifo");
+    const auto all = netlink().qdiscs();
+    ASSERT_OK(all);
+    const auto has = [&](const char* device, const char* kind) {
+        return std::any_of(all->begin(), all->end(),
+                           [&](const Qdisc& q) { return q.ifindex == ifindex(device) && q.kind == kind; });
+    };
+    EXPECT_TRUE(has("a0", "pfifo"));
+    EXPECT_TRUE(has("b0", "bfifo"));
+}
+
+TEST_F(Qdiscs, OfTheStockPluginGoAndOthersStay) {
+    const auto bare = root_of("a0");
+    const char* const roots[] = {"tbf rate 1mbit burst 10k latency 25ms", "htb default 1"};
+    for (const char* root : roots) {
+        run(concat("tc qdisc add dev a0 root handle 1: ", root));
+        EXPECT_OK(netlink().delete_stock_root(ifindex("a0")));
+        EXPECT_EQ(root_of("a0"), bare) << root;
+        run(concat("tc qdisc add dev a0 root handle 2: ", root));
+        EXPECT_OK(netlink().delete_stock_root(ifindex("a0")));
+        EXPECT_NE(root_of("a0"), bare) << root;
+        run("tc qdisc del dev a0 root");
+    }
+    run("tc qdisc add dev a0 root handle 1: pfifo");
+    EXPECT_OK(netlink().delete_stock_root(ifindex("a0")));
+    EXPECT_EQ(root_of("a0"), "pfifo 1:");
+    run("tc qdisc add dev a0 ingress");
+    EXPECT_OK(netlink().delete_stock_ingress(ifindex("a0")));
+    EXPECT_OK(netlink().delete_stock_ingress(ifindex("a0")));
+    run("tc qdisc add dev a0 clsact");
+    EXPECT_OK(netlink().delete_stock_ingress(ifindex("a0")));
+    EXPECT_TRUE(has_clsact("a0"));
+}
+
 }  // namespace
 }  // namespace natra::datapath::testing

@@ -68,6 +68,7 @@ TEST_F(Config, ReadsEveryKey) {
         "attachMode": "clsact", "edtPacing": "off", "shaper": "htb",
         "limits": {"defaultBurst": "20ms", "maxBurst": 500000000, /* ns */
                    "heavyThreshold": {"bytes": 65536, "time": "2.5 ms"}},
+        "adoption": {"pods": "all", "directories": ["/a", "/b/"]}, "otherLimiters": "standDown",
         "logLevel": "debug", "runtimeDir": "/run/a/", "spoolDir": "/run/b", "bpffsDir": "/sys/fs/bpf/c", "poolSize": 4
     })");
     const auto loaded = load();
@@ -81,6 +82,9 @@ TEST_F(Config, ReadsEveryKey) {
     EXPECT_EQ(c.limits.max_burst_ns, 500'000'000U);
     EXPECT_EQ(c.limits.heavy_bytes, 65536U);
     EXPECT_EQ(c.limits.heavy_ns, 2'500'000U);
+    EXPECT_EQ(c.adoption.which, pods::AdoptionSettings::Which::all);
+    EXPECT_THAT(c.adoption.directories, ElementsAre("/a", "/b"));
+    EXPECT_EQ(registry_settings(c).other_limiters, pods::OtherLimitersPolicy::stand_down);
     EXPECT_EQ(c.log_level, log::Level::debug);
     EXPECT_EQ(c.runtime_dir, "/run/a");
     EXPECT_EQ(spool_dir_of(c), "/run/b");
@@ -106,6 +110,13 @@ TEST_F(Config, LaterFilesOverrideKeyByKeyAndTheEnvironmentOverridesAll) {
     EXPECT_EQ(spool_dir_of(c), "/run/x/spool");
     EXPECT_EQ(loaded.origins.at("limits.maxBurst"), path("natrad.d/20-b.json"));
     EXPECT_EQ(loaded.origins.at("logLevel"), "NATRA_LOG_LEVEL");
+}
+
+TEST_F(Config, OneFolderMayBeGivenAsText) {
+    main_file(R"({"adoption": {"directories": "/a"}})");
+    EXPECT_THAT(load().configuration.adoption.directories, ElementsAre("/a"));
+    environment_ = {{"NATRA_CNI_CACHE", "/c"}};
+    EXPECT_THAT(load().configuration.adoption.directories, ElementsAre("/c"));
 }
 
 TEST_F(Config, NullIsTheDefault) {
@@ -135,6 +146,12 @@ TEST_F(Config, ErrorsNameFileKeyValueAndWhatIsAllowed) {
     EXPECT_EQ(error_of(R"({"shaper": "fq"})"), file + ": shaper: \"fq\" is none of auto, edt, htb, police");
     EXPECT_EQ(error_of(R"({"attachMode": 5})"), file + ": attachMode: 5 is none of auto, tcx, clsact");
     EXPECT_EQ(error_of(R"({"edtPacing": true})"), file + ": edtPacing: true is none of auto, on, off");
+    EXPECT_EQ(error_of(R"({"adoption": {"pods": true}})"),
+              file + ": adoption.pods: true is none of none, limited, all");
+    EXPECT_EQ(error_of(R"({"adoption": {"directories": ["cni"]}})"),
+              file + ": adoption.directories: \"cni\" is not an absolute path");
+    EXPECT_EQ(error_of(R"({"otherLimiters": "off"})"),
+              file + ": otherLimiters: \"off\" is none of report, standDown");
     EXPECT_EQ(error_of(R"({"poolSize": -1})"), file + ": poolSize: -1 is not an integer from 0 to 4096");
     EXPECT_EQ(error_of(R"({"poolSize": 1.5})"), file + ": poolSize: 1.5 is not an integer from 0 to 4096");
     EXPECT_EQ(error_of(R"({"runtimeDir": "run"})"), file + ": runtimeDir: \"run\" is not an absolute path");
