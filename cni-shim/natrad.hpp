@@ -7,8 +7,8 @@
 #include <string>
 
 #include "cni-shim/cni.hpp"
-#include "daemon/cni/request.hpp"
 #include "cni-shim/valid_attachments.hpp"
+#include "daemon/cni/request.hpp"
 
 struct sd_bus;
 struct sd_bus_message;

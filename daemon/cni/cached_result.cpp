@@ -112,9 +112,9 @@ Result<CachedResult> read_cached_result(std::string_view text) {
     const auto* const kind = find_key(*entry, "kind");
     if (kind == nullptr || *kind != kind_of_form) return wrong("kind", kind_of_form, kind);
     CachedResult out;
-    for (const auto& [field, into] : {std::pair("containerId", &out.identity.container_id),
-                                      std::pair("ifName", &out.identity.interface),
-                                      std::pair("networkName", &out.identity.network)}) {
+    for (const auto& [field, into] :
+         {std::pair("containerId", &out.identity.container_id), std::pair("ifName", &out.identity.interface),
+          std::pair("networkName", &out.identity.network)}) {
         auto value = text_of(*entry, field);
         if (!value) return value.error();
         *into = *std::move(value);

@@ -19,8 +19,7 @@ CniResult<void> read_choice(const Json& document, std::string_view field, std::s
                             bool& out) {
     const Json* const value = find_key(document, field);
     if (value == nullptr) return {};
-    if (*value != on && *value != off)
-        return wrong(field, concat("\"", on, "\" or \"", off, "\""), *value);
+    if (*value != on && *value != off) return wrong(field, concat("\"", on, "\" or \"", off, "\""), *value);
     out = *value == on;
     return {};
 }
@@ -65,8 +64,7 @@ CniResult<void> read_timeout(const Json& document, std::chrono::milliseconds& ou
     if (value == nullptr) return {};
     const auto number = value->is_number_unsigned() ? value->get<std::uint64_t>() : 0;
     if (number == 0 || number > max_timeout_ms)
-        return wrong("timeoutMs", concat("an integer from 1 to ", max_timeout_ms),
-                     *value);
+        return wrong("timeoutMs", concat("an integer from 1 to ", max_timeout_ms), *value);
     out = std::chrono::milliseconds(number);
     return {};
 }

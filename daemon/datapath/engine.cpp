@@ -41,8 +41,8 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineSettings settings) {
 }
 
 Engine::Engine(EngineSettings settings, Netlink host, Features features)
-    : settings_(std::move(settings)), bpffs_(parent_of(settings_.pin_root)), host_(std::move(host)), features_(std::move(features)),
-      pool_(settings_.pool_size) {}
+    : settings_(std::move(settings)), bpffs_(parent_of(settings_.pin_root)), host_(std::move(host)),
+      features_(std::move(features)), pool_(settings_.pool_size) {}
 
 Result<Attached> Engine::attach(const AttachSpec& spec) {
     auto pod = enter(spec.netns_fd);

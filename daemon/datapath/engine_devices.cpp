@@ -116,8 +116,8 @@ Result<void> Engine::find_devices(AttachmentRecord& record, PodSide& pod, const 
     if (spec.strict)
         if (auto r = check_strictly(spec, *inside, *outside); !r) return r;
     if (!spec.mac.empty() && !same_address(spec.mac, inside->address))
-        return fail(Code::no_device, "interface ", spec.device, " has the address ", inside->address, ", not ", spec.mac,
-                    ": it is another one now");
+        return fail(Code::no_device, "interface ", spec.device, " has the address ", inside->address, ", not ",
+                    spec.mac, ": it is another one now");
     constexpr int loopback = 1;
     if (inside->ifindex == loopback)
         return fail(Code::unsupported, "interface ", spec.device, " is the namespace's loopback");

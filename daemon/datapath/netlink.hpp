@@ -78,7 +78,7 @@ public:
 
     // Code::no_device if absent; a name that no interface can have is Code::invalid_argument.
     Result<Link> link_by_name(std::string_view name);
-    Result<Link> link_by_index(int ifindex);  // Code::no_device if absent
+    Result<Link> link_by_index(int ifindex);                         // Code::no_device if absent
     Result<std::vector<Link>> links_of_kind(std::string_view kind);  // IFLA_INFO_KIND
     // This namespace's number for another one; absent if it has given none yet.
     Result<std::optional<int>> nsid(int netns_fd);

@@ -33,8 +33,8 @@ void Registry::surveyed(const Pod& pod) {
     if (now == known) return;
     for (const auto direction : datapath::directions) {
         const auto& other = now.of(direction);
-        const auto& asked = direction == datapath::Direction::ingress ? pod.request.limits.ingress
-                                                                      : pod.request.limits.egress;
+        const auto& asked =
+            direction == datapath::Direction::ingress ? pod.request.limits.ingress : pod.request.limits.egress;
         if (other == known.of(direction) || !asked.limited()) continue;
         if (!other)
             log::info(concat(describe(pod), ": nobody else limits its ", to_string(direction), " any more"));
@@ -49,14 +49,14 @@ void Registry::surveyed(const Pod& pod) {
 limits::Limits Registry::in_force(const std::string& id, const AttachRequest& request, const Override& changes) const {
     const auto effective = effective_limits(request, changes, settings_.bursts);
     const auto others = others_.find(id);
-    return others == others_.end() ? effective
-                                   : without_those_of(others->second, effective, settings_.other_limiters);
+    return others == others_.end() ? effective : without_those_of(others->second, effective, settings_.other_limiters);
 }
 
 std::string Registry::left_to(const Pod& pod, datapath::Direction direction) const {
     const auto others = others_.find(pod.id);
     if (others == others_.end() || !others->second.of(direction)) return "";
-    const bool wanted = to_rates(effective_limits(pod.request, pod.changes, settings_.bursts)).of(direction).has_value();
+    const bool wanted =
+        to_rates(effective_limits(pod.request, pod.changes, settings_.bursts)).of(direction).has_value();
     if (!wanted || to_rates(pod.effective).of(direction)) return "";
     const auto& other = *others->second.of(direction);
     return concat("left to ", other.who, " (", other.evidence, ")");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pods that ran before natrad: found in the runtimes' caches of results, and limited without a restart. Core thread only.
+// Pods that ran before natrad: found in the runtimes' caches of results, and limited without a restart. Core thread
+// only.
 #pragma once
 
 #include <cstdint>

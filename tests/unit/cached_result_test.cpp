@@ -15,9 +15,14 @@ using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
 TEST(Base64, IsReadAsGoWritesIt) {
-    const std::pair<const char*, const char*> table[] = {{"", ""},           {"Zg==", "f"},       {"Zm8=", "fo"},
-                                                         {"Zm9v", "foo"},    {"Zm9vYg==", "foob"}, {"Zm9vYmE=", "fooba"},
-                                                         {"Zm9vYmFy", "foobar"}, {"+/+/", "\xfb\xff\xbf"}};
+    const std::pair<const char*, const char*> table[] = {{"", ""},
+                                                         {"Zg==", "f"},
+                                                         {"Zm8=", "fo"},
+                                                         {"Zm9v", "foo"},
+                                                         {"Zm9vYg==", "foob"},
+                                                         {"Zm9vYmE=", "fooba"},
+                                                         {"Zm9vYmFy", "foobar"},
+                                                         {"+/+/", "\xfb\xff\xbf"}};
     for (const auto& [text, bytes] : table) EXPECT_EQ(decode_base64(text), bytes) << text;
     for (const char* text : {"Z", "Zg", "Zg=", "Zg===", "Z===", "====", "Zm9v\n", "Zm-v", "Zh==", "Zm9=", "Zg==Zg=="})
         EXPECT_EQ(decode_base64(text), std::nullopt) << text;
@@ -30,8 +35,7 @@ std::string encode(std::string_view text) {
         std::uint32_t bits = 0;
         for (std::size_t i = 0; i < 3; ++i)
             bits = bits << 8 | (at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U);
-        for (std::size_t i = 0; i < 4; ++i)
-            out += at + i <= text.size() ? alphabet[bits >> (18 - 6 * i) & 63] : '=';
+        for (std::size_t i = 0; i < 4; ++i) out += at + i <= text.size() ? alphabet[bits >> (18 - 6 * i) & 63] : '=';
     }
     return out;
 }

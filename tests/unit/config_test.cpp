@@ -150,8 +150,7 @@ TEST_F(Config, ErrorsNameFileKeyValueAndWhatIsAllowed) {
               file + ": adoption.pods: true is none of none, limited, all");
     EXPECT_EQ(error_of(R"({"adoption": {"directories": ["cni"]}})"),
               file + ": adoption.directories: \"cni\" is not an absolute path");
-    EXPECT_EQ(error_of(R"({"otherLimiters": "off"})"),
-              file + ": otherLimiters: \"off\" is none of report, standDown");
+    EXPECT_EQ(error_of(R"({"otherLimiters": "off"})"), file + ": otherLimiters: \"off\" is none of report, standDown");
     EXPECT_EQ(error_of(R"({"poolSize": -1})"), file + ": poolSize: -1 is not an integer from 0 to 4096");
     EXPECT_EQ(error_of(R"({"poolSize": 1.5})"), file + ": poolSize: 1.5 is not an integer from 0 to 4096");
     EXPECT_EQ(error_of(R"({"runtimeDir": "run"})"), file + ": runtimeDir: \"run\" is not an absolute path");

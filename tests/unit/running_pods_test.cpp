@@ -26,10 +26,10 @@ TEST(RunningPods, AreNatrasByWhatTheirChainHasDone) {
         Which which;
         bool adopted;
     };
-    const Case table[] = {{LimitedBy::stock, Which::none, false},    {LimitedBy::stock, Which::limited, true},
-                          {LimitedBy::stock, Which::all, true},      {LimitedBy::natra, Which::none, false},
-                          {LimitedBy::natra, Which::limited, true},  {LimitedBy::natra, Which::all, true},
-                          {LimitedBy::nobody, Which::none, false},   {LimitedBy::nobody, Which::limited, false},
+    const Case table[] = {{LimitedBy::stock, Which::none, false},   {LimitedBy::stock, Which::limited, true},
+                          {LimitedBy::stock, Which::all, true},     {LimitedBy::natra, Which::none, false},
+                          {LimitedBy::natra, Which::limited, true}, {LimitedBy::natra, Which::all, true},
+                          {LimitedBy::nobody, Which::none, false},  {LimitedBy::nobody, Which::limited, false},
                           {LimitedBy::nobody, Which::all, true}};
     for (const auto& each : table) {
         EXPECT_EQ(is_to_be_adopted(pod(each.by), each.which), each.adopted)
