@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Registry: others that limit the same pods.
+#include "daemon/pods/announce.hpp"
 #include "daemon/pods/registry_worker.hpp"
 #include "daemon/util/log.hpp"
 
@@ -39,8 +40,8 @@ void Registry::surveyed(const Pod& pod) {
         if (!other)
             log::info(concat(describe(pod), ": nobody else limits its ", to_string(direction), " any more"));
         else
-            log::warning(concat(describe(pod), ": ", to_string(direction), " is limited by ", other->who, ", too (",
-                                other->evidence, ")"));
+            announce(log::Level::warning, log::events::limited_twice, pod,
+                     concat(to_string(direction), " is limited by ", other->who, ", too (", other->evidence, ")"));
     }
     known = std::move(now);
     if (in_force(pod.id, pod.request, pod.changes) != pod.effective) renew(pod.id, {});

@@ -39,6 +39,8 @@ inline constexpr Event backstop{"90d8b25bc6d245758b4952a7fe7dacf2"};
 inline constexpr Event not_held{"61c601810df04a9bb6db8f0b4d6af293"};
 // Every repair is undone.
 inline constexpr Event undone_again{"e53df2c315384633b9496c1794651822"};
+// A network agent, or somebody else, limits the same pod.
+inline constexpr Event limited_twice{"01b66e19dd104eb18189f42de54e5332"};
 // What in an annotation has no effect.
 inline constexpr Event annotation_ignored{"bea330d6dacb47639aef26d87b215e96"};
 // natrad answers.

@@ -62,6 +62,7 @@ DEPENDENT = (
         "test_add_then_del_leaves_the_interface_as_it_was",
         "test_what_was_removed_by_hand_is_put_back_and_check_passes",
         "test_del_after_the_namespace_is_gone", "test_qdiscs_and_filters_of_others_are_not_harmed"))),
+    netns("adoption", "TakeOver.test_every_moment_has_a_limiter"),
     netns("restart", "Restart.test_what_was_removed_while_it_was_away_is_put_back",
           "Restart.test_pod_that_went_while_it_was_away_is_dropped"),
     netns("tamper", *(f"Pods.{each}" for each in (
