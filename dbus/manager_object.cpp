@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/pods/shortfall.hpp"
+#include "daemon/pods/degraded.hpp"
 #include "dbus/guard.hpp"
 #include "dbus/objects.hpp"
 #include "dbus/reply.hpp"
@@ -99,19 +99,7 @@ std::vector<std::string> ManagerObject::Features() {
 }
 
 std::vector<std::string> ManagerObject::Degraded() {
-    return guarded([&] {
-        std::vector<std::string> out;
-        if (!engine_.features().fq && !engine_.features().htb)
-            out.emplace_back("the kernel has neither fq nor HTB: limits are policed, heavy flows lose packets");
-        for (const auto& [id, pod] : registry_.pods())
-            for (auto& sentence : pods::shortfalls(pod)) out.push_back(std::move(sentence));
-        for (auto& sentence : pods::impossible_on(engine_.features(), registry_.settings().pins))
-            out.push_back(std::move(sentence));
-        for (auto& sentence : troubles_()) out.push_back(std::move(sentence));
-        if (const auto error = engine_.pool().last_error()) out.push_back("no new attachment: " + error->what);
-        for (auto& trouble : registry_.troubles()) out.push_back(std::move(trouble));
-        return out;
-    });
+    return guarded([&] { return pods::degraded(registry_, engine_, troubles_()); });
 }
 
 }  // namespace natra::dbus

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dbus/values.hpp"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <time.h>
-
-#include <algorithm>
-#include <cctype>
+#include "daemon/pods/flows.hpp"
 
 namespace natra::dbus {
 namespace {
@@ -51,65 +46,21 @@ Result<void> read_limit(const Dictionary& from, const std::string& direction, li
     return {};
 }
 
-std::string address(const __u8 (&bytes)[16], std::uint16_t ethertype) {
-    char text[INET6_ADDRSTRLEN] = "";
-    if (ethertype == 0x0800) ::inet_ntop(AF_INET, bytes, text, sizeof text);
-    if (ethertype == 0x86dd) ::inet_ntop(AF_INET6, bytes, text, sizeof text);
-    return text;
-}
-
-std::string protocol(std::uint8_t number, std::uint16_t ethertype) {
-    if (ethertype != 0x0800 && ethertype != 0x86dd) {
-        char text[16];
-        std::snprintf(text, sizeof text, "0x%04x", static_cast<unsigned>(ethertype));
-        return text;
-    }
-    switch (number) {
-    case IPPROTO_TCP: return "tcp";
-    case IPPROTO_UDP: return "udp";
-    case IPPROTO_SCTP: return "sctp";
-    case IPPROTO_ICMP: return "icmp";
-    case IPPROTO_ICMPV6: return "icmpv6";
-    default: return std::to_string(number);
-    }
-}
-
-std::uint64_t monotonic_ns() {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
-
-// bit/s over the last second: the running window and the part of the one before it that is younger than a second.
-std::uint64_t rate_bps(const natra_heavy_flow& flow, std::uint64_t now_ns) {
-    constexpr std::uint64_t window_ns = 1'000'000'000;
-    const auto age = now_ns - flow.window_start_ns;
-    if (now_ns < flow.window_start_ns || age >= 2 * window_ns) return 0;
-    if (age >= window_ns) {
-        const auto share = static_cast<double>(2 * window_ns - age) / window_ns;
-        return static_cast<std::uint64_t>(static_cast<double>(flow.window_bytes) * share * 8);
-    }
-    const auto share = static_cast<double>(window_ns - age) / window_ns;
-    const auto bytes = static_cast<double>(flow.window_bytes) + static_cast<double>(flow.previous_window_bytes) * share;
-    return static_cast<std::uint64_t>(bytes * 8);
-}
-
-Dictionary to_dictionary(const natra_heavy_flow& flow, std::uint64_t now_ns) {
-    const auto ethertype = ntohs(flow.key.ethertype);
+Dictionary to_dictionary(const pods::Flow& flow) {
     Dictionary out;
-    out["Protocol"] = sdbus::Variant(protocol(flow.key.protocol, ethertype));
-    out["Source"] = sdbus::Variant(address(flow.key.saddr, ethertype));
-    out["SourcePort"] = sdbus::Variant(ntohs(flow.key.sport));
-    out["Destination"] = sdbus::Variant(address(flow.key.daddr, ethertype));
-    out["DestinationPort"] = sdbus::Variant(ntohs(flow.key.dport));
-    out["RateBps"] = sdbus::Variant(rate_bps(flow, now_ns));
-    out["Bytes"] = sdbus::Variant(std::uint64_t{flow.bytes});
-    out["Packets"] = sdbus::Variant(std::uint32_t{flow.packets});
-    out["MarkedPackets"] = sdbus::Variant(std::uint32_t{flow.marked_packets});
-    out["DroppedPackets"] = sdbus::Variant(std::uint32_t{flow.dropped_packets});
-    out["DroppedBytes"] = sdbus::Variant(std::uint64_t{flow.dropped_bytes});
-    out["FirstSeenUsec"] = sdbus::Variant(std::uint64_t{flow.first_ns / 1000});
-    out["LastSeenUsec"] = sdbus::Variant(std::uint64_t{flow.last_ns / 1000});
+    out["Protocol"] = sdbus::Variant(flow.protocol);
+    out["Source"] = sdbus::Variant(flow.source);
+    out["SourcePort"] = sdbus::Variant(flow.source_port);
+    out["Destination"] = sdbus::Variant(flow.destination);
+    out["DestinationPort"] = sdbus::Variant(flow.destination_port);
+    out["RateBps"] = sdbus::Variant(flow.rate_bps);
+    out["Bytes"] = sdbus::Variant(flow.bytes);
+    out["Packets"] = sdbus::Variant(flow.packets);
+    out["MarkedPackets"] = sdbus::Variant(flow.marked_packets);
+    out["DroppedPackets"] = sdbus::Variant(flow.dropped_packets);
+    out["DroppedBytes"] = sdbus::Variant(flow.dropped_bytes);
+    out["FirstSeenUsec"] = sdbus::Variant(flow.first_seen_usec);
+    out["LastSeenUsec"] = sdbus::Variant(flow.last_seen_usec);
     return out;
 }
 
@@ -222,18 +173,8 @@ std::map<std::string, std::uint64_t> counters_of(const datapath::Instance* insta
 }
 
 std::vector<Dictionary> flows_of(const datapath::Instance* instance, std::uint32_t top) {
-    if (instance == nullptr) return {};
-    const auto now_ns = monotonic_ns();
-    auto flows = instance->heavy_flows();
-    std::sort(flows.begin(), flows.end(), [now_ns](const auto& a, const auto& b) {
-        const auto rate_a = rate_bps(a, now_ns);
-        const auto rate_b = rate_bps(b, now_ns);
-        return rate_a != rate_b ? rate_a > rate_b : a.bytes > b.bytes;
-    });
-    if (top != 0 && flows.size() > top) flows.resize(top);
     std::vector<Dictionary> out;
-    out.reserve(flows.size());
-    for (const auto& flow : flows) out.push_back(to_dictionary(flow, now_ns));
+    for (const auto& flow : pods::heavy_flows(instance, top)) out.push_back(to_dictionary(flow));
     return out;
 }
 

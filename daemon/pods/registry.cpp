@@ -63,7 +63,11 @@ const Pod* Registry::find(const std::string& id) const {
     return it == pods_.end() ? nullptr : &it->second;
 }
 
-void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone done) {
+void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone caller) {
+    const AttachDone done = [this, caller, begin = std::chrono::steady_clock::now()](Result<std::string> r) {
+        statistics_.attached(std::chrono::steady_clock::now() - begin, r ? nullptr : &r.error());
+        caller(std::move(r));
+    };
     interpret(request);
     if (auto valid = validate(request); !valid) return done(valid.error());
     const auto id = attachment_id(request.container_id, request.interface_name);
@@ -233,24 +237,22 @@ void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
 }
 
 void Registry::set_limits(const std::string& id, Override changes, Done done) {
-    enqueue(id, [this, id, changes, done](std::function<void()> finish) {
+    edit_limits(id, to_edit(changes), {}, std::move(done));
+}
+
+void Registry::edit_limits(const std::string& id, const LimitsEdit& edit, Precondition precondition, Done done) {
+    enqueue(id, [this, id, edit, precondition, done](std::function<void()> finish) {
         const auto over = [done, finish](Result<void> r) {
             done(std::move(r));
             finish();
         };
         const auto* pod = find(id);
         if (pod == nullptr) return over(fail(Code::not_found, "no attachment ", id));
-        auto merged = pod->changes;
-        const auto merge = [](DirectionOverride& into, const DirectionOverride& from) {
-            if (from.rate_bps) into.rate_bps = from.rate_bps;
-            if (from.burst_bits) into.burst_bits = from.burst_bits;
-            // The burst set for an earlier limit has no meaning once the limit is lifted.
-            if (from.rate_bps == 0U && !from.burst_bits) into.burst_bits.reset();
-        };
-        merge(merged.ingress, changes.ingress);
-        merge(merged.egress, changes.egress);
-        if (auto valid = validate(merged, pod->request); !valid) return over(valid.error());
-        change_now(id, merged, changes.egress.any(), over);
+        if (precondition)
+            if (auto r = precondition(*pod); !r) return over(r);
+        const auto changes = edited(pod->changes, edit);
+        if (auto valid = validate(changes, pod->request); !valid) return over(valid.error());
+        change_now(id, changes, edit.egress.any(), over);
     });
 }
 
@@ -287,6 +289,7 @@ void Registry::change_now(const std::string& id, const Override& changes, bool l
             if (observer_ != nullptr) observer_->pod_changed(changed);
             return done(outcome->second);
         }
+        ++statistics_.limit_changes;
         changed.changes = changes;
         changed.effective = effective;
         keep(changed);
@@ -306,6 +309,7 @@ void Registry::adopt(std::function<void()> done) {
         auto pod = text ? pod_from_json(*text) : Result<Pod>(text.error());
         if (!pod) {
             log::error(concat("not adopted: ", path, ": ", pod.error().what));
+            ++statistics_.adoptions.failed;
             continue;
         }
         pod->id = attachment_id(pod->request.container_id, pod->request.interface_name);
@@ -338,10 +342,12 @@ void Registry::adopt(std::function<void()> done) {
                         // The next start may find what this one could not; its pins and its record stay.
                         announce(log::Level::error, log::events::not_adopted, pod,
                                  concat("not adopted: ", kernel.error().what));
+                        ++statistics_.adoptions.failed;
                         continue;
                     }
                     announce(log::Level::warning, log::events::ended_while_away, pod,
                              concat("dropped: ", kernel.error().what));
+                    ++statistics_.adoptions.dropped;
                     worker_.post([this, id = pod.id] { engine_.remove_pins(id); });
                     (void)files::remove(state_path(pod.id));
                     continue;
@@ -353,6 +359,7 @@ void Registry::adopt(std::function<void()> done) {
                 announce(log::events::adopted, "adopted", pod);
                 announce_shortfalls(pod);
                 tamper_events_ += pod.tamper_events;
+                ++statistics_.adoptions.adopted;
                 add(std::move(pod));
             }
         done();
@@ -431,6 +438,9 @@ void Registry::drop(const std::string& id) {
     watches_.erase(id);
     others_.erase(id);
     if (pods_.erase(id) != 0 && observer_ != nullptr) observer_->pod_removed(id);
+    if (pods_.erase(id) == 0) return;
+    ++statistics_.ended;
+    if (observer_ != nullptr) observer_->pod_removed(id);
 }
 
 Result<void> Registry::save(const Pod& pod) const { return files::write_atomically(state_path(pod.id), to_json(pod)); }

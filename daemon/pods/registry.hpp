@@ -13,7 +13,9 @@
 
 #include "daemon/datapath/engine.hpp"
 #include "daemon/pods/other_limiters.hpp"
+#include "daemon/pods/limits_edit.hpp"
 #include "daemon/pods/pod.hpp"
+#include "daemon/pods/statistics.hpp"
 #include "daemon/pods/tamper.hpp"
 #include "daemon/util/event_loop.hpp"
 #include "daemon/util/unique_fd.hpp"
@@ -65,6 +67,9 @@ public:
     // Fields present in `changes` are added to earlier ones. In force when done is called.
     void set_limits(const std::string& id, Override changes, Done done);
     void reset_limits(const std::string& id, Done done);
+    // The same with what `edit` says, if the precondition, asked when it is this call's turn, does not fail.
+    using Precondition = std::function<Result<void>(const Pod&)>;
+    void edit_limits(const std::string& id, const LimitsEdit& edit, Precondition precondition, Done done);
     // Hook and shaper, switched under traffic. Code::unsupported, with the old ones in force, if the kernel has not
     // what is pinned. Keys at "auto" leave it to the pod's configuration and the node's.
     void set_data_path(const std::string& id, PinsChange change, Done done);
@@ -97,6 +102,8 @@ public:
     [[nodiscard]] std::uint64_t tamper_events() const { return tamper_events_; }
     // A sentence for each attachment that is not as it should be.
     [[nodiscard]] std::vector<std::string> troubles() const;
+
+    [[nodiscard]] const Statistics& statistics() const { return statistics_; }
 
     [[nodiscard]] const Pod* find(const std::string& id) const;
     [[nodiscard]] const std::map<std::string, Pod>& pods() const { return pods_; }
@@ -177,6 +184,7 @@ private:
     std::uint64_t generation_ = 0;  // of settings_
     std::map<std::string, Pod> pods_;
     std::map<std::string, std::deque<Operation>> queues_;  // the front one is running
+    Statistics statistics_;
     bool sweeping_ = false;
     datapath::OtherLimiters node_others_;  // as last seen
     std::map<std::string, OthersOnPod> others_;
