@@ -17,6 +17,7 @@
 #include "daemon/pods/running_pods.hpp"
 #include "daemon/pods/spool.hpp"
 #include "daemon/reload.hpp"
+#include "daemon/rest.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
 #include "dbus/service.hpp"
@@ -116,7 +117,13 @@ int run() {
     pods::RunningPods running_pods(configuration.adoption, core, registry);
     chain::Keeper keeper(configuration.chain);
     chain::Watch chain_watch(core, keeper);
-    dbus::Service service(core, registry, **engine, [&keeper] { return keeper.problems(); });
+    Rest rest(configuration);
+    const auto troubles = [&keeper, &rest] {
+        auto out = keeper.problems();
+        out.insert(out.end(), rest.problems().begin(), rest.problems().end());
+        return out;
+    };
+    dbus::Service service(core, registry, **engine, troubles);
     const FinishOperations finish(core, worker);
 
     watch_devices(core, monitor->get(), registry);
@@ -128,6 +135,7 @@ int run() {
             log::error(concat("cannot take the bus name: ", e.what()));
             return core.stop(EXIT_FAILURE);
         }
+        rest.start(core, registry, **engine, troubles);
         spool.start();
         chain_watch.start();
         running_pods.start();
@@ -139,6 +147,7 @@ int run() {
     });
     const int status = core.run();
     sd_notify(0, "STOPPING=1");
+    rest.drain();
     return status;
 }
 

@@ -60,6 +60,7 @@ void Reloader::reload() {
     wanted.pool_size = running_.pool_size;
     wanted.chain = running_.chain;
     wanted.adoption = running_.adoption;
+    wanted.api = running_.api;
     running_ = wanted;
     log::set_level(running_.log_level);
     registry_->reconfigure(config::registry_settings(running_), config::engine_settings(running_).heavy, [this] {

@@ -25,6 +25,11 @@ struct Configuration {
     chain::Settings chain;
     pods::AdoptionSettings adoption;
     pods::OtherLimitersPolicy other_limiters = pods::OtherLimitersPolicy::report;
+    struct {
+        std::string socket;                   // path of a Unix socket of natrad's own; empty: none
+        std::uint64_t max_connections = 128;  // at a time
+        std::uint64_t metrics_pods = 1000;    // attachments with metrics of their own
+    } api;
     log::Level log_level = log::Level::info;
     std::string runtime_dir = "/run/natra";
     std::string spool_dir;  // empty: "spool" in runtime_dir

@@ -63,6 +63,20 @@ Result<void> read_path(const Json& value, std::string& into) {
     return {};
 }
 
+// "": none.
+Result<void> read_socket(const Json& value, std::string& into) {
+    constexpr std::size_t most = 107;  // sockaddr_un
+    if (value == "") {
+        into.clear();
+        return {};
+    }
+    std::string path;
+    if (auto r = read_path(value, path); !r) return r;
+    if (path.size() > most) return wrong(value, concat("a path of at most ", most, " bytes"));
+    into = path;
+    return {};
+}
+
 Result<void> read_paths(const Json& value, std::vector<std::string>& into) {
     if (!value.is_array()) return wrong(value, "a list of absolute paths");
     std::vector<std::string> paths;
@@ -150,6 +164,15 @@ constexpr Key schema[] = {
          return read_choice(v, pods::other_limiters_policy_from, "report, standDown", c.other_limiters);
      },
      [](const Configuration& c) { return Json(to_string(c.other_limiters)); }},
+    {"api.socket", "NATRA_API_SOCKET", false,
+     [](const Json& v, Configuration& c) { return read_socket(v, c.api.socket); },
+     [](const Configuration& c) { return Json(c.api.socket); }},
+    {"api.maxConnections", nullptr, false,
+     [](const Json& v, Configuration& c) { return read_count(v, 1, 1024, c.api.max_connections); },
+     [](const Configuration& c) { return Json(c.api.max_connections); }},
+    {"api.metricsPods", nullptr, false,
+     [](const Json& v, Configuration& c) { return read_count(v, 0, 4096, c.api.metrics_pods); },
+     [](const Configuration& c) { return Json(c.api.metrics_pods); }},
     {"logLevel", "NATRA_LOG_LEVEL", true,
      [](const Json& v, Configuration& c) {
          return read_choice(v, log::level_from, "error, warning, notice, info, debug", c.log_level);

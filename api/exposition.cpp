@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/exposition.hpp"
+
+#include <charconv>
+#include <cmath>
+
+#include "api/text.hpp"
+
+namespace natra::api {
+namespace {
+
+std::string escaped(std::string_view text, bool quotes) {
+    std::string out;
+    for (const char c : text) {
+        if (c == '\\')
+            out += "\\\\";
+        else if (c == '\n')
+            out += "\\n";
+        else if (c == '"' && quotes)
+            out += "\\\"";
+        else
+            out += c;
+    }
+    return out;
+}
+
+std::string ascii_only(std::string_view text) {
+    std::string out(text);
+    for (char& c : out)
+        if (c < 0) c = '?';
+    return out;
+}
+
+}  // namespace
+
+std::string labels_text(Labels labels) {
+    std::string out;
+    for (const auto& [name, value] : labels) {
+        if (!out.empty()) out += ',';
+        out.append(name).append("=\"").append(escaped(is_utf8(value) ? value : ascii_only(value), true)).append("\"");
+    }
+    return out;
+}
+
+std::string number_text(double value) {
+    if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
+    if (std::isnan(value)) return "NaN";
+    char text[32];
+    const auto [end, error] = std::to_chars(std::begin(text), std::end(text), value);
+    return error == std::errc() ? std::string(text, end) : "NaN";
+}
+
+void Exposition::family(std::string_view name, std::string_view type, std::string_view help) {
+    name_ = name;
+    text_.append("# HELP ").append(name).append(" ").append(escaped(help, false)).append("\n");
+    text_.append("# TYPE ").append(name).append(" ").append(type).append("\n");
+}
+
+void Exposition::sample(Labels labels, double value, std::string_view common) {
+    line("", common, labels, number_text(value));
+}
+
+void Exposition::sample(Labels labels, std::uint64_t value, std::string_view common) {
+    line("", common, labels, std::to_string(value));
+}
+
+void Exposition::sample_of(std::string_view suffix, Labels labels, double value) {
+    line(suffix, "", labels, number_text(value));
+}
+
+void Exposition::line(std::string_view suffix, std::string_view common, Labels labels, std::string_view value) {
+    const auto own = labels_text(labels);
+    text_.append(name_).append(suffix);
+    if (!common.empty() || !own.empty()) {
+        text_.append("{").append(common);
+        if (!common.empty() && !own.empty()) text_.append(",");
+        text_.append(own).append("}");
+    }
+    text_.append(" ").append(value).append("\n");
+}
+
+}  // namespace natra::api

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/limits_patch.hpp"
+
+#include <set>
+#include <vector>
+
+#include "api/problem.hpp"
+#include "api/text.hpp"
+#include "daemon/limits/quantity.hpp"
+
+namespace natra::api {
+namespace {
+
+using Code = Error::Code;
+
+constexpr std::string_view patch_type = "application/merge-patch+json";
+
+// Its value where it is short, else what kind it is: for the member "value" of problems.
+Json shown(const Json& value) {
+    constexpr std::size_t most = 80;
+    if (value.is_array()) return "an array";
+    if (value.is_object()) return "an object";
+    if (value.is_string() && value.get_ref<const std::string&>().size() > most)
+        return value.get_ref<const std::string&>().substr(0, most) + "...";
+    return value;
+}
+
+struct ParseFailure {
+    std::string what;
+};
+
+std::variant<Json, ParseFailure> parse(std::string_view body) {
+    constexpr int max_depth = 8;
+    std::vector<std::set<std::string>> seen;
+    std::string repeated;
+    bool too_deep = false;
+    const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
+        too_deep = too_deep || depth > max_depth;
+        if (event == Json::parse_event_t::object_start) seen.emplace_back();
+        if (event == Json::parse_event_t::object_end) seen.pop_back();
+        if (event == Json::parse_event_t::key && !seen.back().insert(value.get<std::string>()).second)
+            repeated = value.get<std::string>();
+        return !too_deep && repeated.empty();
+    };
+    // The parser would take it for the end.
+    if (body.find('\0') != std::string_view::npos) return ParseFailure{"a NUL byte"};
+    try {
+        auto document = Json::parse(body.begin(), body.end(), watch);
+        if (too_deep) return ParseFailure{"nested too deeply"};
+        if (!repeated.empty()) return ParseFailure{concat("key ", in_quotes(repeated), " is given twice")};
+        return document;
+    } catch (const Json::exception& e) {
+        const std::string_view what = e.what();
+        const auto end = what.find("] ");
+        return ParseFailure{std::string(end == std::string_view::npos ? what : what.substr(end + 2))};
+    }
+}
+
+using Wrong = std::optional<Response>;
+
+Wrong read_amount(const Json& value, const std::string& field, const char* unit, pods::ValueEdit& into) {
+    if (value.is_null()) {
+        into = pods::ValueEdit(std::in_place);
+        return std::nullopt;
+    }
+    if (value.is_number_unsigned()) {
+        into = value.get<std::uint64_t>();
+        return std::nullopt;
+    }
+    if (!value.is_string())
+        return wrong_value(
+            422, field, shown(value),
+            concat("neither an integer in ", unit, " from 0 on, nor a quantity such as \"10M\", nor null"));
+    const auto amount = limits::parse_quantity(value.get<std::string>());
+    if (!amount) return wrong_value(422, field, shown(value), amount.error().what);
+    into = *amount;
+    return std::nullopt;
+}
+
+Wrong read_direction(const Json& value, const std::string& name, pods::DirectionEdit& into) {
+    if (value.is_null()) {
+        into = pods::clear_edit().ingress;
+        return std::nullopt;
+    }
+    if (!value.is_object()) return wrong_value(422, name, shown(value), "neither an object nor null");
+    for (const auto& [key, amount] : value.items()) {
+        const auto field = concat(name, ".", key);
+        auto wrong = key == "rate" ? read_amount(amount, field, "bit/s", into.rate_bps)
+                     : key == "burst"
+                         ? read_amount(amount, field, "bits", into.burst_bits)
+                         : Wrong(wrong_value(422, field, shown(amount), "unknown field; known are rate and burst"));
+        if (wrong) return wrong;
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::variant<pods::LimitsEdit, Response> parse_limits_patch(std::string_view body) {
+    const auto parsed = parse(body);
+    if (const auto* failure = std::get_if<ParseFailure>(&parsed))
+        return problem(400, concat("the body is not JSON: ", failure->what));
+    const auto& document = std::get<Json>(parsed);
+    if (!document.is_object()) return problem(400, "the body is not a JSON object");
+    pods::LimitsEdit out;
+    for (const auto& [key, value] : document.items()) {
+        auto wrong = key == "ingress" ? read_direction(value, key, out.ingress)
+                     : key == "egress"
+                         ? read_direction(value, key, out.egress)
+                         : Wrong(wrong_value(422, key, shown(value), "unknown field; known are ingress and egress"));
+        if (wrong) return *std::move(wrong);
+    }
+    return out;
+}
+
+std::variant<std::monostate, Response> check_patch_type(const std::string& content_type) {
+    const auto type = lower_case(trimmed(std::string_view(content_type).substr(0, content_type.find(';'))));
+    if (type == patch_type || type == "application/json") return std::monostate();
+    auto out = wrong_value(415, "content-type", content_type, concat("a patch is ", patch_type));
+    out.headers.emplace_back("Accept-Patch", patch_type);
+    return out;
+}
+
+Response wrong_limits(const Error& error) {
+    if (error.code != Code::invalid_argument) return problem(error);
+    constexpr std::pair<std::string_view, const char*> names[] = {{"IngressRate", "ingress.rate"},
+                                                                  {"IngressBurst", "ingress.burst"},
+                                                                  {"EgressRate", "egress.rate"},
+                                                                  {"EgressBurst", "egress.burst"}};
+    for (const auto& [theirs, ours] : names)
+        if (error.what.starts_with(concat(theirs, ": "))) {
+            const auto detail = std::string_view(error.what).substr(theirs.size() + 2);
+            // "5 bits: if burst is set, ...": the value comes first.
+            const auto digits = detail.substr(0, detail.find_first_not_of("0123456789"));
+            const auto value = Json::parse(digits.begin(), digits.end(), nullptr, false);
+            return wrong_value(422, ours, value.is_discarded() ? Json() : value, detail);
+        }
+    return problem(error);
+}
+
+}  // namespace natra::api

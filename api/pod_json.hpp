@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attachments as JSON; openapi.json has the words for every member.
+#pragma once
+
+#include <optional>
+
+#include "api/problem.hpp"
+#include "daemon/pods/pod.hpp"
+
+namespace natra::api {
+
+Json pod_json(const pods::Pod& pod);
+Json limits_json(const pods::Pod& pod);
+// Of one direction, or of both; top: at most so many flows of each.
+Json flows_json(const pods::Pod& pod, std::optional<datapath::Direction> direction, std::size_t top);
+
+// CLOCK_REALTIME as RFC 3339 in UTC with microseconds.
+std::string rfc3339(std::uint64_t usec);
+
+}  // namespace natra::api

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/service.hpp"
+
+#include "api/core_call.hpp"
+#include "api/entity_tag.hpp"
+#include "api/limits_patch.hpp"
+#include "api/openapi.hpp"
+#include "api/pod_json.hpp"
+#include "api/problem.hpp"
+#include "api/query.hpp"
+#include "api/selector.hpp"
+#include "api/text.hpp"
+#include "daemon/pods/degraded.hpp"
+#include "daemon/util/log.hpp"
+
+namespace natra::api {
+namespace {
+
+constexpr std::chrono::milliseconds read_time{5000};
+// A change waits for the kernel, and for changes of the same attachment before it.
+constexpr std::chrono::milliseconds write_time{15000};
+constexpr std::chrono::milliseconds drain_time{5000};
+
+constexpr std::uint64_t default_page = 100;
+constexpr std::uint64_t largest_page = 500;
+constexpr std::uint64_t default_flows = 10;
+
+Response core_is_late() { return problem(503, "natrad's core did not answer in time"); }
+
+Response with_tag(const Json& limits) {
+    auto out = json_response(limits);
+    out.headers.emplace_back("ETag", entity_tag(limits.dump()));
+    return out;
+}
+
+// "GET /v1/status" of HEAD, too; what is in no list is not to become a label of a metric.
+std::string known_method(const std::string& method) {
+    for (const auto& each : routes())
+        if (each.method == method) return method;
+    return method == "HEAD" ? method : "other";
+}
+
+Json page_json(const std::vector<pods::Pod>& page, std::size_t total, bool more) {
+    auto items = Json::array();
+    for (const auto& each : page) items.push_back(pod_json(each));
+    Json out = {{"total", total}};
+    out["items"] = std::move(items);
+    out["continue"] = more ? Json(page.back().id) : Json();
+    return out;
+}
+
+}  // namespace
+
+Service::Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine, Troubles troubles,
+                 const ServiceSettings& settings, std::vector<Listener> listeners)
+    : core_(core), registry_(registry), engine_(engine), troubles_(std::move(troubles)), settings_(settings),
+      server_(std::make_unique<HttpServer>(
+          std::move(listeners), HttpSettings{.max_connections = settings.max_connections},
+          [this](const Request& request, const Caller& caller) { return handle(request, caller); })) {}
+
+Service::~Service() = default;
+
+void Service::drain() {
+    if (!server_->drain(drain_time, [this] { core_.drain(); })) log::warning("REST: requests under way were dropped");
+}
+
+Response Service::handle(const Request& request, const Caller& caller) {
+    const auto found = find_route(request);
+    if (const auto* wrong = std::get_if<Response>(&found)) {
+        count("other", known_method(request.method), wrong->status);
+        return *wrong;
+    }
+    const auto& match = std::get<Match>(found);
+    auto out =
+        match.route->writes && !caller.may_write
+            ? problem(403, concat(caller.who, " may not change limits: that is for root, over natrad's own socket"))
+            : answer(match, request, caller);
+    count(std::string(match.route->path), known_method(request.method), out.status);
+    return out;
+}
+
+void Service::count(const std::string& route, const std::string& method, int status) {
+    const std::lock_guard lock(mutex_);
+    ++requests_[{route, method, status}];
+}
+
+Response Service::answer(const Match& match, const Request& request, const Caller& caller) {
+    switch (match.route->endpoint) {
+    case Endpoint::health: return health();
+    case Endpoint::metrics: return metrics();
+    case Endpoint::openapi: return {.content_type = "application/json", .body = std::string(openapi), .headers = {}};
+    case Endpoint::status: return status();
+    case Endpoint::pods: return list(match);
+    case Endpoint::pod: return pod(match);
+    case Endpoint::limits_get: return get_limits(match);
+    case Endpoint::limits_patch: {
+        const auto type = check_patch_type(request.header("content-type"));
+        if (const auto* wrong = std::get_if<Response>(&type)) return *wrong;
+        const auto edit = parse_limits_patch(request.body);
+        if (const auto* wrong = std::get_if<Response>(&edit)) return *wrong;
+        return write_limits(match, request, caller, std::get<pods::LimitsEdit>(edit));
+    }
+    case Endpoint::limits_delete: return write_limits(match, request, caller, pods::clear_edit());
+    case Endpoint::flows: return flows(match);
+    }
+    return problem(500, "a route without an answer");
+}
+
+Response Service::health() {
+    const auto alive = ask_core(core_, read_time, [] { return true; });
+    return alive ? json_response({{"status", "ok"}}) : core_is_late();
+}
+
+Response Service::status() {
+    const auto document = ask_core(core_, read_time, [this] {
+        const auto uptime =
+            std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_);
+        return Json{{"version", NATRA_VERSION},
+                    {"kernel", engine_.features().kernel},
+                    {"features", engine_.features().names()},
+                    {"attachments", registry_.pods().size()},
+                    {"poolReady", engine_.pool().ready()},
+                    {"tamperEvents", registry_.tamper_events()},
+                    {"uptimeSeconds", uptime.count()},
+                    {"degraded", pods::degraded(registry_, engine_, troubles_())}};
+    });
+    return document ? json_response(*document) : core_is_late();
+}
+
+Response Service::metrics() {
+    auto node = ask_core(core_, read_time, [this] {
+        NodeFigures out{.kernel = engine_.features().kernel,
+                        .attachments = registry_.pods().size(),
+                        .degraded = pods::degraded(registry_, engine_, troubles_()).size(),
+                        .pool_ready = engine_.pool().ready(),
+                        .tamper_events = registry_.tamper_events(),
+                        .statistics = registry_.statistics()};
+        for (const auto& [id, pod] : registry_.pods()) {
+            for (const auto direction : datapath::directions)
+                if (const auto& shaping = pod.kernel.record.of(direction))
+                    ++out.by_data_path[{std::string(to_string(direction)), std::string(to_string(shaping->hook.kind)),
+                                        std::string(to_string(shaping->shaper))}];
+            if (out.pods.size() < settings_.metrics_pods) out.pods.push_back(pod);
+        }
+        return out;
+    });
+    if (!node) return core_is_late();
+    {
+        const std::lock_guard lock(mutex_);
+        node->requests = requests_;
+    }
+    node->http = server_->figures();
+    return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_text(*node), .headers = {}};
+}
+
+Response Service::list(const Match& match) {
+    const auto limit = number_of(match.query, "limit", 1, largest_page, default_page);
+    if (const auto* wrong = std::get_if<Response>(&limit)) return *wrong;
+    struct Page {
+        std::vector<pods::Pod> pods;
+        std::size_t total = 0;
+        bool more = false;
+    };
+    const auto page = ask_core(core_, read_time, [this, query = match.query, most = std::get<std::uint64_t>(limit)] {
+        const auto fits = [&query](const char* name, const std::string& value) {
+            const auto wanted = query.find(name);
+            return wanted == query.end() || wanted->second == value;
+        };
+        const auto after = text_of(query, "continue");
+        Page out;
+        for (const auto& [id, pod] : registry_.pods()) {
+            const auto& request = pod.request;
+            if (!fits("namespace", request.pod_namespace) || !fits("name", request.pod_name) ||
+                !fits("interface", request.interface_name) || !fits("network", request.network))
+                continue;
+            ++out.total;
+            if (id <= after) continue;
+            if (out.pods.size() < most)
+                out.pods.push_back(pod);
+            else
+                out.more = true;
+        }
+        return out;
+    });
+    return page ? json_response(page_json(page->pods, page->total, page->more)) : core_is_late();
+}
+
+Service::Found Service::find(const Match& match) {
+    auto found =
+        ask_core(core_, read_time, [this, name = match.pod, interface = text_of(match.query, "interface")]() -> Found {
+            auto selected = select(registry_.pods(), name, interface);
+            if (auto* wrong = std::get_if<Response>(&selected)) return std::move(*wrong);
+            return *std::get<const pods::Pod*>(selected);
+        });
+    if (!found) return core_is_late();
+    return *std::move(found);
+}
+
+Response Service::pod(const Match& match) {
+    const auto found = find(match);
+    if (const auto* wrong = std::get_if<Response>(&found)) return *wrong;
+    return json_response(pod_json(std::get<pods::Pod>(found)));
+}
+
+Response Service::get_limits(const Match& match) {
+    const auto found = find(match);
+    if (const auto* wrong = std::get_if<Response>(&found)) return *wrong;
+    return with_tag(limits_json(std::get<pods::Pod>(found)));
+}
+
+Response Service::flows(const Match& match) {
+    const auto top = number_of(match.query, "top", 1, NATRA_HEAVY_SLOTS, default_flows);
+    if (const auto* wrong = std::get_if<Response>(&top)) return *wrong;
+    std::optional<datapath::Direction> direction;
+    if (const auto wanted = match.query.find("direction"); wanted != match.query.end()) {
+        for (const auto each : datapath::directions)
+            if (wanted->second == to_string(each)) direction = each;
+        if (!direction) return wrong_value(400, "direction", wanted->second, "neither ingress nor egress");
+    }
+    const auto found = find(match);
+    if (const auto* wrong = std::get_if<Response>(&found)) return *wrong;
+    return json_response(flows_json(std::get<pods::Pod>(found), direction, std::get<std::uint64_t>(top)));
+}
+
+Response Service::write_limits(const Match& match, const Request& request, const Caller& caller,
+                               const pods::LimitsEdit& edit) {
+    const auto parsed = parse_if_match(request.header("if-match"));
+    if (const auto* wrong = std::get_if<Response>(&parsed)) return *wrong;
+    const auto answer = std::make_shared<Answer<Response>>();
+    // Selection and change in one turn of the core thread: an attachment's end in between is a plain 404.
+    core_.post([this, answer, edit, name = match.pod, interface = text_of(match.query, "interface"),
+                condition = std::get<IfMatch>(parsed), method = request.method, who = caller.who] {
+        try {
+            const auto selected = select(registry_.pods(), name, interface);
+            if (const auto* wrong = std::get_if<Response>(&selected)) return answer->give(*wrong);
+            const auto& target = *std::get<const pods::Pod*>(selected);
+            if (!edit.any()) {
+                const auto now = limits_json(target);
+                return answer->give(condition.allows(entity_tag(now.dump()))
+                                        ? with_tag(now)
+                                        : problem(412, "if-match: the limits are others by now"));
+            }
+            const auto stale = std::make_shared<bool>(false);
+            const auto unchanged = [condition, stale](const pods::Pod& pod) -> Result<void> {
+                *stale = !condition.allows(entity_tag(limits_json(pod).dump()));
+                if (*stale) return fail(Error::Code::mismatch, "if-match: the limits are others by now");
+                return {};
+            };
+            log::info(concat("REST: ", who, ": ", method, " limits of ", pods::describe(target)));
+            registry_.edit_limits(target.id, edit, unchanged,
+                                  [this, answer, stale, id = target.id](const Result<void>& done) {
+                                      const auto* pod = registry_.find(id);
+                                      if (*stale)
+                                          answer->give(problem(412, done.error().what));
+                                      else if (!done)
+                                          answer->give(wrong_limits(done.error()));
+                                      else if (pod == nullptr)
+                                          answer->give(problem(404, "the attachment has ended"));
+                                      else
+                                          answer->give(with_tag(limits_json(*pod)));
+                                  });
+        } catch (...) {
+            answer->fail(std::current_exception());
+        }
+    });
+    auto response = answer->wait(write_time);
+    if (!response) return problem(503, "natrad did not finish in time; the change may still come into force");
+    return *std::move(response);
+}
+
+}  // namespace natra::api

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operator's interface over HTTP: answers requests from the registry.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "api/http_server.hpp"
+#include "api/metrics.hpp"
+#include "api/routes.hpp"
+#include "daemon/pods/registry.hpp"
+#include "daemon/util/event_loop.hpp"
+
+namespace natra::api {
+
+using Troubles = std::function<std::vector<std::string>()>;  // as dbus::Service has it
+
+struct ServiceSettings {
+    std::size_t max_connections = 128;
+    std::size_t metrics_pods = 1000;  // attachments with series of their own
+};
+
+// Made and destroyed on the core thread. Its workers never touch the registry: they have the core thread copy what
+// they need, and wait for that.
+class Service {
+public:
+    // All references must outlive the service and the core's last task. Throws as HttpServer does.
+    Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine, Troubles troubles,
+            const ServiceSettings& settings, std::vector<Listener> listeners);
+    ~Service();
+
+    // After core.run(): no new connections; runs core's tasks until requests under way are answered, seconds at most.
+    void drain();
+
+private:
+    using Found = std::variant<pods::Pod, Response>;
+
+    Response handle(const Request& request, const Caller& caller);
+    Response answer(const Match& match, const Request& request, const Caller& caller);
+    Response health();
+    Response status();
+    Response metrics();
+    Response list(const Match& match);
+    Response pod(const Match& match);
+    Response get_limits(const Match& match);
+    Response flows(const Match& match);
+    Response write_limits(const Match& match, const Request& request, const Caller& caller,
+                          const pods::LimitsEdit& edit);
+    // A copy of the attachment that is meant.
+    Found find(const Match& match);
+    void count(const std::string& route, const std::string& method, int status);
+
+    EventLoop& core_;
+    pods::Registry& registry_;
+    const datapath::Engine& engine_;
+    const Troubles troubles_;
+    const ServiceSettings settings_;
+    const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+    std::mutex mutex_;  // guards requests_
+    RequestCounts requests_;
+    std::unique_ptr<HttpServer> server_;  // last: its workers use the rest
+};
+
+}  // namespace natra::api
