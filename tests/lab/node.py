@@ -90,10 +90,10 @@ class Node(Built):
             self._cleanup.callback(self._bus.stop)
         return self._bus
 
-    def start_natrad(self, **env: str) -> Natrad:
-        """Once per node; env: NATRA_SHAPER="htb" and the like."""
+    def start_natrad(self, executable: Path | None = None, **env: str) -> Natrad:
+        """Once per node; env: NATRA_SHAPER="htb" and the like. executable: what becomes natrad, by default natrad."""
         assert self.natrad is None, "this node has its natrad"
-        self.natrad = Natrad(self.build.natrad, self.host, self.bus, self.folder / "run",
+        self.natrad = Natrad(executable or self.build.natrad, self.host, self.bus, self.folder / "run",
                              BPFFS / self.label, self.folder / "natrad.log", env)
         # In reverse: natrad first, then the pins that outlive it by design.
         self._cleanup.callback(remove_pins, self.natrad.pins)

@@ -69,6 +69,7 @@ TEST_F(Config, ReadsEveryKey) {
         "limits": {"defaultBurst": "20ms", "maxBurst": 500000000, /* ns */
                    "heavyThreshold": {"bytes": 65536, "time": "2.5 ms"}},
         "adoption": {"pods": "all", "directories": ["/a", "/b/"]}, "otherLimiters": "standDown",
+        "api": {"socket": "/run/c/api.sock", "maxConnections": 5, "metricsPods": 0},
         "logLevel": "debug", "runtimeDir": "/run/a/", "spoolDir": "/run/b", "bpffsDir": "/sys/fs/bpf/c", "poolSize": 4
     })");
     const auto loaded = load();
@@ -85,6 +86,9 @@ TEST_F(Config, ReadsEveryKey) {
     EXPECT_EQ(c.adoption.which, pods::AdoptionSettings::Which::all);
     EXPECT_THAT(c.adoption.directories, ElementsAre("/a", "/b"));
     EXPECT_EQ(registry_settings(c).other_limiters, pods::OtherLimitersPolicy::stand_down);
+    EXPECT_EQ(c.api.socket, "/run/c/api.sock");
+    EXPECT_EQ(c.api.max_connections, 5U);
+    EXPECT_EQ(c.api.metrics_pods, 0U);
     EXPECT_EQ(c.log_level, log::Level::debug);
     EXPECT_EQ(c.runtime_dir, "/run/a");
     EXPECT_EQ(spool_dir_of(c), "/run/b");
@@ -153,6 +157,12 @@ TEST_F(Config, ErrorsNameFileKeyValueAndWhatIsAllowed) {
     EXPECT_EQ(error_of(R"({"otherLimiters": "off"})"), file + ": otherLimiters: \"off\" is none of report, standDown");
     EXPECT_EQ(error_of(R"({"poolSize": -1})"), file + ": poolSize: -1 is not an integer from 0 to 4096");
     EXPECT_EQ(error_of(R"({"poolSize": 1.5})"), file + ": poolSize: 1.5 is not an integer from 0 to 4096");
+    EXPECT_EQ(error_of(R"({"api": {"maxConnections": 0}})"),
+              file + ": api.maxConnections: 0 is not an integer from 1 to 1024");
+    EXPECT_EQ(error_of(R"({"api": {"socket": "api.sock"}})"),
+              file + ": api.socket: \"api.sock\" is not an absolute path");
+    EXPECT_THAT(error_of(R"({"api": {"socket": "/)" + std::string(107, 'a') + "\"}}"),
+                HasSubstr("is not a path of at most 107 bytes"));
     EXPECT_EQ(error_of(R"({"runtimeDir": "run"})"), file + ": runtimeDir: \"run\" is not an absolute path");
     EXPECT_EQ(error_of(R"({"limits": 3})"), file + ": limits: not an object");
     EXPECT_EQ(error_of(R"({"limits": {"maxBurst": "5"}})"),

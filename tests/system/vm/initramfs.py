@@ -26,7 +26,7 @@ from cpio import Archive
 
 PACKAGES = """bash bpftool containernetworking-plugins coreutils dbus-daemon findutils grep gzip
     hostname iproute2 kmod mount procps python3-minimal sed tar util-linux""".split()
-OPTIONAL_PACKAGES = """dash ethtool gawk iperf3 iputils-ping libpython3-stdlib mawk meson
+OPTIONAL_PACKAGES = """curl dash ethtool gawk iperf3 iputils-ping libpython3-stdlib mawk meson
     python3-distutils tcpdump""".split()
 # Of packages of which most is of no use here, and what dpkg does not list.
 FILES = ["/usr/bin/awk", "/usr/bin/busctl", "/usr/bin/sh", "/usr/bin/systemctl"]

@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The REST interface against real pods: every path and method, and every answer as the OpenAPI document has it."""
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from lab import process, schema
+from lab.kinds import add_other_network
+from lab.natrad import Natrad
+from lab.node import Node
+from lab.pod import Pod
+from lab.rest import Answer, Rest, parse_curl
+from support import RATE, NodeCase, eventually, mean_rate
+
+OTHER_USER = 65534
+
+
+class RestCase(NodeCase):
+    """A node whose natrad serves on a socket of its own."""
+
+    natrad_env = None
+    rest: Rest
+    document: Any
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.natrad = cls.start(cls.node)
+        cls.rest = Rest(cls.node.folder / "api.sock")
+        cls.document = cls.rest.get("/openapi.json").json
+
+    @classmethod
+    def start(cls, node: Node, **env: str) -> Natrad:
+        return node.start_natrad(**env, **cls.socket_of(node))
+
+    @staticmethod
+    def socket_of(node: Node) -> dict[str, str]:
+        node.folder.chmod(0o711)  # other users are to reach it
+        return {"NATRA_API_SOCKET": str(node.folder / "api.sock")}
+
+    def path_of(self, pod: Pod) -> str:
+        return f"/v1/pods/lab/pod{pod.number}"
+
+    def valid(self, answer: Answer, path: str, method: str = "GET") -> Answer:
+        """The answer is one that the document has for this path and method."""
+        operation = self.document["paths"][path][method.lower()]
+        self.assertIn(str(answer.status), operation["responses"], f"{method} {path}: {answer.body}")
+        documented = schema.resolve(self.document, operation["responses"][str(answer.status)])
+        media = answer.headers["content-type"].partition(";")[0]
+        self.assertIn(media, documented["content"], f"{method} {path}")
+        if media != "text/plain":
+            self.assertEqual(schema.violations(self.document, documented["content"][media]["schema"], answer.json), [],
+                             f"{method} {path}: {answer.body}")
+        for name in documented.get("headers", {}):
+            self.assertIn(name.lower(), answer.headers)
+        return answer
+
+    def problem(self, answer: Answer, status: int, field: str | None = None, value: object = None) -> dict[str, Any]:
+        self.assertEqual(answer.status, status, answer.body)
+        self.assertEqual(answer.headers["content-type"], "application/problem+json")
+        reference = {"$ref": "#/components/schemas/Problem"}
+        self.assertEqual(schema.violations(self.document, reference, answer.json), [])
+        self.assertEqual(answer.json["status"], status)
+        if field is not None:
+            self.assertEqual((answer.json["field"], answer.json["value"]), (field, value), answer.body)
+            self.assertIn(field, answer.json["detail"])
+        found: dict[str, Any] = answer.json
+        return found
+
+
+class Reading(RestCase):
+    def test_health_and_status(self) -> None:
+        self.assertEqual(self.valid(self.rest.get("/healthz"), "/healthz").json, {"status": "ok"})
+        self.pod()
+        status = self.valid(self.rest.get("/v1/status"), "/v1/status").json
+        self.assertEqual(status["attachments"], 1)
+        self.assertEqual(status["degraded"], self.natrad.status()["Degraded"])
+        self.assertEqual(status["kernel"], self.natrad.status()["Kernel"])
+        self.valid(self.rest.get("/openapi.json"), "/openapi.json")
+        head = self.rest.curl("/v1/status", method="HEAD")
+        self.assertEqual((head.status, head.body), (200, ""))
+
+    def test_a_pod_by_all_its_names(self) -> None:
+        pod = self.pod()
+        self.pod()
+        identifier = pod.object_path().rpartition("/")[2]
+        facts = self.natrad.properties(pod.object_path())
+        for path in (identifier, pod.container_id,
+                     quote(f"lab/pod{pod.number}", safe="")):
+            with self.subTest(path):
+                found = self.valid(self.rest.get(f"/v1/pods/{path}"), "/v1/pods/{id}").json
+                self.assertEqual((found["id"], found["containerId"]), (identifier, pod.container_id))
+        found = self.valid(self.rest.get(self.path_of(pod)), "/v1/pods/{namespace}/{name}").json
+        self.assertEqual((found["namespace"], found["name"], found["interface"]), ("lab", f"pod{pod.number}", "eth0"))
+        for direction in ("ingress", "egress"):
+            word = direction.capitalize()
+            self.assertEqual([found[direction][name] for name in ("rate", "source", "shaper", "hook", "reason")],
+                             [facts[f"{word}{name}"] for name in ("Rate", "Source", "Shaper", "Hook", "Reason")])
+            self.assertTrue(found[direction]["inForce"])
+
+    def test_names_that_fit_several_or_none(self) -> None:
+        pods = [self.pod(), self.pod()]
+        ambiguous = self.problem(self.valid(self.rest.get(f"/v1/pods/{self.node.label}"), "/v1/pods/{id}"), 409)
+        self.assertEqual({each["containerId"] for each in ambiguous["candidates"]}, {pod.container_id for pod in pods})
+        keys = add_other_network(self.node).connect(self.node, network="second")
+        second = self.enterContext(Pod(self.node, limits=pods[0].limits, beside=pods[0], interface="net1", **keys))
+        self.assertEqual(len(self.problem(self.rest.get(self.path_of(pods[0])), 409)["candidates"]), 2)
+        found = self.valid(self.rest.get(f"{self.path_of(pods[0])}?interface=net1"), "/v1/pods/{namespace}/{name}").json
+        self.assertEqual(found["id"], second.object_path().rpartition("/")[2])
+        self.problem(self.rest.get("/v1/pods/nobody"), 404, "id", "nobody")
+        self.problem(self.rest.get("/v1/pods/lab/nobody"), 404, "id", "lab/nobody")
+        self.problem(self.rest.get(f"{self.path_of(pods[1])}/flows?interface=net1"), 404)
+
+    def test_pages_and_filters(self) -> None:
+        pods = [self.pod() for _ in range(5)]
+        listed = self.valid(self.rest.get("/v1/pods"), "/v1/pods").json
+        self.assertEqual((listed["total"], listed["continue"]), (5, None))
+        everything = [item["id"] for item in listed["items"]]
+        self.assertEqual(sorted(everything), everything)
+        seen: list[str] = []
+        path = "/v1/pods?limit=2"
+        for expected in (2, 2, 1):
+            page = self.valid(self.rest.get(path), "/v1/pods").json
+            self.assertEqual((len(page["items"]), page["total"]), (expected, 5))
+            seen += [item["id"] for item in page["items"]]
+            path = f"/v1/pods?limit=2&continue={page['continue']}"
+        self.assertEqual((page["continue"], seen), (None, everything))
+        one = self.rest.get(f"/v1/pods?namespace=lab&name=pod{pods[2].number}&interface=eth0&network=lab").json
+        self.assertEqual([item["containerId"] for item in one["items"]], [pods[2].container_id])
+        self.assertEqual(self.rest.get("/v1/pods?namespace=other").json["total"], 0)
+        for query, field, value in (("limit=0", "limit", "0"), ("limit=501", "limit", "501"), ("limit=x", "limit", "x"),
+                                    ("limit=1&limit=2", "limit", "2"), ("colour=red", "colour", "red")):
+            with self.subTest(query):
+                self.problem(self.valid(self.rest.get(f"/v1/pods?{query}"), "/v1/pods"), 400, field, value)
+
+    def test_who_fills_the_limit(self) -> None:
+        pod = self.pod()
+        path = f"{self.path_of(pod)}/flows"
+        template = "/v1/pods/{namespace}/{name}/flows"
+        with pod.client().bulk("ingress", 8, flows=3):
+            self.assertTrue(eventually(lambda: len(self.rest.get(path).json["ingress"]["flows"]) == 3, 7))
+            flows = self.valid(self.rest.get(f"{path}?direction=ingress&top=2"), template).json
+        self.assertNotIn("egress", flows)
+        ingress = flows["ingress"]
+        self.assertEqual((ingress["rate"], len(ingress["flows"])), (RATE, 2))
+        self.assertGreaterEqual(ingress["heavyFlows"], 2)
+        first, second = ingress["flows"]
+        self.assertGreaterEqual(first["rate"], second["rate"])
+        self.assertEqual((first["protocol"], first["sourcePort"]), ("tcp", 5201))
+        self.assertRegex(first["firstSeen"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
+        for query, field, value in (("direction=down", "direction", "down"), ("top=0", "top", "0"), ("top=65", "top", "65")):
+            self.problem(self.valid(self.rest.get(f"{path}?{query}"), template), 400, field, value)
+
+    def test_what_is_not_there_and_what_is_not_allowed(self) -> None:
+        self.problem(self.rest.get("/v2/pods"), 404)
+        self.problem(self.rest.get("/v1/../v1/pods"), 404)
+        for method, path, allowed in (("POST", "/v1/pods", "GET, HEAD"), ("PUT", "/v1/pods/x/limits",
+                                                                         "GET, HEAD, PATCH, DELETE")):
+            answer = self.rest.curl(path, method=method)
+            self.problem(answer, 405)
+            self.assertEqual(answer.headers["allow"], allowed)
+
+    def test_other_users_of_the_group_read_and_do_not_write(self) -> None:
+        pod = self.pod()
+        self.rest.socket.chmod(0o666)  # here there is no group for it
+        before = self.rest.get(f"{self.path_of(pod)}/limits").body
+        self.assertEqual(self.rest.curl("/v1/status", uid=OTHER_USER).status, 200)
+        self.assertEqual(self.rest.curl("/metrics", uid=OTHER_USER).status, 200)
+        path = f"{self.path_of(pod)}/limits"
+        for answer in (self.rest.patch(path, {"ingress": {"rate": 1}}, uid=OTHER_USER),
+                       self.rest.curl(path, method="DELETE", uid=OTHER_USER)):
+            self.assertIn(f"uid {OTHER_USER}", self.problem(answer, 403)["detail"])
+        self.assertEqual(self.rest.get(path).body, before)
+
+
+class Writing(RestCase):
+    TEMPLATE = "/v1/pods/{namespace}/{name}/limits"
+
+    def patched(self, pod: Pod, patch: object, *options: str) -> dict[str, Any]:
+        answer = self.valid(self.rest.patch(f"{self.path_of(pod)}/limits", patch, *options), self.TEMPLATE, "PATCH")
+        self.assertEqual(answer.status, 200, answer.body)
+        found: dict[str, Any] = answer.json
+        return found
+
+    def test_a_change_takes_effect_under_traffic(self) -> None:
+        for direction in ("ingress", "egress"):
+            for after in (3 * RATE, RATE // 2):
+                with self.subTest(f"{direction}, {RATE} to {after} bit/s"):
+                    pod = self.pod()
+                    with pod.client().bulk(direction, 7) as bulk:
+                        time.sleep(3)
+                        limits = self.patched(pod, {direction: {"rate": f"{after // 1000}k"}})
+                        timeline = bulk.result()["timeline_bytes"]
+                    self.assert_rate(mean_rate(timeline, 1, 3), RATE)
+                    self.assert_rate(mean_rate(timeline, 4.5, 7), after, high=1.05)
+                    self.assertEqual((limits[direction]["rate"], limits[direction]["source"]),
+                                     (after, "operator_override"))
+
+    def test_merge_patch_value_by_value(self) -> None:
+        pod = self.pod()
+        limits = self.patched(pod, {"ingress": {"rate": "5M", "burst": 80_000}, "egress": {"rate": 0}})
+        self.assertEqual(limits["ingress"]["override"], {"rate": 5_000_000, "burst": 80_000})
+        self.assertEqual(limits["ingress"]["requested"]["rate"], RATE)
+        self.assertEqual((limits["egress"]["rate"], limits["egress"]["override"]), (0, {"rate": 0}))
+        self.assertEqual(self.natrad.properties(pod.object_path())["EgressShaper"], "")
+        limits = self.patched(pod, {"ingress": {"rate": None}, "egress": None})
+        self.assertEqual(limits["ingress"]["override"], {"burst": 80_000})
+        self.assertEqual([limits[each]["rate"] for each in ("ingress", "egress")], [RATE, RATE])
+        self.assertEqual(limits["egress"]["source"], "runtime")
+        self.assertEqual(self.patched(pod, {}), limits)
+        answer = self.valid(self.rest.delete(f"{self.path_of(pod)}/limits"), self.TEMPLATE, "DELETE")
+        self.assertEqual(answer.json["ingress"]["override"], {})
+        self.assertEqual(self.valid(self.rest.get(f"{self.path_of(pod)}/limits"), self.TEMPLATE).json, answer.json)
+
+    def test_overrides_survive_a_restart(self) -> None:
+        pod = self.pod()
+        self.patched(pod, {"ingress": {"rate": RATE // 2}})
+        before = self.rest.get(f"{self.path_of(pod)}/limits")
+        self.natrad.restart()
+        after = self.rest.get(f"{self.path_of(pod)}/limits")
+        self.assertEqual((after.body, after.headers["etag"]), (before.body, before.headers["etag"]))
+
+    def test_two_operators_do_not_overwrite_each_other(self) -> None:
+        pod = self.pod()
+        path = f"{self.path_of(pod)}/limits"
+        tag = self.rest.get(path).headers["etag"]
+        with_tag = ("--header", f"If-Match: {tag}")
+        first = self.rest.patch(path, {"ingress": {"rate": "1M"}}, *with_tag)
+        self.assertEqual(first.status, 200, first.body)
+        self.assertNotEqual(first.headers["etag"], tag)
+        for answer, method in ((self.rest.patch(path, {"ingress": {"rate": "2M"}}, *with_tag), "PATCH"),
+                               (self.rest.delete(path, *with_tag), "DELETE"),
+                               (self.rest.patch(path, {}, *with_tag), "PATCH")):
+            self.problem(self.valid(answer, self.TEMPLATE, method), 412)
+        self.assertEqual(self.rest.get(path).json["ingress"]["rate"], 1_000_000)
+        self.patched(pod, {"ingress": {"rate": "2M"}}, "--header", f"If-Match: \"x\", {first.headers['etag']}")
+        self.problem(self.rest.patch(path, {}, "--header", "If-Match: x"), 400, "if-match", '"x"')
+
+    def test_what_is_wrong_is_named_and_changes_nothing(self) -> None:
+        pod = self.pod(ingress=RATE, egress=0)
+        path = f"{self.path_of(pod)}/limits"
+        before = self.rest.get(path).body
+        for patch, field, value in (
+                ({"ingress": {"rate": "fast"}}, "ingress.rate", "fast"),
+                ({"ingress": {"rate": -1}}, "ingress.rate", -1),
+                ({"ingress": {"rate": 1.5}}, "ingress.rate", 1.5),
+                ({"ingress": {"rate": 10**15 + 1}}, "ingress.rate", 10**15 + 1),
+                ({"ingress": {"burst": 2**40}}, "ingress.burst", 2**40),
+                ({"egress": {"burst": 8000}}, "egress.burst", 8000),
+                ({"ingress": {"speed": 1}}, "ingress.speed", 1),
+                ({"sideways": {}}, "sideways", "an object"),
+                # One good and one bad: nothing is half-applied.
+                ({"ingress": {"rate": 5_000_000}, "egress": {"rate": "x"}}, "egress.rate", "x"),
+                ({"ingress": {"rate": 5_000_000}, "egress": {"rate": 2**63}}, "egress.rate", 2**63)):
+            with self.subTest(str(patch)):
+                self.problem(self.valid(self.rest.patch(path, patch), self.TEMPLATE, "PATCH"), 422, field, value)
+                self.assertEqual(self.rest.get(path).body, before)
+        for text in ("", "{", "[]", "null", '{"ingress": {"rate": 1}, "ingress": {}}'):
+            with self.subTest(text):
+                self.problem(self.rest.patch(path, text), 400)
+        self.problem(self.rest.patch(path, "{}", content_type="text/plain"), 415, "content-type", "text/plain")
+        self.problem(self.rest.patch(path, " " * 70_000), 413)
+        self.problem(self.rest.patch("/v1/pods/nobody/limits", {}), 404, "id", "nobody")
+        self.assertEqual(self.rest.get(path).body, before)
+
+
+class Metrics(RestCase):
+    def values(self, text: str) -> dict[str, float]:
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+                for line in text.splitlines() if not line.startswith("#")}
+
+    def test_promtool_finds_nothing_to_say(self) -> None:
+        self.pod()
+        answer = self.valid(self.rest.get("/metrics"), "/metrics")
+        if process.run(["sh", "-c", "command -v promtool"], check=False).returncode != 0:
+            self.skipTest("no promtool: package prometheus")
+        done = process.run(["promtool", "check", "metrics"], stdin=answer.body, check=False)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        rules = Path(__file__).resolve().parents[2] / "docs" / "monitoring" / "alerts.yml"
+        process.run(["promtool", "check", "rules", str(rules)])
+
+    def test_rules_dashboard_and_manual_speak_of_metrics_that_exist(self) -> None:
+        self.pod()
+        docs = Path(__file__).resolve().parents[2] / "docs"
+        families = set(re.findall(r"^# TYPE (\S+)", self.rest.get("/metrics").body, re.MULTILINE))
+        for path in ("monitoring/alerts.yml", "monitoring/dashboard.json", "usage/metrics.md"):
+            words = set(re.findall(r"\bnatra_[a-z_]*[a-z]\b", (docs / path).read_text()))
+            self.assertGreater(len(words), 5, path)
+            self.assertEqual({word.removesuffix("_bucket") for word in words} - families, set(), path)
+        manual = (docs / "usage/metrics.md").read_text()
+        unexplained = {name for name in families if name.startswith("natra_") and name not in manual}
+        # "natra_x_bytes_total, ..._packets_total": those of the second kind.
+        self.assertEqual({name for name in unexplained if not name.endswith("_packets_total")}, set())
+
+    def test_figures_are_those_of_the_bus(self) -> None:
+        pod = self.pod()
+        with pod.client().bulk("ingress", 3) as bulk:
+            bulk.result()
+        labels = f'namespace="lab",pod="pod{pod.number}",interface="eth0",container_id="{pod.container_id}"'
+        self.rest.get("/healthz")
+        # Something is always sent: neighbours are looked for, say.
+        before = self.natrad.counters(pod.object_path(), "ingress")
+        text = self.rest.get("/metrics").body
+        after = self.natrad.counters(pod.object_path(), "ingress")
+        values = self.values(text)
+        self.assertEqual(len(values), len([line for line in text.splitlines() if not line.startswith("#")]))
+        ingress = f'{labels},direction="ingress"'
+        self.assertEqual(values[f"natra_pod_limit_bytes_per_second{{{ingress}}}"], RATE / 8)
+        for verdict in ("fast", "paced", "dropped"):
+            for unit in ("Bytes", "Packets"):
+                name = f"{verdict.capitalize()}{unit}"
+                found = values[f'natra_pod_{unit.lower()}_total{{{ingress},verdict="{verdict}"}}']
+                self.assertTrue(before[name] <= found <= after[name], f"{before[name]}, {found}, {after[name]}")
+        self.assertGreater(before["PacedBytes"], 0)
+        self.assertGreaterEqual(values['natra_api_requests_total{route="/healthz",method="GET",status="200"}'], 1)
+        self.assertEqual(sum(value for name, value in values.items() if name.startswith("natra_attachments{")), 2)
+        self.assertEqual(values["natra_attached_interfaces"], 1)
+        self.assertGreaterEqual(values["natra_attach_duration_seconds_count"], 1)
+
+    def test_what_has_ended_has_no_series(self) -> None:
+        with Pod(self.node, limits=self.pod().limits) as pod:
+            self.assertIn(pod.container_id, self.rest.get("/metrics").body)
+        self.assertNotIn(pod.container_id, self.rest.get("/metrics").body)
+
+    def test_names_from_clients_become_no_labels(self) -> None:
+        self.rest.curl("/v1/pods/some-name", method="BREW")
+        self.rest.get("/v1/nowhere/else")
+        text = self.rest.get("/metrics").body
+        for word in ("BREW", "some-name", "nowhere"):
+            self.assertNotIn(word, text)
+
+
+class FewSeries(RestCase):
+    @classmethod
+    def start(cls, node: Node, **env: str) -> Natrad:
+        config = node.folder / "natrad.json"
+        config.write_text(json.dumps({"api": {"metricsPods": 2}}))
+        return super().start(node, NATRA_CONFIG=str(config), **env)
+
+    def test_no_more_than_configured(self) -> None:
+        for _ in range(4):
+            self.pod()
+        text = self.rest.get("/metrics").body
+        self.assertEqual(len(set(re.findall(r'container_id="([^"]+)"', text))), 2)
+        self.assertIn("natra_attached_interfaces_without_series 2\n", text)
+
+
+class ReadOnly(RestCase):
+    """systemd's socket activation, with a TCP socket beside the Unix one."""
+
+    # As systemd does it: sockets from descriptor 3 on, with their names, and the pid of the process itself.
+    LAUNCH = """#!/usr/bin/env python3
+import os, socket
+tcp = socket.create_server(("127.0.0.1", 9475))
+os.dup2(tcp.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="api-readonly")
+os.execv({natrad!r}, [{natrad!r}])
+"""
+
+    @classmethod
+    def start(cls, node: Node, **env: str) -> Natrad:
+        launcher = node.folder / "launcher"
+        launcher.write_text(cls.LAUNCH.format(natrad=str(node.build.natrad.resolve())))
+        launcher.chmod(0o755)
+        return node.start_natrad(launcher, **env, **cls.socket_of(node))
+
+    def tcp(self, path: str, *options: str) -> Answer:
+        done = self.node.host.run(["curl", "-sS", "-i", *options, f"http://127.0.0.1:9475{path}"])
+        return parse_curl(done.stdout)
+
+    def test_a_tcp_socket_reads_only(self) -> None:
+        pod = self.pod()
+        self.assertEqual(self.tcp("/healthz").json, {"status": "ok"})
+        self.assertIn("natra_build_info", self.tcp("/metrics").body)
+        path = f"{self.path_of(pod)}/limits"
+        self.assertEqual(self.tcp(path).status, 200)
+        self.problem(self.tcp(path, "-X", "DELETE"), 403)
+        patch = ("-X", "PATCH", "-H", "Content-Type: application/json", "-d", '{"ingress":{"rate":1}}')
+        self.problem(self.tcp(path, *patch), 403)
+        self.assertEqual(self.rest.get(path).json["ingress"]["override"], {})
+
+
+class WithoutASocket(NodeCase):
+    natrad_env = {"NATRA_API_SOCKET": "/nowhere/api.sock"}
+
+    def test_pods_are_limited_all_the_same_and_it_is_said(self) -> None:
+        self.assert_capped(self.pod(), "ingress")
+        self.assertIn("no REST interface: listen at /nowhere/api.sock", " ".join(self.natrad.status()["Degraded"]))

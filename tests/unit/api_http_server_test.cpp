@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+// The server on a socket of its own, with clients that behave and clients that do not.
+#include "api/http_server.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <stdexcept>
+#include <thread>
+
+#include "api/listeners.hpp"
+
+namespace natra::api {
+namespace {
+
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+using namespace std::chrono_literals;
+
+constexpr std::size_t long_body = 3 << 20;
+
+Response answer(const Request& request, const Caller& caller) {
+    if (request.target == "/throw") throw std::runtime_error("secret");
+    if (request.target == "/slow") std::this_thread::sleep_for(300ms);
+    if (request.target == "/long")
+        return {.content_type = "text/plain", .body = std::string(long_body, 'x'), .headers = {}};
+    return {.content_type = "text/plain",
+            .body = request.method + " " + request.target + " " + request.body + (caller.may_write ? " root" : ""),
+            .headers = {{"ETag", "\"1\""}}};
+}
+
+class HttpServerTest : public testing::Test {
+protected:
+    void start(HttpSettings settings = {}) {
+        auto listener = listen_at(path());
+        ASSERT_TRUE(listener) << listener.error().what;
+        std::vector<Listener> listeners;
+        listeners.push_back(*std::move(listener));
+        server_ = std::make_unique<HttpServer>(std::move(listeners), settings, answer);
+    }
+    void TearDown() override {
+        server_.reset();
+        ::unlink(path().c_str());
+    }
+    [[nodiscard]] std::string path() const { return testing::TempDir() + "natra-http-" + std::to_string(::getpid()); }
+
+    [[nodiscard]] UniqueFd connect() const {
+        UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::strncpy(address.sun_path, path().c_str(), sizeof address.sun_path - 1);
+        EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+        return fd;
+    }
+    static void send(const UniqueFd& fd, std::string_view bytes) {
+        while (!bytes.empty()) {
+            const auto sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+            if (sent <= 0) return;
+            bytes.remove_prefix(static_cast<std::size_t>(sent));
+        }
+    }
+    // Until the server closes.
+    static std::string receive(const UniqueFd& fd) {
+        std::string out;
+        char buffer[65536];
+        for (;;) {
+            pollfd wait{.fd = fd.get(), .events = POLLIN, .revents = 0};
+            if (::poll(&wait, 1, 20'000) <= 0) return out + " (no end)";
+            const auto got = ::recv(fd.get(), buffer, sizeof buffer, 0);
+            if (got <= 0) return out;
+            out.append(buffer, static_cast<std::size_t>(got));
+        }
+    }
+    [[nodiscard]] std::string ask(std::string_view bytes) const {
+        const auto fd = connect();
+        send(fd, bytes);
+        return receive(fd);
+    }
+    [[nodiscard]] std::string get(const std::string& target) const {
+        return ask("GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+
+    std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(HttpServerTest, AnswersAndCloses) {
+    start();
+    const auto out = get("/a");
+    EXPECT_THAT(out, StartsWith("HTTP/1.1 200 OK\r\n"));
+    EXPECT_THAT(out, HasSubstr("\r\nETag: \"1\"\r\n"));
+    EXPECT_THAT(out, HasSubstr("\r\nConnection: close\r\n"));
+    EXPECT_THAT(out, EndsWith(::geteuid() == 0 ? "GET /a  root" : "GET /a "));
+    EXPECT_THAT(ask("PATCH /b HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi"), HasSubstr("PATCH /b hi"));
+}
+
+TEST_F(HttpServerTest, HeadHasNoBody) {
+    start();
+    EXPECT_THAT(ask("HEAD /a HTTP/1.1\r\n\r\n"), EndsWith("\r\n\r\n"));
+}
+
+TEST_F(HttpServerTest, AnswersAClientThatHasClosedItsSide) {
+    start();
+    const auto fd = connect();
+    send(fd, "GET /a HTTP/1.1\r\n\r\n");
+    ::shutdown(fd.get(), SHUT_WR);
+    EXPECT_THAT(receive(fd), StartsWith("HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_F(HttpServerTest, ContinuesWhenAsked) {
+    start();
+    const auto fd = connect();
+    send(fd, "PATCH /b HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    char interim[25];
+    ASSERT_EQ(::recv(fd.get(), interim, sizeof interim, MSG_WAITALL), static_cast<ssize_t>(sizeof interim));
+    EXPECT_EQ(std::string(interim, sizeof interim), "HTTP/1.1 100 Continue\r\n\r\n");
+    send(fd, "hi");
+    EXPECT_THAT(receive(fd), HasSubstr("PATCH /b hi"));
+}
+
+TEST_F(HttpServerTest, WhatCannotBeReadIsAProblem) {
+    start();
+    EXPECT_THAT(ask("nonsense\n"),
+                AllOf(StartsWith("HTTP/1.1 400 Bad Request\r\n"), HasSubstr("application/problem+json")));
+    // More than is read: the answer must still arrive.
+    EXPECT_THAT(ask("PATCH /b HTTP/1.1\r\nContent-Length: 300000\r\n\r\n" + std::string(300'000, 'x')),
+                StartsWith("HTTP/1.1 413 "));
+    EXPECT_EQ(server_->figures().bad, 2U);
+}
+
+TEST_F(HttpServerTest, AnExceptionIsAnErrorWithoutItsText) {
+    start();
+    EXPECT_THAT(get("/throw"), AllOf(StartsWith("HTTP/1.1 500 "), Not(HasSubstr("secret"))));
+    EXPECT_THAT(get("/a"), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(HttpServerTest, SlowReadersHarmNobody) {
+    if (::geteuid() != 0) GTEST_SKIP() << "large socket buffers are for root";
+    start();
+    std::vector<UniqueFd> slow;
+    for (int i = 0; i < 16; ++i) {
+        slow.push_back(connect());
+        send(slow.back(), "GET /long HTTP/1.1\r\n\r\n");
+    }
+    for (int i = 0; i < 50; ++i) EXPECT_THAT(get("/a"), StartsWith("HTTP/1.1 200 "));
+    // Nor do they come off badly: what they get is whole.
+    for (const auto& fd : slow) {
+        const auto out = receive(fd);
+        EXPECT_EQ(out.size() - out.find("\r\n\r\n") - 4, long_body);
+    }
+    EXPECT_EQ(server_->figures().lost, 0U);
+}
+
+// Over TCP nobody is root; and a large answer reaches one who reads late there, too.
+TEST_F(HttpServerTest, TcpIsReadOnly) {
+    if (::geteuid() != 0) GTEST_SKIP() << "large socket buffers are for root";
+    UniqueFd listening(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    ASSERT_EQ(::bind(listening.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(::listen(listening.get(), 16), 0);
+    ::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    std::vector<Listener> listeners;
+    listeners.push_back({.fd = std::move(listening), .read_only = true});
+    HttpServer server(std::move(listeners), {}, answer);
+    const auto ask_tcp = [&](std::string_view bytes) {
+        UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+        send(fd, bytes);
+        return fd;
+    };
+    const auto slow = ask_tcp("GET /long HTTP/1.1\r\n\r\n");
+    EXPECT_THAT(receive(ask_tcp("GET /a HTTP/1.1\r\n\r\n")), EndsWith("GET /a "));
+    const auto out = receive(slow);
+    EXPECT_EQ(out.size() - out.find("\r\n\r\n") - 4, long_body);
+}
+
+TEST_F(HttpServerTest, IdleConnectionsEndAndHarmNobody) {
+    start({.request_time = 500ms, .linger_time = 200ms});
+    std::vector<UniqueFd> idle;
+    for (int i = 0; i < 40; ++i) idle.push_back(connect());
+    send(idle[0], "GET /a HTTP/1.1\r\nHo");
+    EXPECT_THAT(get("/a"), StartsWith("HTTP/1.1 200 "));
+    for (const auto& fd : idle) EXPECT_THAT(receive(fd), StartsWith("HTTP/1.1 408 "));
+    for (int i = 0; i < 100 && server_->figures().open != 0; ++i) std::this_thread::sleep_for(100ms);
+    EXPECT_EQ(server_->figures().open, 0U);
+}
+
+TEST_F(HttpServerTest, OneWhoDoesNotStopSendingIsCutOff) {
+    start({.workers = 1});
+    const auto fd = connect();
+    send(fd, "GET /a HTTP/1.1\r\n\r\n");
+    std::thread flood([&] { send(fd, std::string(64 << 20, 'x')); });
+    EXPECT_THAT(get("/a"), StartsWith("HTTP/1.1 200 "));
+    flood.join();
+}
+
+TEST_F(HttpServerTest, BeyondTheMaximumIsRefusedAtOnce) {
+    start({.max_connections = 2});
+    const auto first = connect();
+    const auto second = connect();
+    for (int i = 0; i < 100 && server_->figures().open != 2; ++i) std::this_thread::sleep_for(50ms);
+    EXPECT_THAT(get("/a"), StartsWith("HTTP/1.1 503 "));
+    EXPECT_EQ(server_->figures().refused, 1U);
+}
+
+TEST_F(HttpServerTest, DrainsRequestsUnderWay) {
+    start();
+    const auto fd = connect();
+    send(fd, "GET /slow HTTP/1.1\r\n\r\n");
+    std::this_thread::sleep_for(100ms);
+    int turns = 0;
+    EXPECT_TRUE(server_->drain(10s, [&] { ++turns; }));
+    EXPECT_GT(turns, 0);
+    EXPECT_THAT(receive(fd), HasSubstr("GET /slow"));
+}
+
+TEST_F(HttpServerTest, ManyAtATime) {
+    start();
+    std::vector<std::thread> clients;
+    std::atomic<int> good = 0;
+    for (int i = 0; i < 32; ++i)
+        clients.emplace_back([&, i] {
+            for (int round = 0; round < 50; ++round) {
+                const auto target = "/" + std::to_string(i) + "-" + std::to_string(round);
+                good += get(target).find("GET " + target + " ") != std::string::npos;
+            }
+        });
+    for (auto& client : clients) client.join();
+    EXPECT_EQ(good, 32 * 50);
+}
+
+TEST(ListenAt, TakesOverWhatADeadProcessLeftAndNothingElse) {
+    const auto path = testing::TempDir() + "natra-listen-" + std::to_string(::getpid());
+    auto first = listen_at(path);
+    ASSERT_TRUE(first) << first.error().what;
+    const auto second = listen_at(path);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, Error::Code::already_exists);
+    first->fd.reset();
+    EXPECT_TRUE(listen_at(path));
+    ::unlink(path.c_str());
+    EXPECT_FALSE(listen_at(std::string(200, 'a')));
+    EXPECT_FALSE(listen_at("/nowhere/at/all"));
+}
+
+}  // namespace
+}  // namespace natra::api

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/limits_patch.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "api/entity_tag.hpp"
+
+namespace natra::api {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+pods::LimitsEdit taken(std::string_view body) {
+    const auto out = parse_limits_patch(body);
+    EXPECT_TRUE(std::holds_alternative<pods::LimitsEdit>(out)) << body;
+    return std::holds_alternative<pods::LimitsEdit>(out) ? std::get<pods::LimitsEdit>(out) : pods::LimitsEdit{};
+}
+
+json refused(int status, std::string_view body) {
+    const auto out = parse_limits_patch(body);
+    EXPECT_TRUE(std::holds_alternative<Response>(out)) << body;
+    if (!std::holds_alternative<Response>(out)) return {};
+    EXPECT_EQ(std::get<Response>(out).status, status) << body;
+    return json::parse(std::get<Response>(out).body);
+}
+
+const pods::ValueEdit ended(std::in_place);
+
+TEST(LimitsPatch, TakesIntegersQuantitiesAndNull) {
+    const auto edit = taken(R"({"ingress": {"rate": "10M", "burst": 80000}, "egress": {"rate": null}})");
+    EXPECT_EQ(edit.ingress.rate_bps, pods::ValueEdit(10'000'000U));
+    EXPECT_EQ(edit.ingress.burst_bits, pods::ValueEdit(80'000U));
+    EXPECT_EQ(edit.egress.rate_bps, ended);
+    EXPECT_EQ(edit.egress.burst_bits, pods::ValueEdit());
+    EXPECT_EQ(taken(R"({"ingress": {"rate": "1Mi"}})").ingress.rate_bps, pods::ValueEdit(1U << 20));
+    EXPECT_EQ(taken(R"({"ingress": {"rate": 0}})").ingress.rate_bps, pods::ValueEdit(0U));
+}
+
+TEST(LimitsPatch, NullForADirectionEndsAllOfIt) {
+    const auto edit = taken(R"({"egress": null})");
+    EXPECT_EQ(edit.egress.rate_bps, ended);
+    EXPECT_EQ(edit.egress.burst_bits, ended);
+    EXPECT_FALSE(edit.ingress.any());
+}
+
+TEST(LimitsPatch, AnEmptyOneChangesNothing) {
+    EXPECT_FALSE(taken("{}").any());
+    EXPECT_FALSE(taken(R"({"ingress": {}})").any());
+}
+
+TEST(LimitsPatch, NamesFieldAndValue) {
+    const auto rate = refused(422, R"({"ingress": {"rate": "fast"}})");
+    EXPECT_EQ(rate.at("field"), "ingress.rate");
+    EXPECT_EQ(rate.at("value"), "fast");
+    EXPECT_THAT(rate.at("detail"), HasSubstr("ingress.rate: "));
+    EXPECT_EQ(refused(422, R"({"egress": {"burst": -1}})").at("value"), -1);
+    EXPECT_EQ(refused(422, R"({"egress": {"burst": 1.5}})").at("value"), 1.5);
+    EXPECT_EQ(refused(422, R"({"egress": {"rate": true}})").at("value"), true);
+    EXPECT_EQ(refused(422, R"({"egress": {"rate": "-5"}})").at("value"), "-5");
+    EXPECT_EQ(refused(422, R"({"egress": {"rate": []}})").at("value"), "an array");
+    EXPECT_EQ(refused(422, R"({"egress": {"rate": "1e99"}})").at("field"), "egress.rate");
+    EXPECT_EQ(refused(422, R"({"egress": {"rate": 99999999999999999999}})").at("field"), "egress.rate");
+    EXPECT_EQ(refused(422, R"({"ingres": {"rate": 1}})").at("field"), "ingres");
+    EXPECT_EQ(refused(422, R"({"ingress": {"Rate": 1}})").at("field"), "ingress.Rate");
+    EXPECT_EQ(refused(422, R"({"ingress": 5})").at("field"), "ingress");
+}
+
+TEST(LimitsPatch, RefusesWhatIsNoObject) {
+    for (const std::string_view body :
+         {"", " ", "null", "[]", "5", "{", R"({"ingress": })", R"({"a":1}x)", "{\"a\":\"\xff\"}",
+          R"({"ingress": {"rate": 1, "rate": 2}})", R"({"ingress": {}, "ingress": {}})"})
+        refused(400, body);
+    refused(400, std::string_view("{}\0", 3));
+    refused(400, std::string(60'000, '['));
+    std::string deep;
+    for (int i = 0; i < 5000; ++i) deep += R"({"ingress":)";
+    refused(400, deep);
+}
+
+TEST(LimitsPatch, WantsItsMediaType) {
+    const auto fits = [](const char* type) { return std::holds_alternative<std::monostate>(check_patch_type(type)); };
+    EXPECT_TRUE(fits("application/merge-patch+json"));
+    EXPECT_TRUE(fits("Application/JSON; charset=utf-8"));
+    EXPECT_FALSE(fits(""));
+    EXPECT_FALSE(fits("application/x-www-form-urlencoded"));
+    const auto refusal = check_patch_type("text/plain");
+    EXPECT_THAT(std::get<Response>(refusal).headers,
+                testing::Contains(testing::Pair("Accept-Patch", "application/merge-patch+json")));
+}
+
+TEST(WrongLimits, SpeaksOfThePatchesFields) {
+    const auto response =
+        wrong_limits(fail(Error::Code::invalid_argument, "EgressBurst: 5 bits: if burst is set, ..."));
+    EXPECT_EQ(response.status, 422);
+    const auto document = json::parse(response.body);
+    EXPECT_EQ(document.at("field"), "egress.burst");
+    EXPECT_EQ(document.at("value"), 5);
+    EXPECT_EQ(document.at("detail"), "egress.burst: 5 bits: if burst is set, ...");
+    EXPECT_EQ(wrong_limits(fail(Error::Code::not_found, "x")).status, 404);
+}
+
+TEST(EntityTag, FollowsTheContent) {
+    EXPECT_EQ(entity_tag("a"), entity_tag("a"));
+    EXPECT_NE(entity_tag("a"), entity_tag("b"));
+    EXPECT_TRUE(entity_tag("").starts_with('"') && entity_tag("").ends_with('"'));
+}
+
+TEST(IfMatch, ComparesStrongTags) {
+    const auto allows = [](const char* header, const char* tag) {
+        const auto parsed = parse_if_match(header);
+        return std::holds_alternative<IfMatch>(parsed) && std::get<IfMatch>(parsed).allows(tag);
+    };
+    EXPECT_TRUE(allows("", "\"a\""));
+    EXPECT_TRUE(allows(" * ", "\"a\""));
+    EXPECT_TRUE(allows("\"a\"", "\"a\""));
+    EXPECT_TRUE(allows("\"b\" , \"a\"", "\"a\""));
+    EXPECT_FALSE(allows("\"b\"", "\"a\""));
+    EXPECT_FALSE(allows("W/\"a\"", "\"a\""));
+    for (const auto* const header : {"a", "\"a", "\"a\" \"b\"", "\"a\",", ",", "\"a b\""})
+        EXPECT_TRUE(std::holds_alternative<Response>(parse_if_match(header))) << header;
+}
+
+}  // namespace
+}  // namespace natra::api
