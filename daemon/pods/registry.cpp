@@ -437,7 +437,6 @@ void Registry::drop(const std::string& id) {
     if (auto r = files::remove(state_path(id)); !r) log::error(r.error().what);
     watches_.erase(id);
     others_.erase(id);
-    if (pods_.erase(id) != 0 && observer_ != nullptr) observer_->pod_removed(id);
     if (pods_.erase(id) == 0) return;
     ++statistics_.ended;
     if (observer_ != nullptr) observer_->pod_removed(id);
