@@ -125,6 +125,8 @@ Json pod_json(const pods::Pod& pod) {
             {"unshapedSubnets", limits::to_strings(request.subnets.unshaped)},
             {"warnings", request.warnings},
             {"tamperEvents", pod.tamper_events},
+            {"overriddenBy", pod.changes.by},
+            {"overriddenAt", pod.changes.any() ? Json(rfc3339(pod.changes.at_usec)) : Json()},
             {"ingress", direction_json(pod, Direction::ingress)},
             {"egress", direction_json(pod, Direction::egress)}};
 }

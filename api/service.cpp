@@ -247,7 +247,7 @@ Response Service::write_limits(const Match& match, const Request& request, const
                 return {};
             };
             log::info(concat("REST: ", who, ": ", method, " limits of ", pods::describe(target)));
-            registry_.edit_limits(target.id, edit, unchanged,
+            registry_.edit_limits(target.id, edit, concat(who, " over REST"), unchanged,
                                   [this, answer, stale, id = target.id](const Result<void>& done) {
                                       const auto* pod = registry_.find(id);
                                       if (*stale)

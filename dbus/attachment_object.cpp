@@ -31,7 +31,8 @@ void AttachmentObject::limits_changed() {
     compat::properties_changed(getObject(), Attachment_adaptor::INTERFACE_NAME,
                                {"DataPath", "IngressRate", "IngressBurst", "IngressSource", "IngressHook",
                                 "IngressShaper", "IngressReason", "EgressRate", "EgressBurst", "EgressSource",
-                                "EgressHook", "EgressShaper", "EgressReason", "TamperEvents", "Backstop"});
+                                "EgressHook", "EgressShaper", "EgressReason", "TamperEvents", "Backstop",
+                                "OverriddenBy", "OverriddenAtUsec"});
 }
 
 namespace {
@@ -48,38 +49,43 @@ pods::Registry::Done answer(const std::shared_ptr<Reply<>>& reply) {
 }  // namespace
 
 // By the time polkit has answered this object may be gone: the registry says so.
-void AttachmentObject::change(sdbus::Result<>&& result, const char* method,
-                              std::function<void(const std::string& id, pods::Registry::Done)> change) {
+void AttachmentObject::change(
+    sdbus::Result<>&& result, const char* method,
+    std::function<void(const std::string& id, const std::string& by, pods::Registry::Done)> change) {
     auto reply = share_reply(std::move(result));
-    authority_.ask(getObject(), method, [reply, change = std::move(change), id = id_](const Result<void>& allowed) {
-        if (!allowed) return reply->send_error(allowed.error());
-        change(id, answer(reply));
+    authority_.ask(getObject(), method, [reply, change = std::move(change), id = id_](const Result<uid_t>& user) {
+        if (!user) return reply->send_error(user.error());
+        change(id, concat("uid ", *user, " over D-Bus"), answer(reply));
     });
 }
 
 void AttachmentObject::SetLimits(sdbus::Result<>&& result, Dictionary limits) {
     guarded([&] {
-        change(std::move(result), "SetLimits",
-               [&registry = registry_, changes = override_from(limits)](const auto& id, const auto& done) {
-                   if (!changes) return done(changes.error());
-                   registry.set_limits(id, *changes, done);
-               });
+        change(
+            std::move(result), "SetLimits",
+            [&registry = registry_, changes = override_from(limits)](const auto& id, const auto& by, const auto& done) {
+                if (!changes) return done(changes.error());
+                registry.set_limits(id, *changes, by, done);
+            });
     });
 }
 
 void AttachmentObject::ResetLimits(sdbus::Result<>&& result) {
     guarded([&] {
         change(std::move(result), "ResetLimits",
-               [&registry = registry_](const auto& id, const auto& done) { registry.reset_limits(id, done); });
+               [&registry = registry_](const auto& id, const auto& by, const auto& done) {
+                   registry.reset_limits(id, by, done);
+               });
     });
 }
 
 void AttachmentObject::SetDataPath(sdbus::Result<>&& result, Dictionary data_path) {
     guarded([&] {
         change(std::move(result), "SetDataPath",
-               [&registry = registry_, pins = pins_change_from(data_path)](const auto& id, const auto& done) {
+               [&registry = registry_, pins = pins_change_from(data_path)](const auto& id, const auto& by,
+                                                                           const auto& done) {
                    if (!pins) return done(pins.error());
-                   registry.set_data_path(id, *pins, done);
+                   registry.set_data_path(id, *pins, by, done);
                });
     });
 }
@@ -87,7 +93,9 @@ void AttachmentObject::SetDataPath(sdbus::Result<>&& result, Dictionary data_pat
 void AttachmentObject::ResetDataPath(sdbus::Result<>&& result) {
     guarded([&] {
         change(std::move(result), "ResetDataPath",
-               [&registry = registry_](const auto& id, const auto& done) { registry.reset_data_path(id, done); });
+               [&registry = registry_](const auto& id, const auto& by, const auto& done) {
+                   registry.reset_data_path(id, by, done);
+               });
     });
 }
 
@@ -141,6 +149,8 @@ std::vector<std::string> AttachmentObject::UnshapedSubnets() {
 std::vector<std::string> AttachmentObject::Warnings() { return pod().request.warnings; }
 std::uint64_t AttachmentObject::TamperEvents() { return pod().tamper_events; }
 bool AttachmentObject::Backstop() { return pod().kernel.record.egress && pod().kernel.record.egress->backstop; }
+std::string AttachmentObject::OverriddenBy() { return pod().changes.by; }
+std::uint64_t AttachmentObject::OverriddenAtUsec() { return pod().changes.at_usec; }
 std::uint64_t AttachmentObject::IngressRate() { return pod().effective.ingress.rate_bps; }
 std::uint64_t AttachmentObject::IngressBurst() { return pod().effective.ingress.burst_bits; }
 std::string AttachmentObject::IngressSource() { return std::string(to_string(pod().effective.ingress.source)); }

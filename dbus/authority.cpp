@@ -26,8 +26,7 @@ Error denied(const char* method, uid_t user, const std::string& why) {
 
 }  // namespace
 
-Authority::Authority(sdbus::IConnection& bus)
-    : polkit_(compat::proxy(bus, polkit_name, polkit_path)) {}
+Authority::Authority(sdbus::IConnection& bus) : polkit_(compat::proxy(bus, polkit_name, polkit_path)) {}
 
 Result<void> Authority::require_root(sdbus::IObject& object, const char* method) {
     const auto user = compat::sender_euid(object);
@@ -35,9 +34,9 @@ Result<void> Authority::require_root(sdbus::IObject& object, const char* method)
     return {};
 }
 
-void Authority::ask(sdbus::IObject& object, const char* method, std::function<void(Result<void>)> then) {
+void Authority::ask(sdbus::IObject& object, const char* method, std::function<void(Result<uid_t>)> then) {
     const auto user = compat::sender_euid(object);
-    if (user == 0) return then({});
+    if (user == 0) return then(user);
     // By its unique name: a process id may be somebody else's by the time polkit looks.
     const Subject caller{"system-bus-name", {{"name", sdbus::Variant(compat::sender(object))}}};
     constexpr std::uint32_t allow_interaction = 1;
@@ -51,7 +50,7 @@ void Authority::ask(sdbus::IObject& object, const char* method, std::function<vo
             else if (!answer.get<0>())
                 then(denied(method, user, concat(": polkit does not allow it ", action)));
             else
-                then({});
+                then(user);
         });
 }
 

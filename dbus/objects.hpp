@@ -70,6 +70,8 @@ private:
     std::map<std::string, std::string> DataPath() override;
     std::uint64_t TamperEvents() override;
     bool Backstop() override;
+    std::string OverriddenBy() override;
+    std::uint64_t OverriddenAtUsec() override;
     std::uint64_t IngressRate() override;
     std::uint64_t IngressBurst() override;
     std::string IngressSource() override;
@@ -89,7 +91,7 @@ private:
 
     // Runs `change` if the caller of the method may change limits, and answers.
     void change(sdbus::Result<>&& result, const char* method,
-                std::function<void(const std::string& id, pods::Registry::Done)> change);
+                std::function<void(const std::string& id, const std::string& by, pods::Registry::Done)> change);
     [[nodiscard]] const pods::Pod& pod() const;  // throws sdbus::Error NotFound
     [[nodiscard]] std::string hook(datapath::Direction direction) const;
     [[nodiscard]] std::string shaper(datapath::Direction direction) const;

@@ -13,6 +13,7 @@ log::Fields identity_fields(const AttachRequest& request, const std::string& id)
 
 log::Fields limit_fields(const Pod& pod) {
     auto fields = identity_fields(pod.request, pod.id);
+    fields.emplace_back("NATRA_OPERATOR", pod.changes.by);
     for (const auto direction : datapath::directions) {
         const bool ingress = direction == datapath::Direction::ingress;
         const std::string prefix = ingress ? "NATRA_INGRESS_" : "NATRA_EGRESS_";
@@ -29,7 +30,8 @@ log::Fields limit_fields(const Pod& pod) {
 }
 
 void announce(const log::Event& event, std::string_view verb, const Pod& pod) {
-    log::write(log::Level::info, event, concat(verb, " ", describe(pod), ": ", describe_limits(pod)),
+    const auto who = pod.changes.by.empty() ? "" : concat("; overridden by ", pod.changes.by);
+    log::write(log::Level::info, event, concat(verb, " ", describe(pod), ": ", describe_limits(pod), who),
                limit_fields(pod));
 }
 

@@ -13,7 +13,8 @@ namespace natra::pods {
 // Of the pod, under NATRA_NAMESPACE, NATRA_POD, NATRA_POD_UID, NATRA_CONTAINER_ID, NATRA_INTERFACE and
 // NATRA_ATTACHMENT.
 log::Fields identity_fields(const AttachRequest& request, const std::string& id);
-// The same, and for each direction NATRA_INGRESS_RATE (bit/s), _BURST (bits), _SOURCE, _HOOK and _SHAPER.
+// The same, and for each direction NATRA_INGRESS_RATE (bit/s), _BURST (bits), _SOURCE, _HOOK and _SHAPER;
+// NATRA_OPERATOR of an override.
 log::Fields limit_fields(const Pod& pod);
 
 // "VERB namespace/name interface: what is in force, where and why"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/pods/pod.hpp"
 
+#include <chrono>
+
 #include "daemon/pods/attachment_id.hpp"
 
 namespace natra::pods {
@@ -72,6 +74,18 @@ Result<void> validate(const Override& changes, const AttachRequest& request) {
     if (auto r = validate_rate("EgressRate", egress.rate_bps); !r) return r;
     if (auto r = validate_burst("IngressBurst", changes.ingress.burst_bits.value_or(0), ingress.rate_bps); !r) return r;
     return validate_burst("EgressBurst", changes.egress.burst_bits.value_or(0), egress.rate_bps);
+}
+
+std::uint64_t now_realtime_usec() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+
+Override stamped(Override changes, const std::string& by) {
+    const bool any = changes.any();
+    changes.by = any ? by : "";
+    changes.at_usec = any ? now_realtime_usec() : 0;
+    return changes;
 }
 
 limits::Limits effective_limits(const AttachRequest& request, const Override& changes, const BurstSettings& bursts) {

@@ -62,6 +62,9 @@ struct Override {
     DirectionOverride ingress;
     DirectionOverride egress;
     Pins pins;
+    // Who made the last change, for a human, and when (CLOCK_REALTIME); empty and 0 where nothing is overridden.
+    std::string by;
+    std::uint64_t at_usec = 0;
     [[nodiscard]] bool any() const { return ingress.any() || egress.any() || pins.any(); }
     friend bool operator==(const Override&, const Override&) = default;
 };
@@ -75,6 +78,12 @@ struct Pod {
     std::uint64_t attached_at_usec = 0;  // CLOCK_REALTIME
     std::uint64_t tamper_events = 0;     // how often somebody's change to the kernel's objects had to be mended
 };
+
+// CLOCK_REALTIME.
+std::uint64_t now_realtime_usec();
+
+// The change was made now, by this one; nothing overridden: by nobody.
+Override stamped(Override changes, const std::string& by);
 
 // Annotations become limits and warnings.
 void interpret(AttachRequest& request);

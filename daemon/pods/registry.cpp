@@ -22,11 +22,6 @@ using Code = Error::Code;
 
 constexpr std::size_t max_state_bytes = 1 << 20;
 
-std::uint64_t now_realtime_usec() {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
-}
-
 // The two speak of the same interface, not only of the same name.
 bool same_interface(const datapath::AttachmentRecord& a, const datapath::AttachmentRecord& b) {
     return a.host_ifindex == b.host_ifindex && a.pod_ifindex == b.pod_ifindex && a.netns == b.netns &&
@@ -236,12 +231,13 @@ void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
     });
 }
 
-void Registry::set_limits(const std::string& id, Override changes, Done done) {
-    edit_limits(id, to_edit(changes), {}, std::move(done));
+void Registry::set_limits(const std::string& id, Override changes, const std::string& by, Done done) {
+    edit_limits(id, to_edit(changes), by, {}, std::move(done));
 }
 
-void Registry::edit_limits(const std::string& id, const LimitsEdit& edit, Precondition precondition, Done done) {
-    enqueue(id, [this, id, edit, precondition, done](std::function<void()> finish) {
+void Registry::edit_limits(const std::string& id, const LimitsEdit& edit, const std::string& by,
+                           Precondition precondition, Done done) {
+    enqueue(id, [this, id, edit, by, precondition, done](std::function<void()> finish) {
         const auto over = [done, finish](Result<void> r) {
             done(std::move(r));
             finish();
@@ -252,15 +248,15 @@ void Registry::edit_limits(const std::string& id, const LimitsEdit& edit, Precon
             if (auto r = precondition(*pod); !r) return over(r);
         const auto changes = edited(pod->changes, edit);
         if (auto valid = validate(changes, pod->request); !valid) return over(valid.error());
-        change_now(id, changes, edit.egress.any(), over);
+        change_now(id, stamped(changes, by), edit.egress.any(), over);
     });
 }
 
-void Registry::reset_limits(const std::string& id, Done done) {
-    enqueue(id, [this, id, done](std::function<void()> finish) {
+void Registry::reset_limits(const std::string& id, const std::string& by, Done done) {
+    enqueue(id, [this, id, by, done](std::function<void()> finish) {
         Override cleared;
         if (const auto* pod = find(id)) cleared.pins = pod->changes.pins;
-        change_now(id, cleared, true, [done, finish](Result<void> r) {
+        change_now(id, stamped(cleared, by), true, [done, finish](Result<void> r) {
             done(std::move(r));
             finish();
         });

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "daemon/datapath/engine.hpp"
-#include "daemon/pods/other_limiters.hpp"
 #include "daemon/pods/limits_edit.hpp"
+#include "daemon/pods/other_limiters.hpp"
 #include "daemon/pods/pod.hpp"
 #include "daemon/pods/statistics.hpp"
 #include "daemon/pods/tamper.hpp"
@@ -64,16 +64,18 @@ public:
     void collect_garbage(const std::string& network, const ValidAttachments& valid, CollectDone done);
     // mismatch if the attachment is not known, was asked to have other limits, or is not whole in the kernel.
     void check(AttachRequest request, UniqueFd netns, Done done);
+    // `by` says for a human who asks; it is kept with the override and logged.
     // Fields present in `changes` are added to earlier ones. In force when done is called.
-    void set_limits(const std::string& id, Override changes, Done done);
-    void reset_limits(const std::string& id, Done done);
+    void set_limits(const std::string& id, Override changes, const std::string& by, Done done);
+    void reset_limits(const std::string& id, const std::string& by, Done done);
     // The same with what `edit` says, if the precondition, asked when it is this call's turn, does not fail.
     using Precondition = std::function<Result<void>(const Pod&)>;
-    void edit_limits(const std::string& id, const LimitsEdit& edit, Precondition precondition, Done done);
+    void edit_limits(const std::string& id, const LimitsEdit& edit, const std::string& by, Precondition precondition,
+                     Done done);
     // Hook and shaper, switched under traffic. Code::unsupported, with the old ones in force, if the kernel has not
     // what is pinned. Keys at "auto" leave it to the pod's configuration and the node's.
-    void set_data_path(const std::string& id, PinsChange change, Done done);
-    void reset_data_path(const std::string& id, Done done);
+    void set_data_path(const std::string& id, PinsChange change, const std::string& by, Done done);
+    void reset_data_path(const std::string& id, const std::string& by, Done done);
 
     // Another configuration of the node, put in force for every attachment, one after the other, before `done`.
     // The folder of state files stays.
@@ -125,7 +127,7 @@ private:
     // Puts the node's configuration in force for one attachment.
     void renew(const std::string& id, std::function<void()> done);
     void renew_now(const std::string& id, std::function<void()> done);
-    void pin_now(const std::string& id, const Pins& pins, Done done);
+    void pin_now(const std::string& id, const Pins& pins, const std::string& by, Done done);
     [[nodiscard]] datapath::Wish wish_for(const Pod& pod) const;
     void add(Pod pod);
     void drop(const std::string& id);

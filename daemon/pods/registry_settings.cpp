@@ -62,8 +62,8 @@ datapath::Wish Registry::wish_for(const Pod& pod) const {
     return wish_of({.by_operator = pod.changes.pins, .pod = pod.request.pins, .node = settings_.pins});
 }
 
-void Registry::set_data_path(const std::string& id, PinsChange change, Done done) {
-    enqueue(id, [this, id, change, done](std::function<void()> finish) {
+void Registry::set_data_path(const std::string& id, PinsChange change, const std::string& by, Done done) {
+    enqueue(id, [this, id, change, by, done](std::function<void()> finish) {
         const auto over = [done, finish](Result<void> r) {
             done(std::move(r));
             finish();
@@ -72,20 +72,20 @@ void Registry::set_data_path(const std::string& id, PinsChange change, Done done
         if (pod == nullptr) return over(fail(Error::Code::not_found, "no attachment ", id));
         const auto pins = pods::changed(pod->changes.pins, change);
         if (auto valid = validate(pins, "EdtPacing", "Shaper"); !valid) return over(valid.error());
-        pin_now(id, pins, over);
+        pin_now(id, pins, by, over);
     });
 }
 
-void Registry::reset_data_path(const std::string& id, Done done) {
-    enqueue(id, [this, id, done](std::function<void()> finish) {
-        pin_now(id, {}, [done, finish](Result<void> r) {
+void Registry::reset_data_path(const std::string& id, const std::string& by, Done done) {
+    enqueue(id, [this, id, by, done](std::function<void()> finish) {
+        pin_now(id, {}, by, [done, finish](Result<void> r) {
             done(std::move(r));
             finish();
         });
     });
 }
 
-void Registry::pin_now(const std::string& id, const Pins& pins, Done done) {
+void Registry::pin_now(const std::string& id, const Pins& pins, const std::string& by, Done done) {
     const auto* pod = find(id);
     if (pod == nullptr) return done(fail(Error::Code::not_found, "no attachment ", id));
     const auto wish = wish_of({.by_operator = pins, .pod = pod->request.pins, .node = settings_.pins});
@@ -96,12 +96,15 @@ void Registry::pin_now(const std::string& id, const Pins& pins, Done done) {
         auto result = engine_.switch_to(kernel, wish, insist);
         return Change(std::move(kernel), std::move(result));
     };
-    on_worker(std::move(work), [this, id, pins, done](Result<Change> change) {
+    on_worker(std::move(work), [this, id, pins, by, done](Result<Change> change) {
         if (!change) return done(std::move(change).error());
         auto& changed = pods_.at(id);
         changed.kernel = std::move(change->first);
         begin_watch(id, false);
-        if (change->second) changed.changes.pins = pins;
+        if (change->second) {
+            changed.changes.pins = pins;
+            changed.changes = stamped(changed.changes, by);
+        }
         keep(changed);
         if (!change->second) return done(change->second);
         announce(log::events::data_path_changed, "switched", changed);

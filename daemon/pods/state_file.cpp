@@ -243,7 +243,9 @@ std::string to_json(const Pod& pod) {
                       {"override",
                        {{"ingress", to_object(pod.changes.ingress)},
                         {"egress", to_object(pod.changes.egress)},
-                        {"pins", to_object(pod.changes.pins)}}},
+                        {"pins", to_object(pod.changes.pins)},
+                        {"by", pod.changes.by},
+                        {"at_usec", pod.changes.at_usec}}},
                       {"kernel", to_object(pod.kernel.record)}};
     // Names come from outside: a stray byte must not make the state unwritable.
     return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
@@ -260,7 +262,9 @@ Result<Pod> pod_from_json(std::string_view text) {
         const auto& changes = object.at("override");
         pod.changes = {.ingress = override_from(changes.at("ingress")),
                        .egress = override_from(changes.at("egress")),
-                       .pins = pins_from(changes)};
+                       .pins = pins_from(changes),
+                       .by = changes.value("by", ""),
+                       .at_usec = changes.value("at_usec", std::uint64_t{0})};
         pod.kernel.record = record_from(object.at("kernel"));
         pod.kernel.record.subnets = to_table(pod.request.subnets);
         return pod;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from lab.bus import BusError
 from lab.natrad import ATTACHMENT, MANAGER, ROOT, SERVICE
@@ -62,6 +63,10 @@ class Authorization(NodeCase):
                 facts = self.natrad.properties(self.path)
                 self.assertEqual(facts["IngressRate"], 2 * RATE if call[0] == "SetLimits" else RATE)
                 self.assertEqual(facts["EgressShaper"] == "police", call[0] == "SetDataPath")
+                overridden = call[0].startswith("Set")
+                self.assertEqual(facts["OverriddenBy"], f"uid {NOBODY} over D-Bus" if overridden else "")
+                age = time.time() - facts["OverriddenAtUsec"] / 1e6
+                self.assertEqual(0 <= age < 60, overridden)
         with self.assertRaises(BusError) as caught:
             self.as_nobody("SetLimits", "a{sv}", 1, "IngressRate", "s", "fast")
         self.assertEqual(caught.exception.name, "io.natra.Error.InvalidArgument")

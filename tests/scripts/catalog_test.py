@@ -29,7 +29,7 @@ class Catalog(unittest.TestCase):
 
     def test_fields_are_those_of_the_log(self) -> None:
         announce = (ROOT / "daemon/pods/announce.cpp").read_text()
-        fields = set(re.findall(r'\{"(NATRA_\w+)",', announce)) | {"NATRA_FILE"}
+        fields = set(re.findall(r'\{"(NATRA_\w+)",', announce)) | {"NATRA_FILE", "NATRA_OPERATOR"}
         suffixes = re.findall(r'prefix \+ "(\w+)"', announce)
         fields |= {prefix + suffix for prefix in ("NATRA_INGRESS_", "NATRA_EGRESS_") for suffix in suffixes}
         for id_, subject, body in self.entries:

@@ -28,6 +28,8 @@ Pod sample() {
     pod.request.subnets = *limits::parse_subnet_rules({}, {"10.0.0.0/8", "fd00::/8"});
     pod.changes.egress.rate_bps = 5;
     pod.changes.pins.edt_pacing = datapath::EdtPacing::off;
+    pod.changes.by = "uid 1000 over D-Bus";
+    pod.changes.at_usec = 1'700'000'000'000'001;
     pod.request.pins = {.attach_mode = datapath::AttachMode::tcx, .shaper = datapath::Shaper::htb};
     pod.kernel.record.wish = {.attach_mode = datapath::AttachMode::tcx,
                               .avoid_edt = true,
