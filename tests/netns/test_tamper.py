@@ -191,11 +191,11 @@ class Pods(TamperCase):
         mac = self.node.host.json(["ip", "-json", "link", "show", "dev", pod.host_device])[0]["address"]
         sender = pod.netns.start([sys.executable, "-c", BYPASS, mac, "4", str(10 * RATE)])
         self.assertTrue(eventually(lambda: bool(self.natrad.properties(path)["Backstop"]), 4))
-        self.assert_confirmed(pod)
         counters = self.natrad.counters(path, "egress")
         sender.result(20)
         self.assertTrue(eventually(
             lambda: self.natrad.counters(path, "egress")["DroppedBytes"] > counters["DroppedBytes"], 2))
+        self.assert_confirmed(pod)
         self.assert_capped(pod, "egress")
 
     def test_deleting_the_link(self) -> None:
