@@ -50,7 +50,7 @@ void Registry::renew_now(const std::string& id, std::function<void()> done) {
         changed.kernel = std::move(change->first);
         begin_watch(id, false);
         // Where only the data path could not be switched, the limits are the new ones.
-        if (in_force(effective, changed.kernel.record)) changed.effective = effective;
+        if (is_in_force(effective, changed.kernel.record)) changed.effective = effective;
         if (!change->second) log::error(concat(id, ": new configuration: ", change->second.error().what));
         keep(changed);
         if (observer_ != nullptr) observer_->pod_changed(changed);

@@ -11,7 +11,7 @@ std::string shortfall(const Pod& pod, datapath::Direction direction) {
     return why.empty() ? "its limit was lost and could not be put back" : why;
 }
 
-bool in_force(const limits::Limits& limits, const datapath::AttachmentRecord& record) {
+bool is_in_force(const limits::Limits& limits, const datapath::AttachmentRecord& record) {
     auto rates = to_rates(limits);
     for (const auto direction : datapath::directions)
         if (!record.of(direction) && !obstacle(record, direction).empty()) rates.of(direction).reset();

@@ -13,7 +13,7 @@ namespace natra::pods {
 std::string shortfall(const Pod& pod, datapath::Direction direction);
 
 // Whether these are the limits in the kernel, but for what the interface cannot be held to.
-bool in_force(const limits::Limits& limits, const datapath::AttachmentRecord& record);
+bool is_in_force(const limits::Limits& limits, const datapath::AttachmentRecord& record);
 
 // "shop/web-0 eth0: ingress is not limited: ..." for each such direction.
 std::vector<std::string> shortfalls(const Pod& pod);

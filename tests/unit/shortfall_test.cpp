@@ -52,17 +52,17 @@ TEST(Shortfall, TellsOfALimitThatWasLost) {
 TEST(Shortfall, IsNoReasonToCallLimitsAnything) {
     auto pod = on("ipvlan l3s");
     pod.kernel.record.egress->rate = {.rate_bps = 1000};
-    EXPECT_TRUE(in_force(pod.effective, pod.kernel.record));
+    EXPECT_TRUE(is_in_force(pod.effective, pod.kernel.record));
     pod.effective.egress.rate_bps = 2000;
-    EXPECT_FALSE(in_force(pod.effective, pod.kernel.record));
+    EXPECT_FALSE(is_in_force(pod.effective, pod.kernel.record));
     pod.effective.egress = {};
-    EXPECT_FALSE(in_force(pod.effective, pod.kernel.record));
+    EXPECT_FALSE(is_in_force(pod.effective, pod.kernel.record));
     // Lost, and not for want of a place.
     pod = on("macvlan");
     pod.kernel.record.egress->rate = {.rate_bps = 1000};
-    EXPECT_FALSE(in_force(pod.effective, pod.kernel.record));
+    EXPECT_FALSE(is_in_force(pod.effective, pod.kernel.record));
     pod.kernel.record.ingress = pod.kernel.record.egress;
-    EXPECT_TRUE(in_force(pod.effective, pod.kernel.record));
+    EXPECT_TRUE(is_in_force(pod.effective, pod.kernel.record));
 }
 
 }  // namespace
