@@ -11,7 +11,7 @@
 namespace natra::api {
 namespace {
 
-bool is_tag_byte(char c) { return c == '!' || (c >= 0x23 && c != 0x7f) || c < 0; }
+bool is_tag_byte(char c) { return !is_ascii(c) || (c > 0x20 && c != '"' && c != 0x7f); }
 
 }  // namespace
 

@@ -27,7 +27,7 @@ std::string escaped(std::string_view text, bool quotes) {
 std::string ascii_only(std::string_view text) {
     std::string out(text);
     for (char& c : out)
-        if (c < 0) c = '?';
+        if (!is_ascii(c)) c = '?';
     return out;
 }
 

@@ -27,7 +27,7 @@ bool is_head(std::string_view text, std::size_t begin) {
         const char c = text[i];
         if (c == '\n' && (i == 0 || text[i - 1] != '\r')) return false;
         if (c == '\r' && i + 1 < text.size() && text[i + 1] != '\n') return false;
-        if (c == 0x7f || (c >= 0 && c < 0x20 && c != '\t' && c != '\r' && c != '\n')) return false;
+        if (is_control(c) && c != '\t' && c != '\r' && c != '\n') return false;
     }
     return true;
 }

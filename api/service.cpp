@@ -149,6 +149,7 @@ Response Service::metrics() {
         const std::lock_guard lock(mutex_);
         node->requests = requests_;
     }
+    // It is set: the core thread, which has answered, had left the constructor by then.
     node->http = server_->figures();
     return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_text(*node), .headers = {}};
 }

@@ -14,8 +14,6 @@ int hex_digit(char c) {
     return -1;
 }
 
-bool is_control(char c) { return (c >= 0 && c < 0x20) || c == 0x7f; }
-
 }  // namespace
 
 std::string lower_case(std::string_view text) {
@@ -61,6 +59,7 @@ std::optional<std::string> decoded(std::string_view text) {
 }
 
 bool is_utf8(std::string_view text) {
+    if (std::all_of(text.begin(), text.end(), is_ascii)) return true;
     try {
         (void)nlohmann::json(text).dump();
         return true;

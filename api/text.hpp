@@ -9,6 +9,10 @@
 
 namespace natra::api {
 
+// Whatever the sign of char is here.
+inline bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
+inline bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
 std::string lower_case(std::string_view text);  // ASCII
 // Without blanks and tabs at both ends.
 std::string_view trimmed(std::string_view text);
