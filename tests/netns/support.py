@@ -89,6 +89,19 @@ class NodeCase(unittest.TestCase):
         return out
 
 
+class OwnNodeCase(NodeCase):
+    """A node for each case, which starts natrad when it likes: self.natrad = self.node.start_natrad()."""
+
+    natrad_env = None
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        pass
+
+    def setUp(self) -> None:
+        self.node = self.enterContext(Node(BUILD))  # type: ignore[misc]
+
+
 def carried(bulk: dict[str, Any]) -> float:
     """bit/s of payload after the first second, but no more than crossed the wire in that time: what waits behind a
     lost segment of the first second is delivered later, and all at once."""

@@ -9,23 +9,16 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from lab.node import BPFFS, Node, remove_pins
+from lab.node import BPFFS, remove_pins
 from lab.pod import Limiter, Pod, conflist
-import support
-from support import RATE, NodeCase, eventually
+from support import RATE, OwnNodeCase, eventually
 
 NOTICED_SECONDS = 30  # natrad looks every 10 s, and the machine may be busy
 
 
-class OtherLimiters(NodeCase):
-    natrad_env = None
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        pass
-
+class OtherLimiters(OwnNodeCase):
     def setUp(self) -> None:
-        self.node = self.enterContext(Node(support.BUILD))  # type: ignore[misc]
+        super().setUp()
         self.bpffs = BPFFS / f"{self.node.label}-others"
         self.node.defer(remove_pins, self.bpffs)
         self.bpffs.mkdir()
