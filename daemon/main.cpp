@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // natrad: wires the parts together and runs the core loop.
-#include <fcntl.h>
-#include <sys/file.h>
 #include <systemd/sd-daemon.h>
 
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
@@ -19,7 +16,12 @@
 #include "daemon/reload.hpp"
 #include "daemon/rest.hpp"
 #include "daemon/util/files.hpp"
+#include "daemon/finish_operations.hpp"
+#include "daemon/pods/spool.hpp"
+#include "daemon/reload.hpp"
+#include "daemon/runtime_lock.hpp"
 #include "daemon/util/log.hpp"
+#include "daemon/withdraw.hpp"
 #include "dbus/service.hpp"
 
 namespace {
@@ -50,34 +52,6 @@ void watch_limits(EventLoop& core, int monitor, const datapath::Engine& engine, 
     core.every(EventLoop::second_usec, "audit", [&registry] { registry.audit(); });
     core.every(survey_period_usec, "other limiters", [&registry] { registry.survey(); });
 }
-
-// Two natrads would repair and remove each other's work. Held until the process ends.
-Result<UniqueFd> lock_runtime_dir(const std::string& directory) {
-    if (auto r = files::make_directory(directory); !r) return r.error();
-    const auto path = directory + "/lock";
-    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!fd) return fail_errno(Error::Code::kernel, errno, "open ", path);
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) < 0)
-        return fail_errno(Error::Code::already_exists, errno, "another natrad holds ", path);
-    return fd;
-}
-
-// Lets operations that are under way end in the kernel, in the books and with an answer
-// to the caller. Runs before the objects that they refer to go, on an exception too.
-class FinishOperations {
-public:
-    FinishOperations(EventLoop& core, Worker& worker) : core_(core), worker_(worker) {}
-    ~FinishOperations() {
-        do worker_.wait_idle();
-        while (core_.drain());
-    }
-    FinishOperations(const FinishOperations&) = delete;
-    FinishOperations& operator=(const FinishOperations&) = delete;
-
-private:
-    EventLoop& core_;
-    Worker& worker_;
-};
 
 int run() {
     const auto sources = config::sources_from_environment();
@@ -165,8 +139,9 @@ int main(int argc, char** argv) {
             if (argc == 3) sources.file = argv[2];
             return check_config(sources);
         }
+        if (argc == 2 && std::strcmp(argv[1], "--withdraw") == 0) return withdraw(config::sources_from_environment());
         if (argc > 1) {
-            std::cerr << "usage: natrad [--version | --check-config [FILE]]\n"
+            std::cerr << "usage: natrad [--version | --check-config [FILE] | --withdraw]\n"
                          "natrad is configured by /etc/natra/natrad.json and its environment, see natrad(8).\n";
             return 2;
         }

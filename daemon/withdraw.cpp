@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/withdraw.hpp"
+
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "daemon/chain/keeper.hpp"
+#include "daemon/datapath/engine.hpp"
+#include "daemon/finish_operations.hpp"
+#include "daemon/pods/registry.hpp"
+#include "daemon/runtime_lock.hpp"
+#include "daemon/util/event_loop.hpp"
+#include "daemon/util/files.hpp"
+#include "daemon/util/log.hpp"
+#include "daemon/util/worker.hpp"
+
+namespace natra {
+namespace {
+
+// The number of attachments whose limits could not be lifted; -1 if the kernel could not be asked.
+int lift_all(const config::Configuration& configuration) {
+    EventLoop core;
+    auto settings = config::engine_settings(configuration);
+    settings.pool_size = 0;
+    auto engine = datapath::Engine::create(settings);
+    if (!engine) {
+        log::error(engine.error().what);
+        return -1;
+    }
+    Worker worker("natra-kernel");
+    pods::Registry registry(config::registry_settings(configuration), core, worker, **engine);
+    const FinishOperations finish(core, worker);
+    int failed = 0;
+    auto left = std::make_shared<std::size_t>(0);
+    registry.adopt([&, left] {
+        std::vector<pods::AttachmentName> names;
+        for (const auto& [id, pod] : registry.pods())
+            names.push_back({.container_id = pod.request.container_id,
+                             .interface_name = pod.request.interface_name,
+                             .network = pod.request.network});
+        *left = names.size();
+        if (names.empty()) return core.stop();
+        for (const auto& name : names)
+            registry.detach(name, [&, left](const Result<void>& done) {
+                if (!done) {
+                    log::error(done.error().what);
+                    failed++;
+                }
+                if (--*left == 0) core.stop();
+            });
+    });
+    if (core.run() != 0) return -1;
+    return failed;
+}
+
+}  // namespace
+
+int withdraw(const config::Sources& sources) {
+    const auto loaded = config::load(sources);
+    // What is wrong in the configuration must not keep a package from being removed: the rest of it holds.
+    for (const auto& error : loaded.errors) log::warning(concat("configuration: ", error));
+    const auto& configuration = loaded.configuration;
+    const auto lock = lock_runtime_dir(configuration.runtime_dir);
+    if (!lock) {
+        log::error(lock.error().what);
+        return EXIT_FAILURE;
+    }
+    chain::Keeper keeper(configuration.chain);
+    keeper.release();
+    int status = keeper.problems().empty() ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (files::list(config::registry_settings(configuration).state_dir).empty()) return status;
+    if (lift_all(configuration) != 0) status = EXIT_FAILURE;
+    return status;
+}
+
+}  // namespace natra
