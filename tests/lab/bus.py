@@ -63,6 +63,13 @@ class Bus:
         argv = ["busctl", f"--address={self.address}", "--json=short", *arguments]
         if user is not None:
             argv = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *argv]
+    def program(self) -> list[str]:
+        """busctl on this bus."""
+        return ["busctl", f"--address={self.address}"]
+
+    def busctl(self, *arguments: str, timeout: float = 30) -> Any:
+        """busctl's JSON answer; None if it printed nothing. Raises BusError."""
+        argv = [*self.program(), "--json=short", *arguments]
         # The error's name is only in sd-bus' debug log.
         done = process.run(argv, timeout=timeout, check=False,
                            env={"SYSTEMD_LOG_LEVEL": "debug", "SYSTEMD_LOG_TARGET": "console",
@@ -86,8 +93,7 @@ class Bus:
         return {name: value["data"] for name, value in answer[0].items()}
 
     def tree(self, service: str) -> list[str]:
-        argv = ["busctl", f"--address={self.address}", "--list", "tree", service]
-        return process.run(argv).stdout.split()
+        return process.run([*self.program(), "--list", "tree", service]).stdout.split()
 
     def has_owner(self, name: str) -> bool:
         daemon = "org.freedesktop.DBus"

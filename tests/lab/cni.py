@@ -122,6 +122,6 @@ class Chain:
 
     def _find(self, plugin_type: str) -> str:
         for folder in self._path:
-            if (folder / plugin_type).is_file():
+            if self._host.has_file(folder / plugin_type):
                 return str(folder / plugin_type)
         raise FileNotFoundError(f"CNI plugin '{plugin_type}' is in none of {self._path}")

@@ -57,6 +57,9 @@ class Namespace:
     def json(self, argv: Sequence[str]) -> Any:
         return json.loads(self.run(argv).stdout or "[]")
 
+    def has_file(self, path: Path) -> bool:
+        return path.is_file()
+
     def sysctl(self, name: str, value: object) -> None:
         self.sysctls({name: value})
 

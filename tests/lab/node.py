@@ -49,6 +49,10 @@ class Node(Built):
         self._cleanup.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.host = self.add_namespace("node")
         self.peer = self.add_namespace("peer")
+        self._connect()
+
+    def _connect(self) -> None:
+        """Of host, peer, folder: a path between them, and a server for traffic."""
         for each in (self.host, self.peer):
             each.sysctls({f"net.{family}.conf.all.forwarding": int(each is self.host) for family in ("ipv4", "ipv6")})
             self.tune(each)

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A package's life on a node. The classes follow one another on one root: the package is installed in the first."""
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+
+import support
+from lab.natrad import MANAGER, ROOT, SERVICE
+from machine import wait_for
+from ptrace import hold_main_thread
+from support import PACKAGE, RATE, ServiceCase
+
+MAX_EXPOSURE = 3.0
+# What runtimes are to natrad's unit: each notes down whether natrad answers when it starts.
+RUNTIMES = ("containerd", "crio", "kubelet")
+RUNTIME_UNIT = """[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'busctl call --timeout=5 --auto-start=no io.natra.Natrad1 /io/natra/Natrad1 \
+io.natra.Natrad1.Manager Status > /run/%N-saw 2>&1'
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+class Image(ServiceCase):
+    """Installed where nothing runs; the first boot does the rest."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        for name in RUNTIMES:
+            support.MACHINE.write(f"/etc/systemd/system/{name}.service", RUNTIME_UNIT)
+        support.MACHINE.chroot(["systemctl", "enable", *RUNTIMES])
+        cls.installation = support.MACHINE.chroot(["sh", "-c", f"apt-get install -y {PACKAGE}/natra_*.deb"])
+        super().setUpClass()
+
+    def test_01_installation_complains_of_nothing(self) -> None:
+        for line in self.installation.splitlines():
+            self.assertNotRegex(line, r"(?i)^(?!.*debconf).*\b(error|failed|cannot)\b")
+
+    def test_02_runs_after_the_first_boot(self) -> None:
+        self.wait_until_up()
+        self.assertEqual(self.machine.property("natrad.service", "UnitFileState"), "enabled")
+        self.assertEqual(self.machine.property("natrad.service", "NRestarts"), "0")
+        self.assertEqual(self.natrad.status()["Attachments"], 0)
+        self.assertIn("natra:x:", self.machine.shell("getent group natra"))
+        self.assertEqual(self.machine.shell("stat -c '%a %U' /run/natra /run/natra/spool").split(),
+                         ["755", "root", "700", "root"])
+
+    def test_03_runtimes_start_when_it_answers(self) -> None:
+        for name in RUNTIMES:
+            self.assertIn('"Attachments" u 0', self.machine.shell(f"cat /run/{name}-saw"), name)
+
+    def test_04_exposure(self) -> None:
+        said = self.machine.shell("systemd-analyze security --no-pager natrad.service")
+        found = re.search(r"Overall exposure level for natrad.service: ([0-9.]+)", said)
+        assert found is not None, said
+        self.assertLessEqual(float(found[1]), MAX_EXPOSURE)
+        self.machine.shell("systemd-analyze verify --man=no natrad.service")
+
+    def test_05_pods(self) -> None:
+        pod = self.pod()
+        pod.chain.check(pod.attachment)
+        for direction in ("ingress", "egress"):
+            self.assert_limited(pod, direction=direction)
+        facts = self.natrad.properties(pod.object_path())
+        self.assertEqual((facts["EgressRate"], facts["PodName"]), (RATE, "pod1"))
+        pod.delete()
+        self.assertEqual(self.natrad.attachments(), [])
+
+    def test_06_bus_policy(self) -> None:
+        pod = self.pod()
+        call = "setpriv --reuid=nobody --regid=nogroup --clear-groups busctl call io.natra.Natrad1 "
+        self.assertIn("Attachments", self.machine.shell(f"{call} /io/natra/Natrad1 io.natra.Natrad1.Manager Status"))
+        refused = self.machine.shell(
+            f"{call} {pod.object_path()} io.natra.Natrad1.Attachment SetLimits 'a{{sv}}' 1 EgressRate t 1000", check=False)
+        self.assertRegex(refused, "(?i)denied|not allowed")
+        self.assertEqual(self.natrad.properties(pod.object_path())["EgressRate"], RATE)
+
+    def test_07_journal(self) -> None:
+        self.pod()
+        entries = [json.loads(line) for line in
+                   self.machine.shell("journalctl --no-pager -o json -u natrad").splitlines()]
+        priorities = {entry["MESSAGE"]: entry["PRIORITY"] for entry in entries if isinstance(entry["MESSAGE"], str)}
+        ready = next(text for text in priorities if " ready on kernel " in text)
+        self.assertEqual(priorities[ready], "6")
+        self.assertTrue(any("pod" in text and "attached" in text for text in priorities))
+
+    def test_08_kill_under_traffic(self) -> None:
+        pod = self.pod()
+        programs, killed = self.programs(pod), self.main_pid()
+        self.assertEqual(len(programs), 2)
+        with pod.client().bulk("egress", 8) as bulk:
+            time.sleep(2)
+            self.machine.run(["sh", "-c", f"kill -KILL {killed}"])
+            self.wait_until_up(other_than=killed)
+            self.assertLessEqual(bulk.result()["goodput_bps"], 1.1 * RATE)
+        self.assertEqual(self.programs(pod), programs)
+        pod.chain.check(pod.attachment)
+
+    def test_09_watchdog_is_fed_by_the_thread_that_decides(self) -> None:
+        self.assertEqual(self.machine.property("natrad.service", "WatchdogUSec"), "30s")
+        self.machine.write("/etc/systemd/system/natrad.service.d/test.conf",
+                           "[Service]\nWatchdogSec=3\nLimitCORE=0\n")
+        pod = self.pod()
+        try:
+            self.machine.shell("systemctl daemon-reload && systemctl restart natrad")
+            time.sleep(5)
+            alive = self.main_pid()
+            self.assertEqual(self.machine.property("natrad.service", "NRestarts"), "0")
+            died_of = hold_main_thread(self.machine.outer_pid(alive), 60)
+            self.assertEqual(died_of, signal.SIGABRT)
+            self.wait_until_up(other_than=alive)
+            pod.chain.check(pod.attachment)
+        finally:
+            self.machine.shell("rm -r /etc/systemd/system/natrad.service.d; systemctl daemon-reload; "
+                               "systemctl restart natrad")
+
+    def test_10_reload(self) -> None:
+        pod = self.pod(egress_burst=1_000_000)
+        path, pid = pod.object_path(), self.main_pid()
+
+        def burst() -> int:
+            return self.natrad.properties(path)["EgressBurst"]
+
+        self.assertEqual(burst(), 1_000_000)
+        drop_in = "/etc/natra/natrad.d/50-test.json"
+        self.machine.write(drop_in, '{"limits": {"maxBurst": "2ms"}}')
+        self.machine.run(["systemctl", "reload", "natrad"])
+        wait_for("the new burst", lambda: burst() == RATE * 2 // 1000)
+        self.machine.write(drop_in, '{"limits": {"maxBurst": "often"}}')
+        self.machine.run(["systemctl", "reload", "natrad"])
+        wait_for("words about the error", lambda: "often" in self.machine.shell("journalctl --no-pager -u natrad"))
+        self.machine.run(["rm", drop_in])
+        self.machine.run(["systemctl", "reload", "natrad"])
+        wait_for("the old burst", lambda: burst() == 1_000_000)
+        self.assertEqual(self.main_pid(), pid)
+
+    def change_version(self, package: str, *options: str) -> None:
+        """Another version of the package under traffic: no moment without the limit, no connection lost."""
+        pod = self.pod()
+        self.natrad.set_limits(pod.object_path(), IngressRate=2 * RATE)
+        programs, pid = self.programs(pod), self.main_pid()
+        with pod.client().bulk("egress", 12) as bulk, pod.client().bulk("ingress", 12) as other:
+            time.sleep(2)
+            self.machine.shell(f"apt-get install -y {' '.join(options)} {package}")
+            self.wait_until_up(other_than=pid)
+            self.assertLessEqual(bulk.result()["goodput_bps"], 1.1 * RATE)
+            self.assertLessEqual(other.result()["goodput_bps"], 1.1 * 2 * RATE)
+        self.assertEqual(self.programs(pod), programs)
+        self.assertEqual(self.natrad.properties(pod.object_path())["IngressRate"], 2 * RATE)
+        pod.chain.check(pod.attachment)
+
+    def test_11_upgrade(self) -> None:
+        self.change_version(f"{PACKAGE}/newer/natra.deb")
+
+    def test_12_downgrade(self) -> None:
+        self.change_version(f"{PACKAGE}/older/natra.deb", "--allow-downgrades")
+
+    def test_13_pods_start_while_it_is_away(self) -> None:
+        self.machine.run(["systemctl", "mask", "--now", "--runtime", "natrad.service"])
+        try:
+            pod = self.pod()
+        finally:
+            self.machine.shell("systemctl unmask --runtime natrad.service; systemctl start natrad.service")
+        self.wait_until_up()
+        wait_for("the waiting request", lambda: self.natrad.find(pod.container_id) is not None)
+        self.assert_limited(pod)
+
+    def test_14_the_name_bandwidth(self) -> None:
+        version = "echo '{}' | CNI_COMMAND=VERSION /usr/lib/cni/bandwidth"
+        stock = self.machine.shell("md5sum < /usr/lib/cni/bandwidth")
+        self.machine.shell("! natra-take-bandwidth --status")
+        self.machine.shell("natra-take-bandwidth && natra-take-bandwidth && natra-take-bandwidth --status")
+        self.assertEqual(self.machine.shell("md5sum < /usr/lib/cni/bandwidth.stock"), stock)
+        self.assertIn("1.1.0", self.machine.shell(version))
+        self.assertEqual(self.machine.shell("readlink /opt/cni/bin/bandwidth").strip(), "/usr/lib/cni/natra")
+        self.machine.shell("natra-take-bandwidth --undo && natra-take-bandwidth --undo")
+        self.assertEqual(self.machine.shell("md5sum < /usr/lib/cni/bandwidth"), stock)
+        self.machine.shell("! dpkg-divert --list | grep bandwidth && ! ls /opt/cni/bin/bandwidth* /usr/lib/cni/bandwidth.*")
+
+
+class Reboot(ServiceCase):
+    """The next boot of the same system."""
+
+    def test_nothing_of_before(self) -> None:
+        self.wait_until_up()
+        self.assertEqual(self.natrad.attachments(), [])
+        self.assertEqual(self.natrad.bus.properties(SERVICE, ROOT, MANAGER)["Degraded"], [])
+        for name in RUNTIMES:
+            self.assertIn('"Attachments" u 0', self.machine.shell(f"cat /run/{name}-saw"), name)
+        self.assert_limited(self.pod())
+
+
+class Removal(ServiceCase):
+    """Last: the package is gone afterwards."""
+
+    CONFLIST = '{"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "ptp"}, {"type": "bandwidth"}]}\n'
+
+    def test_1_remove(self) -> None:
+        pod = self.pod()
+        device = pod.host_device
+        self.machine.write("/etc/cni/net.d/10-net.conflist", self.CONFLIST)
+        self.machine.write("/etc/cni/net.d/20-by-hand.conflist", self.CONFLIST.replace("bandwidth", "natra"))
+        self.machine.write("/etc/natra/natrad.d/chain.json", '{"chain": {"manage": true}}')
+        self.machine.shell("natra-take-bandwidth; systemctl restart natrad")
+        wait_for("natra in the chain", lambda: '"natra"' in self.machine.shell("cat /etc/cni/net.d/10-net.conflist"))
+        said = self.machine.shell("apt-get remove -y natra")
+        self.assertIn("20-by-hand.conflist names the plugin natra", said)
+        self.assertEqual(self.machine.shell("cat /etc/cni/net.d/10-net.conflist"), self.CONFLIST)
+        self.assertEqual(self.node.host.qdiscs(device), [])
+        self.assertEqual(pod.netns.qdiscs("eth0"), [])
+        self.machine.shell("test ! -L /usr/lib/cni/bandwidth && test -x /usr/lib/cni/bandwidth")
+        self.machine.shell("test -e /etc/natra/natrad.json && test ! -e /run/natra && test ! -e /opt/cni/bin/natra")
+        # Nobody can ask the plugin any more.
+        pod.chain.conflist["plugins"] = pod.chain.conflist["plugins"][:1]
+
+    def test_2_purge(self) -> None:
+        self.machine.shell("rm -r /etc/cni/net.d /etc/natra/natrad.d/chain.json; apt-get purge -y natra")
+        self.assertEqual(support.traces(), [])
