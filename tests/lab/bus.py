@@ -58,18 +58,15 @@ class Bus:
             self._daemon = None
         self._socket.unlink(missing_ok=True)
 
-    def busctl(self, *arguments: str, timeout: float = 30, user: int | None = None) -> Any:
-        """busctl's JSON answer; None if it printed nothing; as this user, if one is given. Raises BusError."""
-        argv = ["busctl", f"--address={self.address}", "--json=short", *arguments]
-        if user is not None:
-            argv = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *argv]
     def program(self) -> list[str]:
         """busctl on this bus."""
         return ["busctl", f"--address={self.address}"]
 
-    def busctl(self, *arguments: str, timeout: float = 30) -> Any:
-        """busctl's JSON answer; None if it printed nothing. Raises BusError."""
+    def busctl(self, *arguments: str, timeout: float = 30, user: int | None = None) -> Any:
+        """busctl's JSON answer; None if it printed nothing; as this user, if one is given. Raises BusError."""
         argv = [*self.program(), "--json=short", *arguments]
+        if user is not None:
+            argv = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", *argv]
         # The error's name is only in sd-bus' debug log.
         done = process.run(argv, timeout=timeout, check=False,
                            env={"SYSTEMD_LOG_LEVEL": "debug", "SYSTEMD_LOG_TARGET": "console",

@@ -18,6 +18,8 @@ FILES = """
 /opt/cni/bin/natra
 /usr/lib/systemd/catalog/natra.catalog
 /usr/lib/systemd/system-preset/80-natra.preset
+/usr/lib/systemd/system/natrad-api-tcp.socket
+/usr/lib/systemd/system/natrad-api.socket
 /usr/lib/systemd/system/natrad.service
 /usr/lib/sysusers.d/natra.conf
 /usr/lib/tmpfiles.d/natra.conf
@@ -31,6 +33,7 @@ FILES = """
 /usr/share/man/man5/natrad.json.5.gz
 /usr/share/man/man8/natra.8.gz
 /usr/share/man/man8/natrad.8.gz
+/usr/share/polkit-1/actions/io.natra.natrad.policy
 """.split()
 WANTS = "etc/systemd/system/multi-user.target.wants/natrad.service"
 
