@@ -35,7 +35,7 @@ class Authorization(NodeCase):
         before = self.natrad.properties(self.path)
         with self.assertRaises(BusError) as caught:
             self.as_nobody(*call, **where)
-        self.assertEqual(caught.exception.name, "io.natra.Error.AccessDenied")
+        self.assertEqual(caught.exception.name, "io.natra.Error.AccessDenied", str(caught.exception))
         self.assertIn(f"{call[0]}: user {NOBODY} may not change limits", str(caught.exception))
         after = self.natrad.properties(self.path)
         for counters in ("IngressCounters", "EgressCounters"):
