@@ -118,6 +118,7 @@ int run() {
     });
     const int status = core.run();
     sd_notify(0, "STOPPING=1");
+    running_pods.stop();
     rest.drain();
     return status;
 }

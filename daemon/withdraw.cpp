@@ -18,20 +18,19 @@
 namespace natra {
 namespace {
 
-// The number of attachments whose limits could not be lifted; -1 if the kernel could not be asked.
-int lift_all(const config::Configuration& configuration) {
+// Whether nothing is left of natra's in the kernel.
+bool lift_all(const config::Configuration& configuration) {
     EventLoop core;
     auto settings = config::engine_settings(configuration);
     settings.pool_size = 0;
     auto engine = datapath::Engine::create(settings);
     if (!engine) {
         log::error(engine.error().what);
-        return -1;
+        return false;
     }
     Worker worker("natra-kernel");
     pods::Registry registry(config::registry_settings(configuration), core, worker, **engine);
     const FinishOperations finish(core, worker);
-    int failed = 0;
     auto left = std::make_shared<std::size_t>(0);
     registry.adopt([&, left] {
         std::vector<pods::AttachmentName> names;
@@ -42,16 +41,19 @@ int lift_all(const config::Configuration& configuration) {
         *left = names.size();
         if (names.empty()) return core.stop();
         for (const auto& name : names)
-            registry.detach(name, [&, left](const Result<void>& done) {
-                if (!done) {
-                    log::error(done.error().what);
-                    failed++;
-                }
+            registry.detach(name, [&core, left](const Result<void>&) {
                 if (--*left == 0) core.stop();
             });
     });
-    if (core.run() != 0) return -1;
-    return failed;
+    const int status = core.run();
+    worker.wait_idle();
+    // Of what could not be adopted, or not detached, the pins or the records are left.
+    const auto pinned = (*engine)->pinned().size();
+    const auto unknown = registry.statistics().adoptions.failed;
+    if (pinned != 0 || unknown != 0 || *left != 0)
+        log::error(concat("limits stay: ", pinned, " are pinned, ", unknown, " could not be adopted, ", *left,
+                          " were not finished"));
+    return status == 0 && pinned == 0 && unknown == 0 && *left == 0;
 }
 
 }  // namespace
@@ -69,8 +71,10 @@ int withdraw(const config::Sources& sources) {
     chain::Keeper keeper(configuration.chain);
     keeper.release();
     int status = keeper.problems().empty() ? EXIT_SUCCESS : EXIT_FAILURE;
-    if (files::list(config::registry_settings(configuration).state_dir).empty()) return status;
-    if (lift_all(configuration) != 0) status = EXIT_FAILURE;
+    if (files::list(config::registry_settings(configuration).state_dir).empty() &&
+        files::list(configuration.bpffs_dir).empty())
+        return status;
+    if (!lift_all(configuration)) status = EXIT_FAILURE;
     return status;
 }
 

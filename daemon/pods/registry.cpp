@@ -129,7 +129,10 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
                 .effective = effective,
                 .kernel = *std::move(result),
                 .attached_at_usec = now_realtime_usec()};
-        if (auto saved = save(pod); !saved) {
+        if (auto saved = save(pod); !saved && request.running) {
+            // The limiter that it had is gone. A restart finds it in the cache again.
+            log::error(concat(id, ": ", saved.error().what));
+        } else if (!saved) {
             // Unrecorded, a restart could not find it: better no limit than one that nobody can remove.
             on_worker([this, kernel = pod.kernel] { return engine_.detach(kernel); },
                       [done, saved](const Result<void>&) { done(saved.error()); });

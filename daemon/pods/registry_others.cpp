@@ -31,7 +31,6 @@ void Registry::survey_soon() {
 void Registry::surveyed(const Pod& pod) {
     auto now = others_on(node_others_, pod);
     auto& known = others_[pod.id];
-    if (now == known) return;
     for (const auto direction : datapath::directions) {
         const auto& other = now.of(direction);
         const auto& asked =
@@ -44,6 +43,7 @@ void Registry::surveyed(const Pod& pod) {
                      concat(to_string(direction), " is limited by ", other->who, ", too (", other->evidence, ")"));
     }
     known = std::move(now);
+    // Not only after news: an earlier attempt may have failed, or crossed an operator's change.
     if (in_force(pod.id, pod.request, pod.changes) != pod.effective) renew(pod.id, {});
 }
 

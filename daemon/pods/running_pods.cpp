@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <iterator>
 #include <utility>
@@ -113,6 +114,9 @@ void RunningPods::look_at(const std::string& path) {
     if (identity.netns_path.empty())
         return pass_over(path, fail(Code::no_device, "neither the entry nor its result names the network namespace"));
     if (::access(identity.netns_path.c_str(), F_OK) != 0) {
+        // What another process may not look at (below /proc) is not gone.
+        if (errno != ENOENT && errno != ENOTDIR)
+            return pass_over(path, fail_errno(Code::kernel, errno, identity.netns_path));
         ++total_.gone;
         log::debug(concat("not adopted: ", path, ": ", identity.netns_path, " is gone"));
         return next();

@@ -41,6 +41,8 @@ public:
     // Once, when the registry knows what an earlier natrad left and what waits in the spool. Returns at once: one
     // entry after the other is looked at, and other calls come between.
     void start();
+    // No further entry is looked at; one that is being taken over is finished.
+    void stop() { paths_.clear(); }
 
 private:
     void next();

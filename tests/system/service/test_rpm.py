@@ -30,6 +30,7 @@ FILES = """
 /usr/share/dbus-1/system-services/io.natra.Natrad1.service
 /usr/share/dbus-1/system.d/io.natra.Natrad1.conf
 /usr/share/man/man5/io.natra.Natrad1.5.gz
+/usr/share/man/man5/natrad-api.5.gz
 /usr/share/man/man5/natrad.json.5.gz
 /usr/share/man/man8/natra.8.gz
 /usr/share/man/man8/natrad.8.gz
