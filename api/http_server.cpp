@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <system_error>
 #include <thread>
 
@@ -82,7 +83,9 @@ struct HttpServer::Shared {
     HttpSettings settings;
     std::atomic<bool> stopping = false;
     std::atomic<std::size_t> busy = 0;  // requests under way
+    // Each kind has a maximum of its own: whoever may only read must not keep root out.
     std::atomic<std::size_t> open = 0;
+    std::atomic<std::size_t> open_read_only = 0;
     std::atomic<std::uint64_t> refused = 0;
     std::atomic<std::uint64_t> bad = 0;
     std::atomic<std::uint64_t> lost = 0;
@@ -94,23 +97,29 @@ using Shared = HttpServer::Shared;
 
 // Lives and dies with Pistache's Peer, on one worker's thread.
 struct Connection {
-    Connection(Shared& owner, int fd, bool read_only, bool is_beyond_maximum)
-        : shared(owner), caller(caller_of(fd, read_only)), beyond_maximum(is_beyond_maximum),
-          deadline(Clock::now() + (is_beyond_maximum ? owner.settings.linger_time : owner.settings.request_time)) {
-        ++shared.open;
+    Connection(Shared& owner, int fd, bool is_read_only, bool is_beyond_maximum)
+        : shared(owner), open(is_read_only ? owner.open_read_only : owner.open), caller(caller_of(fd, is_read_only)),
+          beyond_maximum(is_beyond_maximum) {
+        ++open;
     }
-    ~Connection() { --shared.open; }
+    ~Connection() { --open; }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
+    [[nodiscard]] std::chrono::milliseconds patience() const {
+        return beyond_maximum ? shared.settings.linger_time : shared.settings.request_time;
+    }
+
     Shared& shared;
+    std::atomic<std::size_t>& open;
     const Caller caller;
     const bool beyond_maximum;
     RequestReader reader;
     bool continued = false;  // "100 Continue" was sent
     bool answered = false;
     std::size_t ignored_bytes = 0;
-    Clock::time_point deadline;
+    // From when its worker first looks at it: one that was busy with others must not call it late.
+    std::optional<Clock::time_point> deadline;
 };
 
 class Busy {
@@ -234,7 +243,9 @@ private:
         std::vector<std::shared_ptr<Tcp::Peer>> late;
         for (const auto& [fd, peer] : peers) {
             const auto connection = std::static_pointer_cast<Connection>(peer->tryGetData(connection_key));
-            if (!connection || now < connection->deadline) continue;
+            if (!connection) continue;
+            if (!connection->deadline) connection->deadline = now + connection->patience();
+            if (now < *connection->deadline) continue;
             late.push_back(peer);
             if (!connection->answered) send_response(fd, problem(408, "the request did not arrive in time"), true);
         }
@@ -300,11 +311,12 @@ private:
             return;
         }
         try {
-            const bool beyond_maximum = shared_.open >= shared_.settings.max_connections;
+            const std::size_t open = listener.read_only ? shared_.open_read_only : shared_.open;
+            const bool beyond_maximum = open >= shared_.settings.max_connections;
             if (beyond_maximum) ++shared_.refused;
             // A client that finds its connection closed before it has sent anything says that there is no server.
             // Those who come in good faith are told in an answer; a flood is not.
-            if (shared_.open >= 2 * shared_.settings.max_connections) return;
+            if (open >= 2 * shared_.settings.max_connections) return;
             hand_over(std::move(fd), listener.read_only, beyond_maximum);
         } catch (const std::exception& e) {
             log::error(concat("REST: ", e.what()));
@@ -352,7 +364,10 @@ bool HttpServer::drain(std::chrono::milliseconds time, const std::function<void(
 }
 
 HttpServer::Figures HttpServer::figures() const {
-    return {.open = shared_->open, .refused = shared_->refused, .bad = shared_->bad, .lost = shared_->lost};
+    return {.open = shared_->open + shared_->open_read_only,
+            .refused = shared_->refused,
+            .bad = shared_->bad,
+            .lost = shared_->lost};
 }
 
 }  // namespace natra::api

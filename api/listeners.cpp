@@ -69,7 +69,9 @@ Result<Listener> listen_at(const std::string& path) {
     if (!probe || !fd) return fail_errno(Code::kernel, errno, path);
     if (::connect(probe.get(), generic(*address), sizeof *address) == 0 || errno == EAGAIN)
         return fail(Code::already_exists, path, ": somebody listens there");
-    if (errno == ECONNREFUSED) ::unlink(path.c_str());
+    // One that a natrad left behind refuses, but so does whatever is no socket.
+    struct stat info {};
+    if (errno == ECONNREFUSED && ::lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode)) ::unlink(path.c_str());
     // Nobody can connect before listen(), and by then mode and owner are set.
     if (::bind(fd.get(), generic(*address), sizeof *address) < 0)
         return fail_errno(Code::kernel, errno, "listen at ", path);

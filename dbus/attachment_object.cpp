@@ -55,7 +55,12 @@ void AttachmentObject::change(
     auto reply = share_reply(std::move(result));
     authority_.ask(getObject(), method, [reply, change = std::move(change), id = id_](const Result<uid_t>& user) {
         if (!user) return reply->send_error(user.error());
-        change(id, concat("uid ", *user, " over D-Bus"), answer(reply));
+        // Perhaps not in a handler: polkit's answer is sdbus-c++'s callback, too, and nothing may leave that.
+        try {
+            change(id, concat("uid ", *user, " over D-Bus"), answer(reply));
+        } catch (const std::exception& e) {
+            reply->send_error({Error::Code::internal, 0, e.what()});
+        }
     });
 }
 

@@ -15,6 +15,8 @@ constexpr const char* polkit_path = "/org/freedesktop/PolicyKit1/Authority";
 constexpr const char* polkit_interface = "org.freedesktop.PolicyKit1.Authority";
 // The longest that somebody types a password.
 constexpr std::chrono::seconds patience{120};
+// A bus gives 128 answers on the way to one connection, as a rule: nobody's agents may use them all up.
+constexpr std::size_t most_pending = 32;
 
 using Details = std::map<std::string, std::string>;
 using Subject = sdbus::Struct<std::string, std::map<std::string, sdbus::Variant>>;
@@ -37,6 +39,8 @@ Result<void> Authority::require_root(sdbus::IObject& object, const char* method)
 void Authority::ask(sdbus::IObject& object, const char* method, std::function<void(Result<uid_t>)> then) {
     const auto user = compat::sender_euid(object);
     if (user == 0) return then(user);
+    if (pending_ >= most_pending)
+        return then(fail(Error::Code::unavailable, method, ": ", pending_, " others wait for polkit"));
     // By its unique name: a process id may be somebody else's by the time polkit looks.
     const Subject caller{"system-bus-name", {{"name", sdbus::Variant(compat::sender(object))}}};
     constexpr std::uint32_t allow_interaction = 1;
@@ -44,7 +48,8 @@ void Authority::ask(sdbus::IObject& object, const char* method, std::function<vo
         .onInterface(polkit_interface)
         .withTimeout(patience)
         .withArguments(caller, std::string(action), Details(), allow_interaction, std::string())
-        .uponReplyInvoke([method, user, then = std::move(then)](compat::AsyncError error, const Answer& answer) {
+        .uponReplyInvoke([this, method, user, then = std::move(then)](compat::AsyncError error, const Answer& answer) {
+            --pending_;
             if (error)
                 then(denied(method, user, concat(": polkit: ", error->getMessage())));
             else if (!answer.get<0>())
@@ -52,6 +57,7 @@ void Authority::ask(sdbus::IObject& object, const char* method, std::function<vo
             else
                 then(user);
         });
+    ++pending_;
 }
 
 }  // namespace natra::dbus

@@ -20,12 +20,13 @@ public:
     // Code::access_denied if the caller of the method that `object` is answering is not root. Throws sdbus::Error.
     static Result<void> require_root(sdbus::IObject& object, const char* method);
 
-    // Calls `then` once with the user's id: for root before it returns, for others when polkit has answered, which may
-    // take as long as somebody takes to type a password. Code::access_denied names the method and the user. Throws
-    // sdbus::Error if the caller is gone.
+    // Calls `then`, which must not throw, once with the user's id: for root before it returns, for others when polkit
+    // has answered, which may take as long as somebody takes to type a password. Code::access_denied names the method
+    // and the user; Code::unavailable: too many wait for polkit already. Throws sdbus::Error if the caller is gone.
     void ask(sdbus::IObject& object, const char* method, std::function<void(Result<uid_t>)> then);
 
 private:
+    std::size_t pending_ = 0;  // questions to polkit
     std::unique_ptr<sdbus::IProxy> polkit_;
 };
 

@@ -196,7 +196,7 @@ class Writing(RestCase):
                         time.sleep(3)
                         limits = self.patched(pod, {direction: {"rate": f"{after // 1000}k"}})
                         timeline = bulk.result()["timeline_bytes"]
-                    self.assert_rate(mean_rate(timeline, 1, 3), RATE)
+                    self.assert_rate(mean_rate(timeline, 1, 2.5), RATE, high=1.1)
                     self.assert_rate(mean_rate(timeline, 4.5, 7), after, high=1.05)
                     self.assertEqual((limits[direction]["rate"], limits[direction]["source"]),
                                      (after, "operator_override"))

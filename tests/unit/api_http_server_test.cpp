@@ -10,8 +10,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <thread>
 
@@ -27,9 +29,16 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t long_body = 3 << 20;
 
+// Of a request to /slow.
+std::atomic<bool> slow_began;
+std::atomic<bool> slow_may_end;
+
 Response answer(const Request& request, const Caller& caller) {
     if (request.target == "/throw") throw std::runtime_error("secret");
-    if (request.target == "/slow") std::this_thread::sleep_for(300ms);
+    if (request.target == "/slow") {
+        slow_began = true;
+        for (int i = 0; i < 2000 && !slow_may_end; ++i) std::this_thread::sleep_for(10ms);
+    }
     if (request.target == "/long")
         return {.content_type = "text/plain", .body = std::string(long_body, 'x'), .headers = {}};
     return {.content_type = "text/plain",
@@ -60,12 +69,14 @@ protected:
         EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
         return fd;
     }
-    static void send(const UniqueFd& fd, std::string_view bytes) {
+    // What is left when the server does not take more.
+    static std::size_t send(const UniqueFd& fd, std::string_view bytes) {
         while (!bytes.empty()) {
             const auto sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-            if (sent <= 0) return;
+            if (sent <= 0) break;
             bytes.remove_prefix(static_cast<std::size_t>(sent));
         }
+        return bytes.size();
     }
     // Until the server closes.
     static std::string receive(const UniqueFd& fd) {
@@ -185,7 +196,7 @@ TEST_F(HttpServerTest, TcpIsReadOnly) {
 }
 
 TEST_F(HttpServerTest, IdleConnectionsEndAndHarmNobody) {
-    start({.request_time = 500ms, .linger_time = 200ms});
+    start({.request_time = 3s, .linger_time = 200ms});
     std::vector<UniqueFd> idle;
     for (int i = 0; i < 40; ++i) idle.push_back(connect());
     send(idle[0], "GET /a HTTP/1.1\r\nHo");
@@ -199,9 +210,11 @@ TEST_F(HttpServerTest, OneWhoDoesNotStopSendingIsCutOff) {
     start({.workers = 1});
     const auto fd = connect();
     send(fd, "GET /a HTTP/1.1\r\n\r\n");
-    std::thread flood([&] { send(fd, std::string(64 << 20, 'x')); });
+    std::size_t left = 0;
+    std::thread flood([&] { left = send(fd, std::string(64 << 20, 'x')); });
     EXPECT_THAT(get("/a"), StartsWith("HTTP/1.1 200 "));
     flood.join();
+    EXPECT_GT(left, 32U << 20);
 }
 
 TEST_F(HttpServerTest, BeyondTheMaximumIsRefusedAtOnce) {
@@ -216,11 +229,12 @@ TEST_F(HttpServerTest, BeyondTheMaximumIsRefusedAtOnce) {
 TEST_F(HttpServerTest, DrainsRequestsUnderWay) {
     start();
     const auto fd = connect();
+    slow_began = slow_may_end = false;
     send(fd, "GET /slow HTTP/1.1\r\n\r\n");
-    std::this_thread::sleep_for(100ms);
-    int turns = 0;
-    EXPECT_TRUE(server_->drain(10s, [&] { ++turns; }));
-    EXPECT_GT(turns, 0);
+    for (int i = 0; i < 1000 && !slow_began; ++i) std::this_thread::sleep_for(10ms);
+    ASSERT_TRUE(slow_began);
+    EXPECT_TRUE(server_->drain(10s, [] { slow_may_end = true; }));
+    EXPECT_TRUE(slow_may_end);
     EXPECT_THAT(receive(fd), HasSubstr("GET /slow"));
 }
 
@@ -248,6 +262,10 @@ TEST(ListenAt, TakesOverWhatADeadProcessLeftAndNothingElse) {
     EXPECT_EQ(second.error().code, Error::Code::already_exists);
     first->fd.reset();
     EXPECT_TRUE(listen_at(path));
+    ::unlink(path.c_str());
+    std::ofstream(path) << "not natra's";
+    EXPECT_FALSE(listen_at(path));
+    EXPECT_TRUE(std::filesystem::is_regular_file(path));
     ::unlink(path.c_str());
     EXPECT_FALSE(listen_at(std::string(200, 'a')));
     EXPECT_FALSE(listen_at("/nowhere/at/all"));
