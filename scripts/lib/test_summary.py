@@ -7,7 +7,7 @@ usage: test_summary.py clean BUILD-DIR SUITE...
 `clean` removes what an earlier run left behind: meson would take the cases of
 a test that crashed from the crashed test's previous report. `report` reads
 the logs that `meson test --suite SUITE --logbase SUITE` left under
-meson-logs/, prints a line per suite, names every failed case, and ends with
+meson-logs/, prints a line per suite, names every failed case, names every case that was run once more, and ends with
 
     N passed, N failed, N skipped
 
@@ -20,12 +20,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 PROJECT = "natra"
+REPEATED = re.compile(r"^# (.*: attempt \d+ failed)$", re.MULTILINE)
 GOOD_RESULTS = {"OK", "EXPECTEDFAIL", "SKIP"}
 
 
@@ -36,6 +38,7 @@ class Tally:
     skipped: int = 0
     seconds: float = 0.0
     failures: list[str] = dataclasses.field(default_factory=list)
+    repeated: list[str] = dataclasses.field(default_factory=list)  # what tests/lab/tap.py ran once more
 
     def cases(self) -> int:
         return self.passed + self.failed + self.skipped
@@ -68,6 +71,7 @@ class Program:
     result: str
     status: int | None
     seconds: float
+    repeated: list[str]
     failed_cases: int = 0
 
 
@@ -85,7 +89,8 @@ def read_programs(path: Path) -> dict[str, Program]:
         short = name.rpartition(" / ")[2]
         project = name.partition(":")[0] if ":" in name else PROJECT
         program = Program(name, entry["result"], entry.get("returncode"),
-                          float(entry.get("duration") or 0))
+                          float(entry.get("duration") or 0),
+                          REPEATED.findall(entry.get("stdout") or ""))
         programs[f"{project}.{name}"] = programs[f"{project}.{short}"] = program
     return programs
 
@@ -120,6 +125,7 @@ def count(build: Path, suite: str) -> Tally:
                 tally.passed += 1
     for program in {program.name: program for program in programs.values()}.values():
         tally.seconds += program.seconds
+        tally.repeated += [f"{program.name}: {line}" for line in program.repeated]
         if program.result not in GOOD_RESULTS and not program.failed_cases:
             tally.fail(f"{program.name}: {program.result}, status {program.status}, "
                        "though no case of it failed")
@@ -140,8 +146,13 @@ def report(build: Path, suites: list[str]) -> int:
         total.failed += tally.failed
         total.skipped += tally.skipped
         total.failures += tally.failures
+        total.repeated += tally.repeated
     if total.cases() == 0:
         total.fail("no suite was run")
+    if total.repeated:
+        print("\nrun once more:")
+        for name in total.repeated:
+            print(f"  {name}")
     if total.failures:
         print("\nfailed:")
         for name in total.failures:

@@ -79,7 +79,7 @@ def run_kernel(machines: Machines, kernel: str, programs: Sequence[plan.Program]
                "all" if arguments.all else "dependent", *(program.name for program in programs)]
     progress(f"{kernel}: booting")
     options = ["--steady", "--memory", str(MEMORY_MIB), "--cpus", str(arguments.cpus), "--env", "NATRA_TEST_RATE",
-               "--env", "NATRA_POOL_SIZE", "--out", str(out)]
+               "--env", "NATRA_POOL_SIZE", "--env", "NATRA_TEST_ATTEMPTS", "--out", str(out)]
     child = machines.start(kernel, PATIENCE_SECONDS, options, command)
 
     def ended(outcome: Outcome) -> None:
@@ -171,6 +171,14 @@ def print_failures(results: dict[str, list[Outcome]]) -> None:
             print("\n".join([line for line in outcome.output if line and not line.startswith(good)][-120:]))
 
 
+def print_repeated(results: dict[str, list[Outcome]]) -> None:
+    """Cases that failed and were run once more (tests/lab/tap.py)."""
+    lines = [f"  {kernel} {outcome.program} {line[2:]}" for kernel, outcomes in results.items() for outcome in outcomes
+             for line in outcome.output if re.fullmatch(r"# .*: attempt \d+ failed", line)]
+    if lines:
+        print("\n".join(["", "run once more:", *lines]))
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="test-kernels")
     parser.add_argument("root", type=Path)
@@ -220,6 +228,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ.setdefault("NATRA_TEST_RATE", str(RATE))
     os.environ.setdefault("NATRA_POOL_SIZE", "2")
+    os.environ.setdefault("NATRA_TEST_ATTEMPTS", "1")
     machines = Machines(arguments.root, arguments.build)
     progress(f"{len(arguments.kernels)} kernels, {arguments.jobs} at once; output in {machines.logs}")
     try:
@@ -228,6 +237,7 @@ def main() -> int:
         return 130
     print_failures(results)
     print_table(results, programs)
+    print_repeated(results)
     totals = {status: sum(outcome.count(status) for outcomes in results.values() for outcome in outcomes)
               for status in (OK, FAIL, SKIP)}
     print(f"\n{totals[OK]} passed, {totals[FAIL]} failed, {totals[SKIP]} skipped", flush=True)
