@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from . import process
 from .built import Built
 from .cni import Json
 from .containerd import BUSYBOX, plugin_folder
