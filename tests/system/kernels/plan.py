@@ -17,8 +17,8 @@ from pathlib import Path
 Version = tuple[int, ...]
 FETCHING_ATOMICS = (5, 12)
 SERIES = ("5.10", "6.1", "6.12", "6.18", "7.2")
-# Hundreds of links: dear to an emulated processor, and about natrad's buffers rather than the kernel.
-EXPENSIVE = ("LinkMonitor.HoldsWhatABusyNodeTells",)
+# Dear to an emulated processor, and about natrad's buffers, threads and failures rather than the kernel.
+EXPENSIVE = ("LinkMonitor.*", "Netns.*", "Transport.*", "Engines.*", "*/HtbStep.*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +48,12 @@ GTESTS = (Program("bpf", "gtest", ("tests/bpf/bpf_tests",), 200),
 # Classes stay together: each has a node and a natrad of its own.
 DEPENDENT = (
     *GTESTS,
-    netns("shapers", "Tcx.test_del_restores_and_restart_adopts", "Clsact.test_del_restores_and_restart_adopts",
+    netns("shapers", "Tcx.test_del_restores_and_restart_adopts",
           *(f"{shaper}.{each}" for shaper in ("Edt", "Htb") for each in (
               "test_limits_both_directions_and_is_reported", "test_del_restores_and_restart_adopts")),
           "Police.test_del_restores_and_restart_adopts"),
     netns("traffic_kinds", *(f"TrafficKinds.{each}" for each in (
-        "test_ecn", "test_new_flows_by_the_thousand", "test_offloads",
+        "test_ecn", "test_new_flows_by_the_thousand",
         "test_udp_sender_is_held_back_and_loses_nothing"))),
     netns("interface_kinds", "Macvlan.test_del_leaves_nothing", "Macvlan.test_restart_adopts",
           "IpvlanL2.test_tcp_is_held_at_the_limit", "IpvlanL2.test_del_leaves_nothing",
