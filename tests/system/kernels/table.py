@@ -48,7 +48,9 @@ pings of 64 bytes and transfers of 16 kB on new connections beside them.
 
 - total: what the receiver's device counted after the first second, as a part of
   the limit. Headers of a GSO packet count once: TCP at exactly the limit reads
-  0.957. Not told of a policer inside the pod, which stands behind that counter.
+  0.957 with large ones, and up to 1 with small ones, which slow flows and older
+  kernels make more of; the stock plugin's row tells. Not told of a policer
+  inside the pod, which stands behind that counter.
 - goodput: of the bulk flows, likewise; pings and transfers take the rest.
 - ping, 16 kB: milliseconds; `=` marks a maximum where there were too few samples
   for a p99. "/ stock" is natra's p50 as a part of the stock plugin's.
