@@ -6,22 +6,17 @@
 namespace natra::cni {
 
 Request make_request(Identity identity, Wanted wanted, std::vector<std::string> host_interfaces) {
-    return {.container_id = std::move(identity.container_id),
-            .interface = std::move(identity.interface),
-            .network = std::move(identity.network),
-            .netns_path = std::move(identity.netns_path),
-            .pod_namespace = std::move(identity.pod_namespace),
-            .pod_name = std::move(identity.pod_name),
-            .pod_uid = std::move(identity.pod_uid),
-            .host_interfaces = std::move(host_interfaces),
-            .limits = wanted.limits,
-            .subnets = std::move(wanted.subnets),
-            .annotations = std::move(wanted.annotations),
-            .runtime_bursts = wanted.policy.runtime_bursts,
-            .strict_interfaces = wanted.policy.strict_interfaces,
-            .attach_mode = std::move(wanted.policy.attach_mode),
-            .edt_pacing = std::move(wanted.policy.edt_pacing),
-            .shaper = std::move(wanted.policy.shaper)};
+    Request request{std::move(identity)};
+    request.host_interfaces = std::move(host_interfaces);
+    request.limits = wanted.limits;
+    request.subnets = std::move(wanted.subnets);
+    request.annotations = std::move(wanted.annotations);
+    request.runtime_bursts = wanted.policy.runtime_bursts;
+    request.strict_interfaces = wanted.policy.strict_interfaces;
+    request.attach_mode = std::move(wanted.policy.attach_mode);
+    request.edt_pacing = std::move(wanted.policy.edt_pacing);
+    request.shaper = std::move(wanted.policy.shaper);
+    return request;
 }
 
 void visit(const Request& request, const FieldVisitor& visitor) {

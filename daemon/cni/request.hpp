@@ -16,26 +16,6 @@
 
 namespace natra::cni {
 
-// What natrad's Attach and Check take, and what waits in the spool.
-struct Request {
-    std::string container_id;
-    std::string interface;
-    std::string network;
-    std::string netns_path;
-    std::string pod_namespace;
-    std::string pod_name;
-    std::string pod_uid;
-    std::vector<std::string> host_interfaces;
-    limits::Limits limits;
-    limits::SubnetRules subnets;
-    limits::Annotations annotations;
-    bool runtime_bursts = false;
-    bool strict_interfaces = false;
-    std::string attach_mode = "auto";
-    std::string edt_pacing = "auto";
-    std::string shaper = "auto";
-};
-
 // Whom a request is about.
 struct Identity {
     std::string container_id;
@@ -45,6 +25,19 @@ struct Identity {
     std::string pod_namespace;
     std::string pod_name;
     std::string pod_uid;
+};
+
+// What natrad's Attach and Check take, and what waits in the spool.
+struct Request : Identity {
+    std::vector<std::string> host_interfaces;
+    limits::Limits limits;
+    limits::SubnetRules subnets;
+    limits::Annotations annotations;
+    bool runtime_bursts = false;
+    bool strict_interfaces = false;
+    std::string attach_mode = "auto";
+    std::string edt_pacing = "auto";
+    std::string shaper = "auto";
 };
 
 Request make_request(Identity identity, Wanted wanted, std::vector<std::string> host_interfaces);

@@ -25,17 +25,17 @@ Environment attachment(std::string container_id, std::string interface) {
 }
 
 Request request() {
-    return {.container_id = "c1",
-            .interface = "eth0",
-            .network = "net",
-            .netns_path = "/run/netns/pod",
-            .pod_namespace = "shop",
-            .pod_name = "web-0",
-            .pod_uid = "0a",
-            .host_interfaces = {"cni0", "veth1"},
-            .limits = {.ingress = {1000, 2000, limits::Source::runtime},
-                       .egress = {3000, 4294967295, limits::Source::conf}},
-            .runtime_bursts = true};
+    Request out{{.container_id = "c1",
+                 .interface = "eth0",
+                 .network = "net",
+                 .netns_path = "/run/netns/pod",
+                 .pod_namespace = "shop",
+                 .pod_name = "web-0",
+                 .pod_uid = "0a"}};
+    out.host_interfaces = {"cni0", "veth1"};
+    out.limits = {.ingress = {1000, 2000, limits::Source::runtime}, .egress = {3000, 4294967295, limits::Source::conf}};
+    out.runtime_bursts = true;
+    return out;
 }
 
 class SpoolTest : public ::testing::Test {
