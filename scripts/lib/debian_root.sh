@@ -30,9 +30,10 @@ debian_sources() {
 # made at most once a week. Takes a lock that it holds until the process ends or
 # closes descriptor 9.
 debian_root_archive() {
-    local release=$1 name=$2 packages=$3 cache=$natra_cache/roots
-    local archive=$cache/$name-$release.tar work
+    local release=$1 name=$2 packages=$3 cache=$natra_cache/roots recipe archive work
     shift 3
+    recipe=$(printf '%s\n' "$packages" "$@" | sha256sum)
+    archive=$cache/$name-$release-${recipe:0:8}.tar
     mkdir -p "$cache"
     if [ -z "$(find "$archive" -mtime -7 2>/dev/null)" ]; then
         say "making a Debian $release root ($name)"
@@ -42,6 +43,7 @@ debian_root_archive() {
         apt_quietly mmdebstrap --variant=minbase --include="$packages" \
             --aptopt="$work/apt.conf" "$@" "${debian_codenames[$release]}" "$work/root.tar" "$work/debian.sources" ||
             { rm -rf "$work" && die "mmdebstrap failed"; }
+        rm -f "$cache/$name-$release"[-.]*tar # of other recipes, too
         mv "$work/root.tar" "$archive"
         rm -rf "$work"
     fi

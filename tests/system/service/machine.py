@@ -39,9 +39,9 @@ class Machine:
 
     def __init__(self, root: Path, folder: Path, traffic: Path) -> None:
         self.root = root
-        self._folder = folder
+        self.folder = folder
         self._bpffs = folder / "bpffs"
-        self._traffic = traffic
+        self.traffic = traffic
         self._nspawn: subprocess.Popen[bytes] | None = None
         self.leader = 0
         self._count = itertools.count(1)
@@ -65,12 +65,12 @@ class Machine:
         """Returns when systemd has started everything. The BPF file system is empty, as after a real boot."""
         self._bpffs.mkdir(exist_ok=True)
         process.run(["mount", "-t", "bpf", "bpf", str(self._bpffs)])
-        console = self._folder / f"console-{next(self._count)}.log"
+        console = self.folder / f"console-{next(self._count)}.log"
         with console.open("wb") as log:
             self._nspawn = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "systemd-nspawn", "--quiet", f"--directory={self.root}",
                  f"--machine=natra-{os.getpid()}", "--boot", *PRIVILEGED, "--private-network", "--console=pipe",
-                 f"--bind={self._bpffs}:/sys/fs/bpf", f"--bind-ro={self._traffic}:{TRAFFIC}"],
+                 f"--bind={self._bpffs}:/sys/fs/bpf", f"--bind-ro={self.traffic}:{TRAFFIC}"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 # Systemd 256 and later start on no other; on a host with the old one, this works all the same.
                 env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"})

@@ -6,7 +6,9 @@ import json
 import re
 import signal
 import time
+import unittest
 
+import image
 import support
 from lab.natrad import MANAGER, ROOT, SERVICE
 from machine import wait_for
@@ -14,34 +16,20 @@ from ptrace import hold_main_thread
 from support import PACKAGE, RATE, ServiceCase
 
 MAX_EXPOSURE = 3.0
-# What runtimes are to natrad's unit: each notes down whether natrad answers when it starts.
-RUNTIMES = ("containerd", "crio", "kubelet")
-RUNTIME_UNIT = """[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/sh -c 'busctl call --timeout=5 --auto-start=no io.natra.Natrad1 /io/natra/Natrad1 \
-io.natra.Natrad1.Manager Status > /run/%N-saw 2>&1'
-[Install]
-WantedBy=multi-user.target
-"""
 
 
-class Image(ServiceCase):
-    """Installed where nothing runs; the first boot does the rest."""
+class Image(unittest.TestCase):
+    """Installed where nothing runs."""
 
-    @classmethod
-    def setUpClass(cls) -> None:
-        for name in RUNTIMES:
-            support.MACHINE.write(f"/etc/systemd/system/{name}.service", RUNTIME_UNIT)
-        support.MACHINE.chroot(["systemctl", "enable", *RUNTIMES])
-        cls.installation = support.MACHINE.chroot(["sh", "-c", f"apt-get install -y {PACKAGE}/natra_*.deb"])
-        super().setUpClass()
-
-    def test_01_installation_complains_of_nothing(self) -> None:
-        for line in self.installation.splitlines():
+    def test_complains_of_nothing(self) -> None:
+        for line in image.install(support.MACHINE).splitlines():
             self.assertNotRegex(line, r"(?i)^(?!.*debconf).*\b(error|failed|cannot)\b")
 
-    def test_02_runs_after_the_first_boot(self) -> None:
+
+class Node(ServiceCase):
+    """The first boot has done the rest."""
+
+    def test_01_runs_after_the_first_boot(self) -> None:
         self.wait_until_up()
         self.assertEqual(self.machine.property("natrad.service", "UnitFileState"), "enabled")
         self.assertEqual(self.machine.property("natrad.service", "NRestarts"), "0")
@@ -50,18 +38,18 @@ class Image(ServiceCase):
         self.assertEqual(self.machine.shell("stat -c '%a %U' /run/natra /run/natra/spool").split(),
                          ["755", "root", "700", "root"])
 
-    def test_03_runtimes_start_when_it_answers(self) -> None:
-        for name in RUNTIMES:
+    def test_02_runtimes_start_when_it_answers(self) -> None:
+        for name in image.RUNTIMES:
             self.assertIn('"Attachments" u 0', self.machine.shell(f"cat /run/{name}-saw"), name)
 
-    def test_04_exposure(self) -> None:
+    def test_03_exposure(self) -> None:
         said = self.machine.shell("systemd-analyze security --no-pager natrad.service")
         found = re.search(r"Overall exposure level for natrad.service: ([0-9.]+)", said)
         assert found is not None, said
         self.assertLessEqual(float(found[1]), MAX_EXPOSURE)
         self.machine.shell("systemd-analyze verify --man=no natrad.service")
 
-    def test_05_pods(self) -> None:
+    def test_04_pods(self) -> None:
         pod = self.pod()
         pod.chain.check(pod.attachment)
         for direction in ("ingress", "egress"):
@@ -71,7 +59,7 @@ class Image(ServiceCase):
         pod.delete()
         self.assertEqual(self.natrad.attachments(), [])
 
-    def test_06_bus_policy(self) -> None:
+    def test_05_bus_policy(self) -> None:
         pod = self.pod()
         call = "setpriv --reuid=nobody --regid=nogroup --clear-groups busctl call io.natra.Natrad1 "
         self.assertIn("Attachments", self.machine.shell(f"{call} /io/natra/Natrad1 io.natra.Natrad1.Manager Status"))
@@ -80,7 +68,7 @@ class Image(ServiceCase):
         self.assertRegex(refused, "(?i)denied|not allowed")
         self.assertEqual(self.natrad.properties(pod.object_path())["EgressRate"], RATE)
 
-    def test_07_journal(self) -> None:
+    def test_06_journal(self) -> None:
         self.pod()
         entries = [json.loads(line) for line in
                    self.machine.shell("journalctl --no-pager -o json -u natrad").splitlines()]
@@ -89,7 +77,7 @@ class Image(ServiceCase):
         self.assertEqual(priorities[ready], "6")
         self.assertTrue(any("pod" in text and "attached" in text for text in priorities))
 
-    def test_08_kill_under_traffic(self) -> None:
+    def test_07_kill_under_traffic(self) -> None:
         pod = self.pod()
         programs, killed = self.programs(pod), self.main_pid()
         self.assertEqual(len(programs), 2)
@@ -101,7 +89,7 @@ class Image(ServiceCase):
         self.assertEqual(self.programs(pod), programs)
         pod.chain.check(pod.attachment)
 
-    def test_09_watchdog_is_fed_by_the_thread_that_decides(self) -> None:
+    def test_08_watchdog_is_fed_by_the_thread_that_decides(self) -> None:
         self.assertEqual(self.machine.property("natrad.service", "WatchdogUSec"), "30s")
         self.machine.write("/etc/systemd/system/natrad.service.d/test.conf",
                            "[Service]\nWatchdogSec=3\nLimitCORE=0\n")
@@ -119,7 +107,7 @@ class Image(ServiceCase):
             self.machine.shell("rm -r /etc/systemd/system/natrad.service.d; systemctl daemon-reload; "
                                "systemctl restart natrad")
 
-    def test_10_reload(self) -> None:
+    def test_09_reload(self) -> None:
         pod = self.pod(egress_burst=1_000_000)
         path, pid = pod.object_path(), self.main_pid()
 
@@ -154,13 +142,13 @@ class Image(ServiceCase):
         self.assertEqual(self.natrad.properties(pod.object_path())["IngressRate"], 2 * RATE)
         pod.chain.check(pod.attachment)
 
-    def test_11_upgrade(self) -> None:
+    def test_10_upgrade(self) -> None:
         self.change_version(f"{PACKAGE}/newer/natra.deb")
 
-    def test_12_downgrade(self) -> None:
+    def test_11_downgrade(self) -> None:
         self.change_version(f"{PACKAGE}/older/natra.deb", "--allow-downgrades")
 
-    def test_13_pods_start_while_it_is_away(self) -> None:
+    def test_12_pods_start_while_it_is_away(self) -> None:
         self.machine.run(["systemctl", "mask", "--now", "--runtime", "natrad.service"])
         try:
             pod = self.pod()
@@ -170,7 +158,7 @@ class Image(ServiceCase):
         wait_for("the waiting request", lambda: self.natrad.find(pod.container_id) is not None)
         self.assert_limited(pod)
 
-    def test_14_the_name_bandwidth(self) -> None:
+    def test_13_the_name_bandwidth(self) -> None:
         version = "echo '{}' | CNI_COMMAND=VERSION /usr/lib/cni/bandwidth"
         stock = self.machine.shell("md5sum < /usr/lib/cni/bandwidth")
         self.machine.shell("! natra-take-bandwidth --status")
@@ -181,6 +169,12 @@ class Image(ServiceCase):
         self.machine.shell("natra-take-bandwidth --undo && natra-take-bandwidth --undo")
         self.assertEqual(self.machine.shell("md5sum < /usr/lib/cni/bandwidth"), stock)
         self.machine.shell("! dpkg-divert --list | grep bandwidth && ! ls /opt/cni/bin/bandwidth* /usr/lib/cni/bandwidth.*")
+        # A file that somebody put over the link is not natra's to remove.
+        self.machine.shell("natra-take-bandwidth && cp --remove-destination /usr/lib/cni/ptp /usr/lib/cni/bandwidth")
+        self.assertIn("/usr/lib/cni/bandwidth.stock", self.machine.shell("natra-take-bandwidth --undo"))
+        self.machine.shell("cmp /usr/lib/cni/ptp /usr/lib/cni/bandwidth && ! dpkg-divert --list | grep bandwidth")
+        self.machine.shell("mv /usr/lib/cni/bandwidth.stock /usr/lib/cni/bandwidth")
+        self.assertEqual(self.machine.shell("md5sum < /usr/lib/cni/bandwidth"), stock)
 
 
 class Reboot(ServiceCase):
@@ -190,7 +184,7 @@ class Reboot(ServiceCase):
         self.wait_until_up()
         self.assertEqual(self.natrad.attachments(), [])
         self.assertEqual(self.natrad.bus.properties(SERVICE, ROOT, MANAGER)["Degraded"], [])
-        for name in RUNTIMES:
+        for name in image.RUNTIMES:
             self.assertIn('"Attachments" u 0', self.machine.shell(f"cat /run/{name}-saw"), name)
         self.assert_limited(self.pod())
 
