@@ -16,6 +16,13 @@ from ptrace import hold_main_thread
 from support import PACKAGE, RATE, ServiceCase
 
 MAX_EXPOSURE = 3.0
+POLKIT_RULE = "/etc/polkit-1/rules.d/50-natra-test.rules"
+POLKIT_RULE_TEXT = """polkit.addRule(function(action, subject) {
+    if (action.id == "io.natra.natrad.manage-limits" && subject.user == "nobody") return polkit.Result.YES;
+});
+"""
+CURL = "curl --silent --show-error --max-time 20"
+UNIX = f"{CURL} --unix-socket /run/natra/api.sock http://localhost"
 
 
 class Image(unittest.TestCase):
@@ -63,10 +70,15 @@ class Node(ServiceCase):
         pod = self.pod()
         call = "setpriv --reuid=nobody --regid=nogroup --clear-groups busctl call io.natra.Natrad1 "
         self.assertIn("Attachments", self.machine.shell(f"{call} /io/natra/Natrad1 io.natra.Natrad1.Manager Status"))
-        refused = self.machine.shell(
-            f"{call} {pod.object_path()} io.natra.Natrad1.Attachment SetLimits 'a{{sv}}' 1 EgressRate t 1000", check=False)
-        self.assertRegex(refused, "(?i)denied|not allowed")
+        change = f"{call} {pod.object_path()} io.natra.Natrad1.Attachment SetLimits 'a{{sv}}' 1 EgressRate t 1000000"
+        self.assertIn("may not change limits", self.machine.shell(change, check=False))
         self.assertEqual(self.natrad.properties(pod.object_path())["EgressRate"], RATE)
+        self.machine.write(POLKIT_RULE, POLKIT_RULE_TEXT)
+        try:
+            wait_for("polkit's consent", lambda: "may not" not in self.machine.shell(change, check=False))
+        finally:
+            self.machine.run(["rm", POLKIT_RULE])
+        self.assertEqual(self.natrad.properties(pod.object_path())["EgressRate"], 1_000_000)
 
     def test_06_journal(self) -> None:
         self.pod()
@@ -76,6 +88,7 @@ class Node(ServiceCase):
         ready = next(text for text in priorities if " ready on kernel " in text)
         self.assertEqual(priorities[ready], "6")
         self.assertTrue(any("pod" in text and "attached" in text for text in priorities))
+        self.assertIn("-- Subject: ", self.machine.shell("journalctl --no-pager --catalog -u natrad"))
 
     def test_07_kill_under_traffic(self) -> None:
         pod = self.pod()
@@ -175,6 +188,34 @@ class Node(ServiceCase):
         self.machine.shell("cmp /usr/lib/cni/ptp /usr/lib/cni/bandwidth && ! dpkg-divert --list | grep bandwidth")
         self.machine.shell("mv /usr/lib/cni/bandwidth.stock /usr/lib/cni/bandwidth")
         self.assertEqual(self.machine.shell("md5sum < /usr/lib/cni/bandwidth"), stock)
+
+    def test_14_rest(self) -> None:
+        pod = self.pod()
+        path = f"/v1/pods/{pod.container_id}/limits"
+        patch = "-X PATCH -H 'Content-Type: application/merge-patch+json' -d '{\"egress\": {\"rate\": \"30M\"}}'"
+        self.assertEqual(self.machine.shell("stat -c '%a %U %G' /run/natra/api.sock").split(), ["660", "root", "natra"])
+        nobody = "setpriv --reuid=nobody --regid=nogroup"
+        self.assertNotIn("items", self.machine.shell(f"{nobody} --clear-groups {UNIX}/v1/pods", check=False))
+        member = f"{nobody} --groups=natra"
+        self.assertIn(pod.container_id, self.machine.shell(f"{member} {UNIX}/v1/pods"))
+        self.assertIn('"status": 403', self.machine.shell(f"{member} {UNIX}{path} {patch}"))
+        self.assertEqual(self.natrad.properties(pod.object_path())["EgressRate"], RATE)
+        self.machine.shell(f"{UNIX}{path} --fail {patch}")
+        self.assertEqual(self.natrad.properties(pod.object_path())["EgressRate"], 30_000_000)
+        self.assertIn("natra_build_info{", self.machine.shell(f"{UNIX}/metrics"))
+        # A request starts it.
+        self.machine.run(["systemctl", "stop", "natrad.service"])
+        self.assertIn('"ok"', self.machine.shell(f"{UNIX}/healthz"))
+        self.wait_until_up()
+
+    def test_15_rest_on_the_loopback(self) -> None:
+        self.assertEqual(self.machine.property("natrad-api-tcp.socket", "UnitFileState"), "disabled")
+        self.machine.shell("systemctl enable natrad-api-tcp.socket && systemctl restart natrad")
+        try:
+            self.assertIn('"version"', self.machine.shell(f"{CURL} http://127.0.0.1:9475/v1/status"))
+            self.assertIn('"status": 403', self.machine.shell(f"{CURL} -X DELETE http://127.0.0.1:9475/v1/pods/x/limits"))
+        finally:
+            self.machine.shell("systemctl disable --now natrad-api-tcp.socket && systemctl restart natrad")
 
 
 class Reboot(ServiceCase):
