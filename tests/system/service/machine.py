@@ -221,7 +221,8 @@ class MachineNode(Node):
     def _build_up(self) -> None:
         self.label = "node"
         self.folder = Path("/run/natra-lab")
-        self.machine.run(["mkdir", "-p", str(self.folder)])
+        # Of a machine that goes on, an earlier node's is still there.
+        self.machine.shell(f"rm -rf {self.folder} && mkdir -p {self.folder}")
         self.host = MachineNamespace(self.machine, "")
         self.peer = self.add_namespace("peer")
         self._connect()
