@@ -203,10 +203,11 @@ class Node(ServiceCase):
         self.machine.shell(f"{UNIX}{path} --fail {patch}")
         self.assertEqual(self.natrad.properties(pod.object_path())["EgressRate"], 30_000_000)
         self.assertIn("natra_build_info{", self.machine.shell(f"{UNIX}/metrics"))
-        # A request starts it.
-        self.machine.run(["systemctl", "stop", "natrad.service"])
-        self.assertIn('"ok"', self.machine.shell(f"{UNIX}/healthz"))
-        self.wait_until_up()
+        # A request starts it, and so does a call on the bus.
+        for request in (f"{UNIX}/healthz", "busctl call io.natra.Natrad1 / org.freedesktop.DBus.Peer Ping"):
+            self.machine.run(["systemctl", "stop", "natrad.service"])
+            self.machine.shell(request)
+            self.wait_until_up()
 
     def test_15_rest_on_the_loopback(self) -> None:
         self.assertEqual(self.machine.property("natrad-api-tcp.socket", "UnitFileState"), "disabled")
