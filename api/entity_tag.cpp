@@ -30,26 +30,33 @@ bool IfMatch::allows(const std::string& tag) const {
 
 std::variant<IfMatch, Response> parse_if_match(std::string_view value) {
     value = trimmed(value);
-    if (value.empty() || value == "*") return IfMatch{};
+    if (value == "*") return IfMatch{};
     IfMatch out{.any = false, .tags = {}};
     const auto malformed = [&] {
         return wrong_value(400, "if-match", in_quotes(value), "neither * nor a list of entity tags in quotes");
     };
+    bool empty = true;
     for (auto rest = value;;) {
-        const bool weak = rest.starts_with("W/");
-        if (weak) rest.remove_prefix(2);
-        if (!rest.starts_with('"')) return malformed();
-        const auto end = rest.find('"', 1);
-        if (end == std::string_view::npos) return malformed();
-        const auto tag = rest.substr(0, end + 1);
-        if (!std::all_of(tag.begin() + 1, tag.end() - 1, is_tag_byte)) return malformed();
-        // If-Match compares strongly: a weak tag never matches.
-        if (!weak) out.tags.emplace_back(tag);
-        rest = trimmed(rest.substr(end + 1));
-        if (rest.empty()) return out;
-        if (!rest.starts_with(',')) return malformed();
+        // Lists may have elements with nothing in them.
+        if (rest.empty()) break;
+        if (!rest.starts_with(',')) {
+            const bool weak = rest.starts_with("W/");
+            if (weak) rest.remove_prefix(2);
+            const auto end = rest.starts_with('"') ? rest.find('"', 1) : std::string_view::npos;
+            if (end == std::string_view::npos) return malformed();
+            const auto tag = rest.substr(0, end + 1);
+            if (!std::all_of(tag.begin() + 1, tag.end() - 1, is_tag_byte)) return malformed();
+            empty = false;
+            // If-Match compares strongly: a weak tag never matches.
+            if (!weak) out.tags.emplace_back(tag);
+            rest = trimmed(rest.substr(end + 1));
+            if (rest.empty()) break;
+            if (!rest.starts_with(',')) return malformed();
+        }
         rest = trimmed(rest.substr(1));
     }
+    if (empty) return malformed();
+    return out;
 }
 
 }  // namespace natra::api

@@ -16,11 +16,11 @@ std::string entity_tag(std::string_view content);
 
 // What an If-Match allows.
 struct IfMatch {
-    bool any = true;                // no such header, or "*"
+    bool any = true;                // no such header, or "*": whatever there is
     std::vector<std::string> tags;  // strong ones, with their quotes
     [[nodiscard]] bool allows(const std::string& tag) const;
 };
-// The header's value, empty if absent; 400 for what is no list of tags.
+// The value of a header that is there; 400 for what is no list of tags, and for one without any.
 std::variant<IfMatch, Response> parse_if_match(std::string_view value);
 
 }  // namespace natra::api

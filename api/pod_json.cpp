@@ -4,7 +4,6 @@
 #include <time.h>
 
 #include "daemon/pods/flows.hpp"
-#include "daemon/pods/shortfall.hpp"
 
 namespace natra::api {
 namespace {
@@ -35,7 +34,8 @@ Json counters_json(const datapath::Instance& instance) {
             {"unparsedPackets", instance.unparsed_packets()}};
 }
 
-Json direction_json(const pods::Pod& pod, Direction direction) {
+Json direction_json(const PodFacts& facts, Direction direction) {
+    const auto& pod = facts.pod;
     const auto& limit = limit_of(pod.effective, direction);
     const auto& shaping = pod.kernel.record.of(direction);
     const auto& instance = pod.kernel.instance(direction);
@@ -46,7 +46,7 @@ Json direction_json(const pods::Pod& pod, Direction direction) {
                 {"inForce", shaping.has_value()},
                 {"hook", shaping ? describe_hook(pod.kernel.record, *shaping) : ""},
                 {"shaper", shaping ? datapath::to_string(shaping->shaper) : ""},
-                {"reason", shaping ? shaping->reason : pods::shortfall(pod, direction)},
+                {"reason", direction == Direction::ingress ? facts.ingress_reason : facts.egress_reason},
                 {"backstop", shaping && shaping->backstop}};
     constexpr double ns = 1e9;
     out["queueSeconds"] = instance ? static_cast<double>(instance->queued_ns()) / ns : 0.0;
@@ -109,7 +109,12 @@ std::string rfc3339(std::uint64_t usec) {
     return text;
 }
 
-Json pod_json(const pods::Pod& pod) {
+PodFacts::PodFacts(const pods::Registry& registry, const pods::Pod& of)
+    : pod(of), ingress_reason(registry.reason(of, Direction::ingress)),
+      egress_reason(registry.reason(of, Direction::egress)) {}
+
+Json pod_json(const PodFacts& facts) {
+    const auto& pod = facts.pod;
     const auto& request = pod.request;
     return {{"id", pod.id},
             {"containerId", request.container_id},
@@ -127,8 +132,8 @@ Json pod_json(const pods::Pod& pod) {
             {"tamperEvents", pod.tamper_events},
             {"overriddenBy", pod.changes.by},
             {"overriddenAt", pod.changes.any() ? Json(rfc3339(pod.changes.at_usec)) : Json()},
-            {"ingress", direction_json(pod, Direction::ingress)},
-            {"egress", direction_json(pod, Direction::egress)}};
+            {"ingress", direction_json(facts, Direction::ingress)},
+            {"egress", direction_json(facts, Direction::egress)}};
 }
 
 Json limits_json(const pods::Pod& pod) {

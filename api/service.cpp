@@ -5,7 +5,6 @@
 #include "api/entity_tag.hpp"
 #include "api/limits_patch.hpp"
 #include "api/openapi.hpp"
-#include "api/pod_json.hpp"
 #include "api/problem.hpp"
 #include "api/query.hpp"
 #include "api/selector.hpp"
@@ -40,12 +39,12 @@ std::string known_method(const std::string& method) {
     return method == "HEAD" ? method : "other";
 }
 
-Json page_json(const std::vector<pods::Pod>& page, std::size_t total, bool more) {
+Json page_json(const std::vector<PodFacts>& page, std::size_t total, bool more) {
     auto items = Json::array();
     for (const auto& each : page) items.push_back(pod_json(each));
     Json out = {{"total", total}};
     out["items"] = std::move(items);
-    out["continue"] = more ? Json(page.back().id) : Json();
+    out["continue"] = more ? Json(page.back().pod.id) : Json();
     return out;
 }
 
@@ -121,6 +120,7 @@ Response Service::status() {
                     {"attachments", registry_.pods().size()},
                     {"poolReady", engine_.pool().ready()},
                     {"tamperEvents", registry_.tamper_events()},
+                    {"leftToOthers", registry_.left_to_others()},
                     {"uptimeSeconds", uptime.count()},
                     {"degraded", pods::degraded(registry_, engine_, troubles_())}};
     });
@@ -158,7 +158,7 @@ Response Service::list(const Match& match) {
     const auto limit = number_of(match.query, "limit", 1, largest_page, default_page);
     if (const auto* wrong = std::get_if<Response>(&limit)) return *wrong;
     struct Page {
-        std::vector<pods::Pod> pods;
+        std::vector<PodFacts> pods;
         std::size_t total = 0;
         bool more = false;
     };
@@ -177,7 +177,7 @@ Response Service::list(const Match& match) {
             ++out.total;
             if (id <= after) continue;
             if (out.pods.size() < most)
-                out.pods.push_back(pod);
+                out.pods.emplace_back(registry_, pod);
             else
                 out.more = true;
         }
@@ -191,7 +191,7 @@ Service::Found Service::find(const Match& match) {
         ask_core(core_, read_time, [this, name = match.pod, interface = text_of(match.query, "interface")]() -> Found {
             auto selected = select(registry_.pods(), name, interface);
             if (auto* wrong = std::get_if<Response>(&selected)) return std::move(*wrong);
-            return *std::get<const pods::Pod*>(selected);
+            return PodFacts(registry_, *std::get<const pods::Pod*>(selected));
         });
     if (!found) return core_is_late();
     return *std::move(found);
@@ -200,13 +200,13 @@ Service::Found Service::find(const Match& match) {
 Response Service::pod(const Match& match) {
     const auto found = find(match);
     if (const auto* wrong = std::get_if<Response>(&found)) return *wrong;
-    return json_response(pod_json(std::get<pods::Pod>(found)));
+    return json_response(pod_json(std::get<PodFacts>(found)));
 }
 
 Response Service::get_limits(const Match& match) {
     const auto found = find(match);
     if (const auto* wrong = std::get_if<Response>(&found)) return *wrong;
-    return with_tag(limits_json(std::get<pods::Pod>(found)));
+    return with_tag(limits_json(std::get<PodFacts>(found).pod));
 }
 
 Response Service::flows(const Match& match) {
@@ -220,12 +220,13 @@ Response Service::flows(const Match& match) {
     }
     const auto found = find(match);
     if (const auto* wrong = std::get_if<Response>(&found)) return *wrong;
-    return json_response(flows_json(std::get<pods::Pod>(found), direction, std::get<std::uint64_t>(top)));
+    return json_response(flows_json(std::get<PodFacts>(found).pod, direction, std::get<std::uint64_t>(top)));
 }
 
 Response Service::write_limits(const Match& match, const Request& request, const Caller& caller,
                                const pods::LimitsEdit& edit) {
-    const auto parsed = parse_if_match(request.header("if-match"));
+    const auto given = request.headers.find("if-match");
+    const auto parsed = given == request.headers.end() ? IfMatch{} : parse_if_match(given->second);
     if (const auto* wrong = std::get_if<Response>(&parsed)) return *wrong;
     const auto answer = std::make_shared<Answer<Response>>();
     // Selection and change in one turn of the core thread: an attachment's end in between is a plain 404.
@@ -235,12 +236,6 @@ Response Service::write_limits(const Match& match, const Request& request, const
             const auto selected = select(registry_.pods(), name, interface);
             if (const auto* wrong = std::get_if<Response>(&selected)) return answer->give(*wrong);
             const auto& target = *std::get<const pods::Pod*>(selected);
-            if (!edit.any()) {
-                const auto now = limits_json(target);
-                return answer->give(condition.allows(entity_tag(now.dump()))
-                                        ? with_tag(now)
-                                        : problem(412, "if-match: the limits are others by now"));
-            }
             const auto stale = std::make_shared<bool>(false);
             const auto unchanged = [condition, stale](const pods::Pod& pod) -> Result<void> {
                 *stale = !condition.allows(entity_tag(limits_json(pod).dump()));

@@ -11,6 +11,7 @@
 
 #include "api/http_server.hpp"
 #include "api/metrics.hpp"
+#include "api/pod_json.hpp"
 #include "api/routes.hpp"
 #include "daemon/pods/registry.hpp"
 #include "daemon/util/event_loop.hpp"
@@ -37,7 +38,7 @@ public:
     void drain();
 
 private:
-    using Found = std::variant<pods::Pod, Response>;
+    using Found = std::variant<PodFacts, Response>;
 
     Response handle(const Request& request, const Caller& caller);
     Response answer(const Match& match, const Request& request, const Caller& caller);

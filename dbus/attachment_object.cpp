@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/pods/shortfall.hpp"
 #include "dbus/guard.hpp"
 #include "dbus/objects.hpp"
 #include "dbus/reply.hpp"
@@ -130,10 +129,7 @@ std::string AttachmentObject::shaper(Direction direction) const {
 }
 
 std::string AttachmentObject::reason(Direction direction) const {
-    const auto& shaping = pod().kernel.record.of(direction);
-    if (shaping) return shaping->reason;
-    const auto left = registry_.left_to(pod(), direction);
-    return left.empty() ? pods::shortfall(pod(), direction) : left;
+    return registry_.reason(pod(), direction);
 }
 
 // One line a property: the names are the contract's.

@@ -87,6 +87,7 @@ Dictionary ManagerObject::Status() {
         out["Attachments"] = sdbus::Variant(static_cast<std::uint32_t>(registry_.pods().size()));
         out["PoolReady"] = sdbus::Variant(static_cast<std::uint32_t>(engine_.pool().ready()));
         out["TamperEvents"] = sdbus::Variant(registry_.tamper_events());
+        out["LeftToOthers"] = sdbus::Variant(static_cast<std::uint32_t>(registry_.left_to_others()));
         out["UptimeUsec"] = sdbus::Variant(static_cast<std::uint64_t>(uptime_usec));
         return out;
     });

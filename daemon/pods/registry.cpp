@@ -249,6 +249,7 @@ void Registry::edit_limits(const std::string& id, const LimitsEdit& edit, const 
         if (pod == nullptr) return over(fail(Code::not_found, "no attachment ", id));
         if (precondition)
             if (auto r = precondition(*pod); !r) return over(r);
+        if (!edit.any()) return over({});
         const auto changes = edited(pod->changes, edit);
         if (auto valid = validate(changes, pod->request); !valid) return over(valid.error());
         change_now(id, stamped(changes, by), edit.egress.any(), over);

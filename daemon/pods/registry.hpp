@@ -68,7 +68,8 @@ public:
     // Fields present in `changes` are added to earlier ones. In force when done is called.
     void set_limits(const std::string& id, Override changes, const std::string& by, Done done);
     void reset_limits(const std::string& id, const std::string& by, Done done);
-    // The same with what `edit` says, if the precondition, asked when it is this call's turn, does not fail.
+    // The same with what `edit` says, if the precondition, asked when it is this call's turn, does not fail. An edit
+    // of nothing takes its turn, too, and changes nothing, not even who made the last override.
     using Precondition = std::function<Result<void>(const Pod&)>;
     void edit_limits(const std::string& id, const LimitsEdit& edit, const std::string& by, Precondition precondition,
                      Done done);
@@ -95,6 +96,10 @@ public:
     void survey();
     // Why natra has left a direction's limit to somebody else; empty if it has not.
     [[nodiscard]] std::string left_to(const Pod& pod, datapath::Direction direction) const;
+    // Why a direction has this hook and shaper, or none although a limit is asked for; empty if none is.
+    [[nodiscard]] std::string reason(const Pod& pod, datapath::Direction direction) const;
+    // Attachments of which natra has left a direction to somebody else.
+    [[nodiscard]] std::size_t left_to_others() const;
 
     // Somebody changed qdiscs or classifiers: looks at the attachments concerned and mends what is missing.
     void tc_changed(const datapath::TcChanges& changes);

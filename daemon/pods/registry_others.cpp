@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Registry: others that limit the same pods.
+#include <algorithm>
+#include <iterator>
+
 #include "daemon/pods/announce.hpp"
 #include "daemon/pods/registry_worker.hpp"
+#include "daemon/pods/shortfall.hpp"
 #include "daemon/util/log.hpp"
 
 namespace natra::pods {
@@ -61,6 +65,20 @@ std::string Registry::left_to(const Pod& pod, datapath::Direction direction) con
     if (!wanted || to_rates(pod.effective).of(direction)) return "";
     const auto& other = *others->second.of(direction);
     return concat("left to ", other.who, " (", other.evidence, ")");
+}
+
+std::string Registry::reason(const Pod& pod, datapath::Direction direction) const {
+    if (const auto& shaping = pod.kernel.record.of(direction)) return shaping->reason;
+    const auto left = left_to(pod, direction);
+    return left.empty() ? shortfall(pod, direction) : left;
+}
+
+std::size_t Registry::left_to_others() const {
+    std::size_t out = 0;
+    for (const auto& [id, pod] : pods_)
+        out += std::any_of(std::begin(datapath::directions), std::end(datapath::directions),
+                           [&](auto direction) { return !left_to(pod, direction).empty(); });
+    return out;
 }
 
 std::vector<std::string> Registry::limited_twice() const {

@@ -11,6 +11,7 @@ from typing import Any
 
 from lab.node import BPFFS, remove_pins
 from lab.pod import Limiter, Pod, conflist
+from lab.rest import Rest
 from support import RATE, OwnNodeCase, eventually
 
 NOTICED_SECONDS = 30  # natrad looks every 10 s, and the machine may be busy
@@ -27,7 +28,9 @@ class OtherLimiters(OwnNodeCase):
         config = self.node.folder / "natrad.json"
         config.write_text(json.dumps({"otherLimiters": policy}))
         self.natrad = self.node.start_natrad(  # type: ignore[misc]
-            NATRA_CONFIG=str(config), NATRA_BPFFS_DIR=str(self.bpffs / "natra"))
+            NATRA_CONFIG=str(config), NATRA_BPFFS_DIR=str(self.bpffs / "natra"),
+            NATRA_API_SOCKET=str(self.node.folder / "api.sock"))
+        self.rest = Rest(self.node.folder / "api.sock")
 
     def agents_pod(self, device: str, static: dict[str, Any] | None = None) -> Pod:
         """A pod of an agent's, whose devices on the host have names of its own."""
@@ -78,6 +81,14 @@ class OtherLimiters(OwnNodeCase):
         self.assertEqual((facts["IngressHook"], facts["EgressHook"]), ("", ""))
         self.assertIn("TBF at the root of cali0123456789a", facts["IngressReason"])
         self.assertEqual(pod.netns.qdiscs("eth0"), [])
+        # REST says the same.
+        found = self.rest.get(f"/v1/pods/{pod.container_id}").json
+        for direction in ("ingress", "egress"):
+            self.assertEqual((found[direction]["inForce"], found[direction]["reason"]),
+                             (False, facts[f"{direction.capitalize()}Reason"]))
+        self.assertEqual(found["ingress"]["rate"], facts["IngressRate"])
+        self.assertEqual(self.rest.get("/v1/status").json["leftToOthers"], 1)
+        self.assertEqual(self.natrad.status()["LeftToOthers"], 1)
         # Felix knows of no static keys.
         self.assertEqual(self.left(asked), [])
         self.assertNotEqual(self.facts(asked)["IngressHook"], "")
@@ -91,6 +102,7 @@ class OtherLimiters(OwnNodeCase):
         self.assertTrue(eventually(lambda: self.left(pod) == [], NOTICED_SECONDS), self.facts(pod))
         facts = self.facts(pod)
         self.assertNotIn("", (facts["IngressHook"], facts["EgressHook"]))
+        self.assertEqual(self.rest.get("/v1/status").json["leftToOthers"], 0)
 
     def test_an_operators_word_counts_more(self) -> None:
         self.start("standDown")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from lab.kinds import add_other_network
 from lab.natrad import Natrad
 from lab.node import Node
 from lab.pod import Pod
+from lab.ptrace import held
 from lab.rest import Answer, Rest, parse_curl
 from support import RATE, NodeCase, eventually, mean_rate
 
@@ -239,7 +241,44 @@ class Writing(RestCase):
             self.problem(self.valid(answer, self.TEMPLATE, method), 412)
         self.assertEqual(self.rest.get(path).json["ingress"]["rate"], 1_000_000)
         self.patched(pod, {"ingress": {"rate": "2M"}}, "--header", f"If-Match: \"x\", {first.headers['etag']}")
-        self.problem(self.rest.patch(path, {}, "--header", "If-Match: x"), 400, "if-match", '"x"')
+        # curl sends a header without a value where its name ends in a semicolon.
+        for header, value in (("If-Match: x", '"x"'), ("If-Match;", '""'), ("If-Match: *, \"x\"", '"*, "x""')):
+            for answer in (self.rest.patch(path, {"ingress": {"rate": "3M"}}, "--header", header),
+                           self.rest.patch(path, {}, "--header", header),
+                           self.rest.delete(path, "--header", header)):
+                self.problem(answer, 400, "if-match", value)
+        tag = self.rest.get(path).headers["etag"]
+        self.problem(self.rest.patch(path, {}, "--header", f"If-Match: W/{tag}"), 412)
+        self.assertEqual(self.patched(pod, {}, "--header", "If-Match: *")["ingress"]["rate"], 2_000_000)
+        self.assertEqual(self.patched(pod, {}, "--header", f"If-Match: , W/{tag}, {tag}")["ingress"]["rate"], 2_000_000)
+
+    def test_a_patch_of_nothing_takes_its_turn(self) -> None:
+        pod = self.pod()
+        object_path = pod.object_path()
+        path = f"{self.path_of(pod)}/limits"
+        tag = self.rest.get(path).headers["etag"]
+        with ThreadPoolExecutor() as clients:
+            with held(self.natrad.pid, "natra-kernel"):
+                first = clients.submit(self.rest.patch, path, {"ingress": {"rate": RATE // 2}})
+                log = f"PATCH limits of lab/pod{pod.number} "
+                self.assertTrue(eventually(lambda: log in self.natrad.log.read_text()))
+                late = clients.submit(self.rest.patch, path, {}, "--header", f"If-Match: {tag}")
+                self.assertEqual(self.rest.get(path).headers["etag"], tag)
+                time.sleep(0.5)
+                self.assertFalse(late.done(), "answered before the change that came first")
+            self.assertEqual(first.result().status, 200)
+            self.problem(self.valid(late.result(), self.TEMPLATE, "PATCH"), 412)
+        answer = self.rest.patch(path, {})
+        self.assertEqual(answer.json["ingress"]["rate"], RATE // 2)
+        self.assertEqual((answer.body, answer.headers["etag"]),
+                         (self.rest.get(path).body, self.rest.get(path).headers["etag"]))
+        # Nobody has changed anything by it.
+        before = self.natrad.properties(object_path)
+        self.patched(pod, {"ingress": {}})
+        after = self.natrad.properties(object_path)
+        for name in ("OverriddenBy", "OverriddenAtUsec"):
+            self.assertEqual(after[name], before[name])
+        self.problem(self.rest.patch("/v1/pods/nobody/limits", {}), 404, "id", "nobody")
 
     def test_what_is_wrong_is_named_and_changes_nothing(self) -> None:
         pod = self.pod(ingress=RATE, egress=0)

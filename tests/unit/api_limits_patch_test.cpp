@@ -114,14 +114,27 @@ TEST(IfMatch, ComparesStrongTags) {
         const auto parsed = parse_if_match(header);
         return std::holds_alternative<IfMatch>(parsed) && std::get<IfMatch>(parsed).allows(tag);
     };
-    EXPECT_TRUE(allows("", "\"a\""));
     EXPECT_TRUE(allows(" * ", "\"a\""));
     EXPECT_TRUE(allows("\"a\"", "\"a\""));
     EXPECT_TRUE(allows("\"b\" , \"a\"", "\"a\""));
+    EXPECT_TRUE(allows(", \"b\",, \"a\",", "\"a\""));
+    EXPECT_TRUE(allows("\"\"", "\"\""));
+    EXPECT_TRUE(allows("W/\"a\", \"a\"", "\"a\""));
     EXPECT_FALSE(allows("\"b\"", "\"a\""));
     EXPECT_FALSE(allows("W/\"a\"", "\"a\""));
-    for (const auto* const header : {"a", "\"a", "\"a\" \"b\"", "\"a\",", ",", "\"a b\""})
-        EXPECT_TRUE(std::holds_alternative<Response>(parse_if_match(header))) << header;
+    EXPECT_FALSE(allows("\"b\", W/\"a\"", "\"a\""));
+    EXPECT_FALSE(allows("\"A\"", "\"a\""));
+}
+
+TEST(IfMatch, NamesTheHeaderWhereItIsNoListOfTags) {
+    for (const auto* const header : {"", " ", ",", ", ,", "a", "\"a", "\"a\" \"b\"", "\"a b\"", "*, \"a\"", "\"a\", *",
+                                     "**", "w/\"a\"", "W/", "W/ \"a\"", "\"a\", b"}) {
+        const auto parsed = parse_if_match(header);
+        ASSERT_TRUE(std::holds_alternative<Response>(parsed)) << header;
+        const auto& response = std::get<Response>(parsed);
+        EXPECT_EQ(response.status, 400) << header;
+        EXPECT_EQ(json::parse(response.body).at("field"), "if-match") << header;
+    }
 }
 
 }  // namespace

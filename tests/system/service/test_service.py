@@ -11,8 +11,8 @@ import unittest
 import image
 import support
 from lab.natrad import MANAGER, ROOT, SERVICE
+from lab.ptrace import hold_main_thread
 from machine import wait_for
-from ptrace import hold_main_thread
 from support import PACKAGE, RATE, ServiceCase
 
 MAX_EXPOSURE = 3.0
