@@ -32,6 +32,7 @@ namespace Tcp = Pistache::Tcp;
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* connection_key = "natra";
+constexpr const char* stopping_text = "natrad is stopping";
 
 // What a client may go on sending after it was answered, before it is cut off.
 constexpr std::size_t max_ignored_bytes = 1024 * 1024;
@@ -56,9 +57,11 @@ bool send_at_once(int fd, std::string_view bytes) {
     return true;
 }
 
-bool send_response(int fd, const Response& response, bool with_body) {
-    auto bytes = head_of(response);
-    if (with_body) bytes += response.body;
+std::string bytes_of(const Response& response, bool with_body) {
+    return head_of(response) + (with_body ? response.body : std::string());
+}
+
+bool send_answer(int fd, std::string_view bytes) {
     // The kernel counts its own overhead, too, and doubles what it is told. Forcing needs CAP_NET_ADMIN.
     const int room = static_cast<int>(std::min<std::size_t>(bytes.size() + 32 * 1024, 64 << 20));
     if (::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0)
@@ -68,24 +71,33 @@ bool send_response(int fd, const Response& response, bool with_body) {
     return whole;
 }
 
-Caller caller_of(int fd, bool read_only) {
-    if (read_only) return {.may_write = false, .who = "a read-only socket"};
+struct OtherEnd {
+    Caller caller;
+    Client client;
+};
+
+OtherEnd other_end(int fd, bool read_only) {
+    if (read_only) return {.caller = {.may_write = false, .who = "a read-only socket"}, .client = {}};
     ucred cred{};
     socklen_t size = sizeof cred;
-    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0) return {.may_write = false, .who = "unknown"};
-    return {.may_write = cred.uid == 0, .who = concat("uid ", cred.uid, ", pid ", cred.pid)};
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)
+        throw std::system_error(errno, std::generic_category(), "SO_PEERCRED");
+    const bool root = cred.uid == 0;
+    return {.caller = {.may_write = root, .who = concat("uid ", cred.uid, ", pid ", cred.pid)},
+            .client = {.kind = root ? Client::Kind::root : Client::Kind::user, .uid = cred.uid}};
 }
 
 }  // namespace
 
 struct HttpServer::Shared {
-    Handle handle;
-    HttpSettings settings;
+    Shared(const HttpSettings& with, Handle handler)
+        : handle(std::move(handler)), settings(with), accounts(settings.bounds) {}
+
+    const Handle handle;
+    const HttpSettings settings;
+    Accounts accounts;
     std::atomic<bool> stopping = false;
-    std::atomic<std::size_t> busy = 0;  // requests under way
-    // Each kind has a maximum of its own: whoever may only read must not keep root out.
-    std::atomic<std::size_t> open = 0;
-    std::atomic<std::size_t> open_read_only = 0;
+    std::atomic<std::size_t> unanswered = 0;  // connections
     std::atomic<std::uint64_t> refused = 0;
     std::atomic<std::uint64_t> bad = 0;
     std::atomic<std::uint64_t> lost = 0;
@@ -97,40 +109,56 @@ using Shared = HttpServer::Shared;
 
 // Lives and dies with Pistache's Peer, on one worker's thread.
 struct Connection {
-    Connection(Shared& owner, int fd, bool is_read_only, bool is_beyond_maximum)
-        : shared(owner), open(is_read_only ? owner.open_read_only : owner.open), caller(caller_of(fd, is_read_only)),
-          beyond_maximum(is_beyond_maximum) {
-        ++open;
+    Connection(Shared& owner, Caller from, Accounts::Ticket admitted)
+        : shared(owner), caller(std::move(from)), ticket(std::move(admitted)) {
+        ++shared.unanswered;
     }
-    ~Connection() { --open; }
+    ~Connection() {
+        if (!answered) --shared.unanswered;
+    }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    [[nodiscard]] std::chrono::milliseconds patience() const {
-        return beyond_maximum ? shared.settings.linger_time : shared.settings.request_time;
+    void answer(int fd, const Response& response, bool with_body) {
+        const auto bytes = bytes_of(response, with_body);
+        if (shared.accounts.reserve(ticket, fd, bytes.size())) return finish(fd, bytes);
+        ++shared.refused;
+        tell(fd, problem(503, "too much of what was sent is not read yet"), with_body);
+    }
+    // An answer of a few words, whatever is unread.
+    void tell(int fd, const Response& response, bool with_body = true) {
+        shared.accounts.reserve_little(ticket, fd);
+        finish(fd, bytes_of(response, with_body));
+    }
+    [[nodiscard]] bool is_late(Clock::time_point now) {
+        const auto& settings = shared.settings;
+        if (!deadline) deadline = now + (ticket.served() ? settings.request_time : settings.linger_time);
+        if (shared.stopping && !answered && !hurried) {
+            hurried = true;
+            deadline = std::min(*deadline, now + settings.stop_time);
+        }
+        return now >= *deadline;
     }
 
     Shared& shared;
-    std::atomic<std::size_t>& open;
     const Caller caller;
-    const bool beyond_maximum;
+    const Accounts::Ticket ticket;
     RequestReader reader;
     bool continued = false;  // "100 Continue" was sent
     bool answered = false;
     std::size_t ignored_bytes = 0;
-    // From when its worker first looks at it: one that was busy with others must not call it late.
-    std::optional<Clock::time_point> deadline;
-};
-
-class Busy {
-public:
-    explicit Busy(Shared& shared) : shared_(shared) { ++shared_.busy; }
-    ~Busy() { --shared_.busy; }
-    Busy(const Busy&) = delete;
-    Busy& operator=(const Busy&) = delete;
 
 private:
-    Shared& shared_;
+    void finish(int fd, std::string_view bytes) {
+        deadline = Clock::now() + shared.settings.linger_time;
+        if (!send_answer(fd, bytes)) ++shared.lost;
+        answered = true;
+        --shared.unanswered;
+    }
+
+    // From when its worker first looks at it: one that was busy with others must not call it late.
+    std::optional<Clock::time_point> deadline;
+    bool hurried = false;
 };
 
 class Front final : public Tcp::Handler {
@@ -165,19 +193,19 @@ private:
         if (state == RequestReader::State::incomplete) {
             if (reader.awaits_continue() && !connection.continued) {
                 connection.continued = true;
+                shared_->accounts.reserve_little(connection.ticket, fd);
                 if (!send_at_once(fd, "HTTP/1.1 100 Continue\r\n\r\n")) ::shutdown(fd, SHUT_RDWR);
             }
             return;
         }
         if (state == RequestReader::State::refused) {
             ++shared_->bad;
-            return answer(connection, fd, problem(reader.status(), reader.detail()), true);
+            return connection.tell(fd, problem(reader.status(), reader.detail()));
         }
-        if (connection.beyond_maximum) return answer(connection, fd, problem(503, "too many connections"), true);
-        // Counted before it is asked whether the server stops: one of the two sees the other.
-        const Busy busy(*shared_);
-        auto response = shared_->stopping ? problem(503, "natrad is stopping") : handled(connection);
-        answer(connection, fd, response, reader.request().method != "HEAD");
+        const bool with_body = reader.request().method != "HEAD";
+        if (!connection.ticket.served()) return connection.tell(fd, problem(503, "too many connections"), with_body);
+        if (shared_->stopping) return connection.tell(fd, problem(503, stopping_text), with_body);
+        connection.answer(fd, handled(connection), with_body);
     }
 
     Response handled(const Connection& connection) {
@@ -187,12 +215,6 @@ private:
             log::error(concat("REST: ", connection.reader.request().method, ": ", e.what()));
             return problem(500, "natrad met an error of its own; its log says more");
         }
-    }
-
-    void answer(Connection& connection, int fd, const Response& response, bool with_body) {
-        connection.answered = true;
-        connection.deadline = Clock::now() + shared_->settings.linger_time;
-        if (!send_response(fd, response, with_body)) ++shared_->lost;
     }
 
     Shared* shared_;
@@ -244,12 +266,14 @@ private:
         for (const auto& [fd, peer] : peers) {
             const auto connection = std::static_pointer_cast<Connection>(peer->tryGetData(connection_key));
             if (!connection) continue;
-            if (!connection->deadline) connection->deadline = now + connection->patience();
-            if (now < *connection->deadline) continue;
+            if (!connection->is_late(now)) continue;
             late.push_back(peer);
-            if (!connection->answered) send_response(fd, problem(408, "the request did not arrive in time"), true);
+            if (connection->answered) continue;
+            connection->tell(fd, shared_.stopping ? problem(503, stopping_text)
+                                                  : problem(408, "the request did not arrive in time"));
         }
         for (const auto& peer : late) removePeer(peer);
+        shared_.accounts.sweep();
     }
 
     Shared& shared_;
@@ -296,37 +320,50 @@ private:
             watched.push_back({.fd = listener.fd.get(), .events = POLLIN, .revents = 0});
         for (;;) {
             if (::poll(watched.data(), watched.size(), -1) < 0 && errno != EINTR) return;
-            if (watched[0].revents != 0) return;
+            if (watched[0].revents != 0) return take_those_who_wait();
             for (std::size_t i = 0; i < listeners_.size(); ++i)
                 if (watched[i + 1].revents != 0) accept_one(listeners_[i]);
         }
     }
 
-    void accept_one(const Listener& listener) {
+    // With a socket of its own goes who has connected and was not accepted.
+    void take_those_who_wait() {
+        for (const auto& listener : listeners_) {
+            if (!listener.own) continue;
+            // Nobody connects any more; those who have are still there.
+            ::shutdown(listener.fd.get(), SHUT_RD);
+            while (accept_one(listener)) {
+            }
+        }
+    }
+
+    // False if there was nobody, or nobody can be taken.
+    bool accept_one(const Listener& listener) {
         UniqueFd fd(::accept4(listener.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (!fd) {
             // Descriptors or memory are used up: trying again at once would only take processor time.
             constexpr auto pause = std::chrono::milliseconds(100);
-            if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) std::this_thread::sleep_for(pause);
-            return;
+            if (errno == EINTR || errno == ECONNABORTED) return true;
+            if (errno != EAGAIN && errno != EINVAL) std::this_thread::sleep_for(pause);
+            return false;
         }
         try {
-            const std::size_t open = listener.read_only ? shared_.open_read_only : shared_.open;
-            const bool beyond_maximum = open >= shared_.settings.max_connections;
-            if (beyond_maximum) ++shared_.refused;
+            auto end = other_end(fd.get(), listener.read_only);
+            auto ticket = shared_.accounts.enter(end.client);
+            if (!ticket || !ticket->served()) ++shared_.refused;
             // A client that finds its connection closed before it has sent anything says that there is no server.
             // Those who come in good faith are told in an answer; a flood is not.
-            if (open >= 2 * shared_.settings.max_connections) return;
-            hand_over(std::move(fd), listener.read_only, beyond_maximum);
+            if (ticket) hand_over(std::move(fd), std::move(end.caller), *std::move(ticket));
         } catch (const std::exception& e) {
             log::error(concat("REST: ", e.what()));
         }
+        return true;
     }
 
-    void hand_over(UniqueFd fd, bool read_only, bool beyond_maximum) {
+    void hand_over(UniqueFd fd, Caller caller, Accounts::Ticket ticket) {
         // Pistache wants an address; nobody asks for it.
         const Pistache::Address nowhere(Pistache::Ipv4::loopback(), Pistache::Port(0));
-        auto connection = std::make_shared<Connection>(shared_, fd.get(), read_only, beyond_maximum);
+        auto connection = std::make_shared<Connection>(shared_, std::move(caller), std::move(ticket));
         const auto peer = Tcp::Peer::Create(fd.get(), nowhere);
         peer->putData(connection_key, std::move(connection));
         const auto& worker = workers_[next_++ % workers_.size()];
@@ -344,9 +381,7 @@ private:
 };
 
 HttpServer::HttpServer(std::vector<Listener> listeners, const HttpSettings& settings, Handle handle)
-    : shared_(std::make_shared<Shared>()) {
-    shared_->handle = std::move(handle);
-    shared_->settings = settings;
+    : shared_(std::make_shared<Shared>(settings, std::move(handle))) {
     impl_ = std::make_unique<Impl>(std::move(listeners), *shared_);
 }
 
@@ -356,15 +391,17 @@ bool HttpServer::drain(std::chrono::milliseconds time, const std::function<void(
     const auto deadline = Clock::now() + time;
     impl_->stop_accepting();
     shared_->stopping = true;
-    while (shared_->busy != 0 && Clock::now() < deadline) {
+    while (shared_->unanswered != 0 && Clock::now() < deadline) {
         meanwhile();
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    return shared_->busy == 0;
+    return shared_->unanswered == 0;
 }
 
 HttpServer::Figures HttpServer::figures() const {
-    return {.open = shared_->open + shared_->open_read_only,
+    const auto accounts = shared_->accounts.figures();
+    return {.open = accounts.open,
+            .unread_bytes = accounts.unread_bytes,
             .refused = shared_->refused,
             .bad = shared_->bad,
             .lost = shared_->lost};

@@ -3,7 +3,8 @@
 //
 // Every connection serves one request and is closed. An answer goes into the socket's
 // buffer, made large enough for all of it, from the worker that read the request: a
-// client that reads slowly, or not at all, holds up nobody.
+// client that reads slowly, or not at all, holds up nobody, and `Accounts` bounds how
+// much of natrad's memory it holds.
 #pragma once
 
 #include <atomic>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "api/accounts.hpp"
 #include "api/message.hpp"
 #include "daemon/util/unique_fd.hpp"
 
@@ -21,13 +23,15 @@ namespace natra::api {
 struct Listener {
     UniqueFd fd;  // listens, does not block
     bool read_only = false;
+    bool own = false;  // a Unix socket that nobody else listens at, neither now nor later
 };
 
 struct HttpSettings {
     unsigned workers = 4;
-    std::size_t max_connections = 128;              // further ones are answered 503
+    Accounts::Bounds bounds;                        // what is beyond them is answered 503
     std::chrono::milliseconds request_time{10000};  // for a client to send its request
     std::chrono::milliseconds linger_time{2000};    // for a client to close after the answer
+    std::chrono::milliseconds stop_time{1000};      // in place of request_time, once the server stops
 };
 
 class HttpServer {
@@ -42,15 +46,17 @@ public:
     HttpServer(const HttpServer&) = delete;
     HttpServer& operator=(const HttpServer&) = delete;
 
-    // Takes no more connections, then calls `meanwhile` until requests under way are answered or the time is over.
-    // False if some are not.
+    // Takes no more connections, then calls `meanwhile` until all that were taken are answered or the time is over:
+    // requests under way as ever, what arrives or is missing now with 503. Of its own sockets it takes those that wait
+    // there; who waits at others is the next server's. False if some are not answered.
     bool drain(std::chrono::milliseconds time, const std::function<void()>& meanwhile);
 
     struct Figures {
-        std::uint64_t open = 0;     // connections
-        std::uint64_t refused = 0;  // connections beyond the maximum
-        std::uint64_t bad = 0;      // requests that could not be read
-        std::uint64_t lost = 0;     // answers that could not be sent whole
+        std::uint64_t open = 0;          // connections, those included whose answer is not read
+        std::uint64_t unread_bytes = 0;  // of answers
+        std::uint64_t refused = 0;       // connections and answers beyond the bounds
+        std::uint64_t bad = 0;           // requests that could not be read
+        std::uint64_t lost = 0;          // answers that could not be sent whole
     };
     [[nodiscard]] Figures figures() const;
 

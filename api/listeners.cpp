@@ -80,7 +80,7 @@ Result<Listener> listen_at(const std::string& path) {
         log::warning(concat(path, " is for root alone: ", make_error(Code::kernel, errno, "chown").what));
     if (::chmod(path.c_str(), 0660) < 0 || ::listen(fd.get(), SOMAXCONN) < 0)
         return fail_errno(Code::kernel, errno, "listen at ", path);
-    return Listener{.fd = std::move(fd), .read_only = false};
+    return Listener{.fd = std::move(fd), .read_only = false, .own = true};
 }
 
 }  // namespace natra::api

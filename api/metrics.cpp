@@ -177,7 +177,10 @@ void write_api(Exposition& out, const NodeFigures& node) {
     write_counter(out, "natra_api_refused_connections_total", "Connections beyond api.maxConnections.",
                   node.http.refused);
     write_counter(out, "natra_api_lost_answers_total", "Answers whose client was gone.", node.http.lost);
-    write_gauge(out, "natra_api_connections", "Open connections.", static_cast<double>(node.http.open));
+    write_gauge(out, "natra_api_connections", "Open connections, and those whose answer is not read.",
+                static_cast<double>(node.http.open));
+    write_gauge(out, "natra_api_unread_bytes", "Answers that wait in natrad's memory for their clients to read them.",
+                static_cast<double>(node.http.unread_bytes));
 }
 
 void write_process(Exposition& out) {

@@ -54,7 +54,7 @@ Service::Service(EventLoop& core, pods::Registry& registry, const datapath::Engi
                  const ServiceSettings& settings, std::vector<Listener> listeners)
     : core_(core), registry_(registry), engine_(engine), troubles_(std::move(troubles)), settings_(settings),
       server_(std::make_unique<HttpServer>(
-          std::move(listeners), HttpSettings{.max_connections = settings.max_connections},
+          std::move(listeners), HttpSettings{.bounds = {.connections = settings.max_connections}},
           [this](const Request& request, const Caller& caller) { return handle(request, caller); })) {}
 
 Service::~Service() = default;

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -99,8 +100,31 @@ protected:
         return ask("GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n");
     }
 
+    // Asks and reads nothing; nor does it send any more.
+    [[nodiscard]] UniqueFd ask_without_reading(const std::string& target) const {
+        auto fd = connect();
+        send(fd, "GET " + target + " HTTP/1.1\r\n\r\n");
+        ::shutdown(fd.get(), SHUT_WR);
+        // The end comes last.
+        pollfd wait{.fd = fd.get(), .events = POLLRDHUP, .revents = 0};
+        EXPECT_EQ(::poll(&wait, 1, 20'000), 1);
+        return fd;
+    }
+    [[nodiscard]] bool comes_to(std::size_t open) const {
+        for (int i = 0; i < 400 && server_->figures().open != open; ++i) std::this_thread::sleep_for(50ms);
+        return server_->figures().open == open;
+    }
+
     std::unique_ptr<HttpServer> server_;
 };
+
+// As this user, in a thread of its own: the kernel tells the server whose the connecting thread was.
+template <class Body> void as_user(uid_t user, Body body) {
+    std::thread([&] {
+        ASSERT_EQ(::syscall(SYS_setresuid, -1, user, -1), 0);
+        body();
+    }).join();
+}
 
 TEST_F(HttpServerTest, AnswersAndCloses) {
     start();
@@ -182,7 +206,7 @@ TEST_F(HttpServerTest, TcpIsReadOnly) {
     ::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&address), &size);
     std::vector<Listener> listeners;
     listeners.push_back({.fd = std::move(listening), .read_only = true});
-    HttpServer server(std::move(listeners), {}, answer);
+    HttpServer server(std::move(listeners), {.bounds = {.stuck_time = 1s}, .linger_time = 300ms}, answer);
     const auto ask_tcp = [&](std::string_view bytes) {
         UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
         EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
@@ -193,6 +217,13 @@ TEST_F(HttpServerTest, TcpIsReadOnly) {
     EXPECT_THAT(receive(ask_tcp("GET /a HTTP/1.1\r\n\r\n")), EndsWith("GET /a "));
     const auto out = receive(slow);
     EXPECT_EQ(out.size() - out.find("\r\n\r\n") - 4, long_body);
+    // One who reads nothing is cut off in the end.
+    const auto stuck = ask_tcp("GET /long HTTP/1.1\r\n\r\n");
+    for (int i = 0; i < 400 && server.figures().unread_bytes == 0; ++i) std::this_thread::sleep_for(10ms);
+    EXPECT_GT(server.figures().unread_bytes, 0U);
+    for (int i = 0; i < 400 && server.figures().open != 0; ++i) std::this_thread::sleep_for(50ms);
+    EXPECT_EQ(server.figures().open, 0U);
+    EXPECT_LT(receive(stuck).size(), long_body);
 }
 
 TEST_F(HttpServerTest, IdleConnectionsEndAndHarmNobody) {
@@ -218,12 +249,69 @@ TEST_F(HttpServerTest, OneWhoDoesNotStopSendingIsCutOff) {
 }
 
 TEST_F(HttpServerTest, BeyondTheMaximumIsRefusedAtOnce) {
-    start({.max_connections = 2});
+    start({.bounds = {.connections = 2}});
     const auto first = connect();
     const auto second = connect();
     for (int i = 0; i < 100 && server_->figures().open != 2; ++i) std::this_thread::sleep_for(50ms);
     EXPECT_THAT(get("/a"), StartsWith("HTTP/1.1 503 "));
     EXPECT_EQ(server_->figures().refused, 1U);
+}
+
+// What is sent into a Unix socket stays there when natrad closes its end.
+TEST_F(HttpServerTest, UnreadAnswersCountUntilTheyAreRead) {
+    start({.bounds = {.connections = 4}, .linger_time = 100ms});
+    std::vector<UniqueFd> stuck;
+    for (int i = 0; i < 4; ++i) stuck.push_back(ask_without_reading("/a"));
+    std::this_thread::sleep_for(1s);
+    EXPECT_THAT(get("/b"), StartsWith("HTTP/1.1 503 "));
+    EXPECT_TRUE(comes_to(4));
+    EXPECT_THAT(receive(stuck[0]), HasSubstr("GET /a"));  // read
+    EXPECT_THAT(get("/b"), StartsWith("HTTP/1.1 200 "));
+    stuck[1].reset();  // or gone
+    EXPECT_TRUE(comes_to(2));
+    EXPECT_GT(server_->figures().unread_bytes, 0U);
+    stuck.clear();
+    EXPECT_TRUE(comes_to(0));
+    EXPECT_EQ(server_->figures().unread_bytes, 0U);
+}
+
+TEST_F(HttpServerTest, UnreadBytesAreBounded) {
+    if (::geteuid() != 0) GTEST_SKIP() << "large socket buffers are for root";
+    constexpr std::size_t bound = 8 << 20;
+    start({.bounds = {.unread_bytes = bound}, .linger_time = 100ms});
+    const auto first = ask_without_reading("/long");
+    const auto second = ask_without_reading("/long");
+    for (int i = 0; i < 20; ++i) EXPECT_THAT(get("/long"), StartsWith("HTTP/1.1 503 "));
+    EXPECT_THAT(get("/a"), StartsWith("HTTP/1.1 200 "));
+    const auto unread = server_->figures().unread_bytes;
+    EXPECT_GE(unread, 2 * long_body);
+    EXPECT_LE(unread, bound);
+    EXPECT_GE(receive(first).size(), long_body);
+    EXPECT_THAT(get("/long"), StartsWith("HTTP/1.1 200 "));
+    EXPECT_EQ(server_->figures().lost, 0U);
+}
+
+TEST_F(HttpServerTest, OneUserLeavesSomethingToOthersAndAllOfItToRoot) {
+    if (::geteuid() != 0) GTEST_SKIP() << "plays several users";
+    start({.bounds = {.connections = 4}, .linger_time = 100ms});
+    std::filesystem::permissions(path(), std::filesystem::perms::all);
+    std::vector<UniqueFd> stuck;
+    as_user(65534, [&] {
+        for (int i = 0; i < 3; ++i) stuck.push_back(ask_without_reading("/a"));
+        EXPECT_THAT(get("/b"), StartsWith("HTTP/1.1 503 "));
+        EXPECT_TRUE(comes_to(3));
+        // One who reads not even that much is told no more.
+        for (int i = 0; i < 3; ++i) stuck.push_back(ask_without_reading("/a"));
+        EXPECT_EQ(get("/b"), "");
+    });
+    as_user(65533, [&] {
+        EXPECT_THAT(get("/b"), StartsWith("HTTP/1.1 200 "));
+        EXPECT_TRUE(comes_to(6));
+        stuck.push_back(ask_without_reading("/a"));
+        EXPECT_THAT(get("/b"), StartsWith("HTTP/1.1 503 "));
+    });
+    for (int i = 0; i < 4; ++i) stuck.push_back(ask_without_reading("/a"));
+    EXPECT_THAT(get("/b"), StartsWith("HTTP/1.1 503 "));
 }
 
 TEST_F(HttpServerTest, DrainsRequestsUnderWay) {
@@ -236,6 +324,31 @@ TEST_F(HttpServerTest, DrainsRequestsUnderWay) {
     EXPECT_TRUE(server_->drain(10s, [] { slow_may_end = true; }));
     EXPECT_TRUE(slow_may_end);
     EXPECT_THAT(receive(fd), HasSubstr("GET /slow"));
+}
+
+TEST_F(HttpServerTest, DrainAnswersThoseWhoHaveSaidNothingYet) {
+    start({.stop_time = 100ms});
+    std::vector<UniqueFd> idle;
+    for (int i = 0; i < 30; ++i) idle.push_back(connect());
+    send(idle[0], "GET /a HTTP/1.1\r\nHo");
+    send(idle[1], "GET /a HTTP/1.1\r\n\r\n");
+    EXPECT_TRUE(server_->drain(10s, [] {}));
+    server_.reset();
+    for (std::size_t i = 0; i < idle.size(); ++i) {
+        const auto out = receive(idle[i]);
+        const bool good = i == 1 && out.starts_with("HTTP/1.1 200 ");
+        EXPECT_TRUE(good || out.starts_with("HTTP/1.1 503 ")) << i << ": " << out;
+    }
+}
+
+TEST_F(HttpServerTest, DrainSaysWhoseRequestDidNotEnd) {
+    start();
+    const auto fd = connect();
+    slow_began = slow_may_end = false;
+    send(fd, "GET /slow HTTP/1.1\r\n\r\n");
+    for (int i = 0; i < 1000 && !slow_began; ++i) std::this_thread::sleep_for(10ms);
+    EXPECT_FALSE(server_->drain(300ms, [] {}));
+    slow_may_end = true;
 }
 
 TEST_F(HttpServerTest, ManyAtATime) {
