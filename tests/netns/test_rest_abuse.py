@@ -2,18 +2,22 @@
 """The REST interface under many clients, clients that misbehave, and malformed requests."""
 from __future__ import annotations
 
+import json
 import os
 import random
+import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
 
 from lab.cni import CniError
 from lab.pod import Limiter, Limits, Pod
+from lab.process import Background
 from lab.rest import Answer, parse
 from support import RATE, TIME_FACTOR, eventually
-from test_rest import RestCase
+from test_rest import OTHER_USER, RestCase
 
 CLIENTS = 64
 SECONDS = float(os.environ.get("NATRA_REST_SECONDS", "6")) * TIME_FACTOR
@@ -24,6 +28,31 @@ SEED = int(os.environ.get("NATRA_REST_SEED", "1"))
 def request(method: str, path: str, body: bytes = b"", headers: str = "") -> bytes:
     return (f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}"
             f"Content-Length: {len(body)}\r\n\r\n").encode() + body
+
+
+def rest_of(connection: socket.socket) -> bytes:
+    out = b""
+    while piece := connection.recv(65536):
+        out += piece
+    return out
+
+
+# Asks so many times, each time on a connection of its own, and reads nothing.
+HOARDER = """
+import resource, socket, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
+connections = []
+for _ in range(int(sys.argv[2])):
+    connections.append(socket.socket(socket.AF_UNIX))
+    try:
+        connections[-1].connect(sys.argv[1])
+        connections[-1].sendall(b"GET /openapi.json HTTP/1.1\\r\\n\\r\\n")
+        connections[-1].shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+print("done", flush=True)
+time.sleep(1000)
+"""
 
 
 class Crowd(RestCase):
@@ -99,14 +128,41 @@ class Crowd(RestCase):
         for _ in range(20):
             self.assertEqual(self.rest.get("/v1/pods").status, 200)
         self.assertEqual(parse(self.rest.raw(request("GET", "/openapi.json"))).json, self.document)
-        # natrad ends them all in time.
+        # natrad ends them in time, all but those who leave what they asked for in its memory.
+        slow = misbehaving[1::2]
+        for connection in misbehaving[0::2]:
+            self.problem(self.valid(parse(rest_of(connection)), "/v1/status"), 408)
+        self.assertTrue(eventually(lambda: self.natrad.descriptors().get("socket", 0) <= before + 1 + len(slow), 60),
+                        self.natrad.descriptors())
+        self.assertGreater(self.unread(), len(slow) * len(json.dumps(self.document)))
+        # A slow reader still finds all of its answer.
+        for connection in slow:
+            self.assertEqual(parse(rest_of(connection)).json, self.document)
         self.assertTrue(eventually(lambda: self.natrad.descriptors().get("socket", 0) <= before + 1, 60),
                         self.natrad.descriptors())
-        # A slow reader still finds all of its answer.
-        whole = b""
-        while piece := misbehaving[1].recv(65536):
-            whole += piece
-        self.assertEqual(parse(whole).json, self.document)
+        self.assertEqual(self.unread(), 0)
+
+    def unread(self) -> int:
+        found = re.search(r"^natra_api_unread_bytes (\d+)$", self.rest.get("/metrics").body, re.MULTILINE)
+        assert found is not None
+        return int(found[1])
+
+    def test_one_user_who_reads_nothing_takes_no_more_than_a_share(self) -> None:
+        self.rest.socket.chmod(0o666)  # here there is no group for it
+        hoarder = Background(["setpriv", f"--reuid={OTHER_USER}", "--clear-groups", sys.executable, "-c", HOARDER,
+                              str(self.rest.socket), "400"])
+        self.addCleanup(hoarder.stop)
+        self.assertEqual(hoarder.first_line(), "done\n")
+        # 96 of 128 connections, and as many that were told so in a few words, whatever natrad has closed meanwhile.
+        time.sleep(3)
+        answer = len(json.dumps(self.document, indent=2))
+        self.assertLess(self.unread(), 96 * (answer + 16384) + 96 * 4096)
+        self.assertGreater(self.unread(), 90 * answer)
+        self.assertEqual(self.rest.curl("/healthz", uid=OTHER_USER - 1).status, 200)
+        self.assertEqual(self.rest.get("/openapi.json").status, 200)
+        hoarder.kill()
+        self.assertTrue(eventually(lambda: self.unread() == 0))
+        self.assertTrue(eventually(lambda: self.rest.curl("/healthz", uid=OTHER_USER).status == 200))
 
     def test_more_connections_than_allowed_are_told_so(self) -> None:
         idle = [self.rest.connect() for _ in range(140)]
@@ -124,9 +180,21 @@ class Crowd(RestCase):
         def read() -> None:
             while not stop.is_set():
                 try:
-                    answers.append(self.rest.raw(request("GET", "/v1/pods")))
+                    connection = self.rest.connect()
                 except OSError:
                     return  # it listens no more
+                answer = b""
+                with connection:
+                    try:
+                        connection.sendall(request("GET", "/v1/pods"))
+                    except OSError:
+                        pass  # answered before it was asked
+                    try:
+                        while piece := connection.recv(65536):
+                            answer += piece
+                    except ConnectionResetError:
+                        pass  # what was sent after the answer was not read: that is all that this says
+                answers.append(answer)
 
         threads = [threading.Thread(target=read) for _ in range(8)]
         for thread in threads:
@@ -137,10 +205,11 @@ class Crowd(RestCase):
         for thread in threads:
             thread.join(60)
         self.natrad.start()
-        # Whole answers; nothing at all only for those whom nobody had accepted yet.
+        # Whoever got through to natrad got a whole answer.
         for answer in answers:
-            if answer:
-                self.assertIn(parse(answer).status, (200, 503))
+            self.assertTrue(answer)
+            self.assertIn(parse(answer).status, (200, 503))
+            self.assertTrue(parse(answer).body)
 
 
 class Fuzz(RestCase):

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "api/openapi.hpp"
+#include "api/problem.hpp"
 #include "api/text.hpp"
 
 namespace natra::api {
@@ -123,6 +124,23 @@ void check_references(const json& document, const json& part) {
     }
     if (part.is_structured())
         for (const auto& each : part) check_references(document, each);
+}
+
+// Each status that natrad knows is one of an operation, or of what it refuses whatever it was.
+TEST(OpenApi, HasEveryStatus) {
+    const auto document = json::parse(openapi);
+    const auto& refusals = document.at(json::json_pointer("/components/schemas/Refusal/properties/status/enum"));
+    auto documented = refusals.get<std::set<int>>();
+    for (const auto& [path, operations] : document.at("paths").items())
+        for (const auto& [method, operation] : operations.items()) {
+            EXPECT_EQ(operation.at("responses").at("default").at("$ref"), "#/components/responses/Refused");
+            for (const auto& [status, response] : operation.at("responses").items())
+                if (status != "default") documented.insert(std::stoi(status));
+        }
+    std::set<int> known;
+    for (int status = 100; status < 600; ++status)
+        if (reason_phrase(status) != "Unknown") known.insert(status);
+    EXPECT_EQ(documented, known);
 }
 
 TEST(OpenApi, HasNoBrokenReference) {
