@@ -43,7 +43,7 @@ void Authority::ask(sdbus::IObject& object, const char* method, std::function<vo
         return then(fail(Error::Code::unavailable, method, ": ", pending_, " others wait for polkit"));
     // By its unique name: a process id may be somebody else's by the time polkit looks.
     const Subject caller{"system-bus-name", {{"name", sdbus::Variant(compat::sender(object))}}};
-    constexpr std::uint32_t allow_interaction = 1;
+    const std::uint32_t allow_interaction = compat::allows_interaction(object) ? 1 : 0;
     polkit_->callMethodAsync("CheckAuthorization")
         .onInterface(polkit_interface)
         .withTimeout(patience)
@@ -52,6 +52,10 @@ void Authority::ask(sdbus::IObject& object, const char* method, std::function<vo
             --pending_;
             if (error)
                 then(denied(method, user, concat(": polkit: ", error->getMessage())));
+            else if (!answer.get<0>() && answer.get<1>())
+                then(denied(method, user,
+                            concat(": polkit wants to ask for a password for ", action,
+                                   ", which this call does not allow (--allow-interactive-authorization)")));
             else if (!answer.get<0>())
                 then(denied(method, user, concat(": polkit does not allow it ", action)));
             else

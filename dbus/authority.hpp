@@ -21,7 +21,8 @@ public:
     static Result<void> require_root(sdbus::IObject& object, const char* method);
 
     // Calls `then`, which must not throw, once with the user's id: for root before it returns, for others when polkit
-    // has answered, which may take as long as somebody takes to type a password. Code::access_denied names the method
+    // has answered, which may take as long as somebody takes to type a password, where the call allows to ask for one
+    // (D-Bus' flag ALLOW_INTERACTIVE_AUTHORIZATION). Code::access_denied names the method
     // and the user; Code::unavailable: too many wait for polkit already. Throws sdbus::Error if the caller is gone.
     void ask(sdbus::IObject& object, const char* method, std::function<void(Result<uid_t>)> then);
 

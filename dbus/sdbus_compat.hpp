@@ -4,6 +4,7 @@
 #pragma once
 
 #include <sdbus-c++/sdbus-c++.h>
+#include <systemd/sd-bus.h>
 
 #include <memory>
 #include <optional>
@@ -12,6 +13,18 @@
 #include <vector>
 
 namespace natra::dbus::compat {
+
+// Neither version tells of a message's flags, but both leave sd-bus' message to classes derived from theirs.
+class RawMessage : public sdbus::Message {
+public:
+    static sd_bus_message* of(const sdbus::Message& message) {
+        return static_cast<sd_bus_message*>(message.*(&RawMessage::msg_));
+    }
+};
+// Whether the caller waits while somebody is asked for a password.
+inline bool allows_interaction(const sdbus::Message& call) {
+    return sd_bus_message_get_allow_interactive_authorization(RawMessage::of(call)) > 0;
+}
 
 #if NATRA_SDBUS_MAJOR >= 2
 
@@ -24,6 +37,9 @@ inline void request_name(sdbus::IConnection& bus, const std::string& name) {
 inline sdbus::ObjectPath path(const std::string& text) { return sdbus::ObjectPath(text); }
 inline uid_t sender_euid(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage().getCredsEuid(); }
 inline std::string sender(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage().getSender(); }
+inline bool allows_interaction(sdbus::IObject& object) {
+    return allows_interaction(object.getCurrentlyProcessedMessage());
+}
 inline bool process(sdbus::IConnection& bus) { return bus.processPendingEvent(); }
 inline std::unique_ptr<sdbus::IProxy> proxy(sdbus::IConnection& bus, const char* name, const char* path) {
     return sdbus::createProxy(bus, sdbus::ServiceName(name), sdbus::ObjectPath(path));
@@ -44,6 +60,9 @@ inline void request_name(sdbus::IConnection& bus, const std::string& name) { bus
 inline sdbus::ObjectPath path(const std::string& text) { return sdbus::ObjectPath(text); }
 inline uid_t sender_euid(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage()->getCredsEuid(); }
 inline std::string sender(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage()->getSender(); }
+inline bool allows_interaction(sdbus::IObject& object) {
+    return allows_interaction(*object.getCurrentlyProcessedMessage());
+}
 inline bool process(sdbus::IConnection& bus) { return bus.processPendingRequest(); }
 inline std::unique_ptr<sdbus::IProxy> proxy(sdbus::IConnection& bus, const char* name, const char* path) {
     return sdbus::createProxy(bus, name, path);

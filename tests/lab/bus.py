@@ -79,10 +79,12 @@ class Bus:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def call(self, service: str, path: str, interface: str, method: str, signature: str = "",
-             *arguments: object, timeout: float = 30, user: int | None = None) -> list[Any]:
-        """The answer's arguments. Raises BusError."""
+             *arguments: object, timeout: float = 30, user: int | None = None,
+             interactive: bool = True) -> list[Any]:
+        """The answer's arguments; interactive: polkit may ask for a password. Raises BusError."""
         words = [signature, *map(str, arguments)] if signature else []
-        answer = self.busctl("call", service, path, interface, method, "--", *words, timeout=timeout,
+        asking = f"--allow-interactive-authorization={'yes' if interactive else 'no'}"
+        answer = self.busctl(asking, "call", service, path, interface, method, "--", *words, timeout=timeout,
                              user=user)
         return answer["data"] if answer else []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from typing import Any
 
 from lab.bus import BusError
 from lab.natrad import ATTACHMENT, MANAGER, ROOT, SERVICE
@@ -28,10 +29,10 @@ class Authorization(NodeCase):
         self.assertEqual(polkit.first_line(), "ready\n")
         return polkit
 
-    def as_nobody(self, *call: object, path: str = "", interface: str = ATTACHMENT) -> None:
-        self.node.bus.call(SERVICE, path or self.path, interface, *map(str, call), user=NOBODY)
+    def as_nobody(self, *call: object, path: str = "", interface: str = ATTACHMENT, interactive: bool = True) -> None:
+        self.node.bus.call(SERVICE, path or self.path, interface, *map(str, call), user=NOBODY, interactive=interactive)
 
-    def assert_refused(self, *call: object, **where: str) -> str:
+    def assert_refused(self, *call: object, **where: Any) -> str:
         before = self.natrad.properties(self.path)
         with self.assertRaises(BusError) as caught:
             self.as_nobody(*call, **where)
@@ -59,7 +60,7 @@ class Authorization(NodeCase):
         for call in CHANGES:
             with self.subTest(call[0]):
                 self.as_nobody(*call)
-                self.assertRegex(polkit.first_line(), rf"^{re.escape(ACTION)} system-bus-name name=:\d+\.\d+$")
+                self.assertRegex(polkit.first_line(), rf"^{re.escape(ACTION)} system-bus-name name=:\d+\.\d+ interactive$")
                 facts = self.natrad.properties(self.path)
                 self.assertEqual(facts["IngressRate"], 2 * RATE if call[0] == "SetLimits" else RATE)
                 self.assertEqual(facts["EgressShaper"] == "police", call[0] == "SetDataPath")
@@ -70,6 +71,16 @@ class Authorization(NodeCase):
         with self.assertRaises(BusError) as caught:
             self.as_nobody("SetLimits", "a{sv}", 1, "IngressRate", "s", "fast")
         self.assertEqual(caught.exception.name, "io.natra.Error.InvalidArgument")
+
+    def test_a_password_is_asked_for_only_where_the_caller_allows_it(self) -> None:
+        polkit = self.polkit("ask")
+        for call in CHANGES:
+            with self.subTest(call[0]):
+                said = self.assert_refused(*call, interactive=False)
+                self.assertIn(f"polkit wants to ask for a password for {ACTION}", said)
+                self.assertTrue(polkit.first_line().endswith(" silent\n"))
+                self.as_nobody(*call)
+                self.assertTrue(polkit.first_line().endswith(" interactive\n"))
 
     def test_what_a_runtime_calls_is_for_root_alone(self) -> None:
         self.polkit("allow")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// polkit's authority on the bus of DBUS_SYSTEM_BUS_ADDRESS: fake_polkit allow|refuse. Prints "ready", then a line for
-// each question: the action, the kind of subject and its name. Ends with the bus, or when it is told to.
+// polkit's authority on the bus of DBUS_SYSTEM_BUS_ADDRESS: fake_polkit allow|refuse|ask. "ask" allows where it may ask
+// for a password. Prints "ready", then a line for each question: the action, the kind of subject and its name, and
+// "interactive" or "silent". Ends with the bus, or when it is told to.
 #include <systemd/sd-bus.h>
 
 #include <cstdio>
@@ -9,6 +10,7 @@
 namespace {
 
 bool allow = false;
+bool ask = false;
 
 extern "C" int check_authorization(sd_bus_message* message, void*, sd_bus_error*) {
     const char* kind = nullptr;
@@ -22,10 +24,15 @@ extern "C" int check_authorization(sd_bus_message* message, void*, sd_bus_error*
     if (r >= 0) r = sd_bus_message_exit_container(message);
     if (r >= 0) r = sd_bus_message_exit_container(message);
     if (r >= 0) r = sd_bus_message_read(message, "s", &action);
+    uint32_t flags = 0;
+    if (r >= 0) r = sd_bus_message_skip(message, "a{ss}");
+    if (r >= 0) r = sd_bus_message_read(message, "u", &flags);
     if (r < 0) return r;
-    std::printf("%s %s %s=%s\n", action, kind, key, name);
+    const bool interactive = (flags & 1) != 0;
+    std::printf("%s %s %s=%s %s\n", action, kind, key, name, interactive ? "interactive" : "silent");
     std::fflush(stdout);
-    return sd_bus_reply_method_return(message, "(bba{ss})", allow ? 1 : 0, 0, 0);
+    const bool yes = allow || (ask && interactive);
+    return sd_bus_reply_method_return(message, "(bba{ss})", yes ? 1 : 0, ask && !yes ? 1 : 0, 0);
 }
 
 const sd_bus_vtable* methods() {
@@ -48,6 +55,7 @@ int fail(const char* what, int r) {
 int main(int argc, char** argv) {
     if (argc != 2) return 2;
     allow = std::strcmp(argv[1], "allow") == 0;
+    ask = std::strcmp(argv[1], "ask") == 0;
     sd_bus* bus = nullptr;
     int r = sd_bus_open_system(&bus);
     if (r < 0) return fail("bus", r);
