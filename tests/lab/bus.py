@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,21 @@ class Bus:
         answer = self.busctl(asking, "call", service, path, interface, method, "--", *words, timeout=timeout,
                              user=user)
         return answer["data"] if answer else []
+
+    def monitor(self, service: str, into: Path, timeout: float = 10) -> process.Background:
+        """Writes the signals of a service into a file, each a line of JSON. Returns when it listens."""
+        match = f"type='signal',sender='{service}'"
+        said = into.with_suffix(".log")
+        into.touch()
+        shell = 'exec "$0" "$@" >' + shlex.quote(str(into))
+        out = process.Background(["sh", "-c", shell, *self.program(), "--json=short", f"--match={match}", "monitor"], log=said)
+        deadline = time.monotonic() + timeout
+        while "Monitoring" not in said.read_text() + into.read_text():
+            if not out.running() or time.monotonic() > deadline:
+                out.stop()
+                raise RuntimeError(f"busctl does not listen: {said.read_text()}")
+            time.sleep(0.02)
+        return out
 
     def properties(self, service: str, path: str, interface: str) -> dict[str, Any]:
         answer = self.call(service, path, "org.freedesktop.DBus.Properties", "GetAll", "s", interface)

@@ -70,7 +70,9 @@ class Pod(Built):
         self._beside = beside
         self._peer = peer or {4: PEER_V4, 6: PEER_V6}
         self.number = beside.number if beside else node.next_pod()
+        # Of a pod that is not there yet they may be changed.
         self.container_id = f"{node.label}-pod{self.number}"
+        self.pod_namespace, self.pod_name = "lab", f"pod{self.number}"
         self.chain = cni.Chain(config or conflist(node, limiter), node.build.cni_path(), node.host,
                                node.plugin_environment())
         self.namespace: Namespace | None = None
@@ -97,7 +99,7 @@ class Pod(Built):
             capabilities["bandwidth"] = self.limits.capability()
         return cni.Attachment(
             self.container_id, self.namespace.path if self.namespace else "", self.interface, capabilities,
-            {"IgnoreUnknown": "1", "K8S_POD_NAMESPACE": "lab", "K8S_POD_NAME": f"pod{self.number}",
+            {"IgnoreUnknown": "1", "K8S_POD_NAMESPACE": self.pod_namespace, "K8S_POD_NAME": self.pod_name,
              "K8S_POD_INFRA_CONTAINER_ID": self.container_id,
              "K8S_POD_UID": f"00000000-0000-4000-8000-{self.number:012d}"})
 

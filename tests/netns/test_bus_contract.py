@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The D-Bus contract as natrad's objects have it: introspection, documentation, signals."""
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as xml
+from pathlib import Path
+from typing import Any
+
+from lab.natrad import ATTACHMENT, MANAGER, ROOT, SERVICE
+from support import BUILD, RATE, NodeCase, eventually
+
+CHANGED = "org.freedesktop.DBus.Property.EmitsChangedSignal"
+DOCUMENTATION = "org.gtk.GDBus.DocString"
+Members = dict[tuple[str, str], xml.Element]
+
+
+def annotation(element: xml.Element, name: str) -> str:
+    found = element.find(f"annotation[@name='{name}']")
+    return "" if found is None else found.attrib["value"]
+
+
+def members(interface: xml.Element) -> Members:
+    return {(each.tag, each.attrib["name"]): each for each in interface if each.tag != "annotation"}
+
+
+def signature(element: xml.Element) -> tuple[Any, ...]:
+    """What callers rely on: types and directions, and whether changes are told of."""
+    arguments = [(each.attrib["type"], each.get("direction", "out")) for each in element.findall("arg")]
+    return element.get("type"), element.get("access"), arguments, annotation(element, CHANGED) or "true"
+
+
+class BusCase(NodeCase):
+    def introspected(self, path: str, interface: str) -> xml.Element:
+        answer = self.natrad.call(path, "org.freedesktop.DBus.Introspectable", "Introspect")
+        found = xml.fromstring(answer[0]).find(f"interface[@name='{interface}']")
+        assert found is not None
+        return found
+
+
+class Contract(BusCase):
+    def installed(self, interface: str) -> xml.Element:
+        found = xml.parse(BUILD.folder / "dbus" / "io.natra.Natrad1.xml").find(f"interface[@name='{interface}']")
+        assert found is not None
+        return found
+
+    def test_is_what_is_installed_and_nothing_lacks_documentation(self) -> None:
+        for path, interface in ((ROOT, MANAGER), (self.pod().object_path(), ATTACHMENT)):
+            contract = self.installed(interface)
+            self.assertTrue(annotation(contract, DOCUMENTATION), interface)
+            documented, real = members(contract), members(self.introspected(path, interface))
+            self.assertEqual(documented.keys(), real.keys())
+            for name, element in documented.items():
+                with self.subTest(f"{interface}.{name[1]}"):
+                    self.assertTrue(annotation(element, DOCUMENTATION).strip())
+                    self.assertEqual(signature(element), signature(real[name]))
+
+
+class Signals(BusCase):
+    def setUp(self) -> None:
+        self.told = self.node.folder / f"{self.id()}.json"
+        monitor = self.node.bus.monitor(SERVICE, self.told)
+        self.addCleanup(monitor.stop)
+
+    def signals(self, member: str, path: str) -> list[Any]:
+        """The arguments of those that were sent so far; path: of the object concerned."""
+        out = []
+        for line in self.told.read_text().splitlines():
+            if not line.endswith("}"):
+                continue  # not written to its end
+            message = json.loads(line)
+            data = message["payload"]["data"]
+            if message["member"] == member and path in (message["path"], data[0]):
+                out.append(data)
+        return out
+
+    def test_attachments_come_and_go(self) -> None:
+        pod = self.pod()
+        path = pod.object_path()
+        self.assertTrue(eventually(lambda: len(self.signals("InterfacesAdded", path)) > 0))
+        (added,) = self.signals("InterfacesAdded", path)
+        self.assertEqual(added[1][ATTACHMENT]["ContainerId"]["data"], pod.container_id)
+        self.assertEqual(added[1][ATTACHMENT].keys(), self.natrad.properties(path).keys())
+        managed = self.natrad.call(ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")[0]
+        self.assertEqual(managed[path][ATTACHMENT]["ContainerId"]["data"], pod.container_id)
+        pod.delete()
+        self.assertTrue(eventually(lambda: len(self.signals("InterfacesRemoved", path)) > 0))
+        (removed,) = self.signals("InterfacesRemoved", path)
+        self.assertIn(ATTACHMENT, removed[1])
+        self.assertEqual(self.natrad.call(ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")[0], {})
+
+    def test_changes_are_told_of_with_the_new_values(self) -> None:
+        pod = self.pod()
+        path = pod.object_path()
+        emitting = {name for (kind, name), each in members(self.introspected(path, ATTACHMENT)).items()
+                    if kind == "property" and (annotation(each, CHANGED) or "true") == "true"}
+        self.assertIn("IngressRate", emitting)
+        for count, (method, *words) in enumerate((
+                ("SetLimits", "a{sv}", 2, "IngressRate", "t", RATE // 2, "EgressRate", "t", RATE // 4),
+                ("SetDataPath", "a{sv}", 1, "Shaper", "s", "police"), ("ResetDataPath",), ("ResetLimits",)), 1):
+            with self.subTest(method):
+                before = self.natrad.properties(path)
+                self.natrad.call(path, ATTACHMENT, method, *words)
+                self.assertTrue(eventually(lambda: len(self.signals("PropertiesChanged", path)) >= count))
+                after = self.natrad.properties(path)
+                interface, told, invalidated = self.signals("PropertiesChanged", path)[-1]
+                self.assertEqual((interface, invalidated), (ATTACHMENT, []))
+                self.assertEqual({name: value["data"] for name, value in told.items()},
+                                 {name: after[name] for name in emitting})
+                changed = {name for name in after if after[name] != before[name] and not name.endswith("Counters")}
+                self.assertTrue(changed)
+                self.assertLessEqual(changed, emitting)
