@@ -128,9 +128,7 @@ std::string AttachmentObject::shaper(Direction direction) const {
     return shaping ? std::string(to_string(shaping->shaper)) : "";
 }
 
-std::string AttachmentObject::reason(Direction direction) const {
-    return registry_.reason(pod(), direction);
-}
+std::string AttachmentObject::reason(Direction direction) const { return registry_.reason(pod(), direction); }
 
 // One line a property: the names are the contract's.
 std::string AttachmentObject::ContainerId() { return pod().request.container_id; }
