@@ -55,6 +55,7 @@ def load_targets(shaper: str) -> list[Target]:
 
 BURST = [Target("first second", "first_second", 1.1)]
 FLOOD = [Target("total", "total", 1.01)]
+REST = [Target("REST p99", "p99_ms", 50, stand_in="max_ms")]
 FAIRNESS = [Target("Jain", "jain", 1.0, 0.95)]
 
 

@@ -26,6 +26,10 @@ class Build:
         return self.folder / "tests" / "tools" / "natra-traffic"
 
     @property
+    def rest_load(self) -> Path:
+        return self.folder / "tests" / "tools" / "natra-rest-load"
+
+    @property
     def fake_polkit(self) -> Path:
         return self.folder / "tests" / "tools" / "fake-polkit"
 

@@ -110,6 +110,11 @@ class Node(Built):
         return {"DBUS_SYSTEM_BUS_ADDRESS": self.bus.address,
                 "NATRA_SPOOL_DIR": str(self.folder / "run" / "spool")}
 
+    @property
+    def api_socket(self) -> Path:
+        """A place for natrad's REST interface; NATRA_API_SOCKET has it listen there."""
+        return self.folder / "api.sock"
+
     def next_pod(self) -> int:
         return next(self._pods)
 
