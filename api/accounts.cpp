@@ -12,6 +12,8 @@ namespace natra::api {
 namespace {
 
 constexpr std::chrono::milliseconds sweep_period{200};
+// Connections that are over, for each that may be served: what clients that come again and again leave to be noticed.
+constexpr std::size_t over_for_each = 8;
 
 // What the kernel keeps for the other end. Of a Unix socket with the kernel's own overhead.
 std::size_t unread_of(int socket) {
@@ -38,7 +40,8 @@ std::pair<Accounts::Usage, Accounts::Usage> Accounts::usage(const Client& client
     for (const auto& entry : entries_) {
         if (entry.client.kind != client.kind) continue;
         const auto add = [&](Usage& to) {
-            ++(entry.served ? to.served : to.told);
+            const bool over = entry.answered && entry.unread == 0;
+            ++(over ? to.over : entry.served ? to.served : to.told);
             to.unread += entry.unread;
         };
         add(out.first);
@@ -56,7 +59,8 @@ std::optional<Accounts::Ticket> Accounts::enter(const Client& client) {
     const std::lock_guard lock(mutex_);
     const auto has_room = [&](std::size_t Usage::*what) {
         const auto [kind, user] = usage(client);
-        return is_within(client, bounds_.connections, kind.*what + 1, user.*what + 1);
+        return is_within(client, bounds_.connections, kind.*what + 1, user.*what + 1) &&
+               is_within(client, over_for_each * bounds_.connections, kind.over, user.over);
     };
     bool served = has_room(&Usage::served);
     if (!served) {
@@ -88,6 +92,11 @@ bool Accounts::reserve(const Ticket& ticket, int socket, std::size_t bytes) {
 void Accounts::reserve_little(const Ticket& ticket, int socket) {
     const std::lock_guard lock(mutex_);
     ticket.entry_->fd.reset(::fcntl(socket, F_DUPFD_CLOEXEC, 0));
+}
+
+void Accounts::answered(const Ticket& ticket) {
+    const std::lock_guard lock(mutex_);
+    ticket.entry_->answered = true;
 }
 
 void Accounts::leave(Entries::iterator entry) {

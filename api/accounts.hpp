@@ -38,6 +38,7 @@ private:
     struct Entry {
         Client client;
         bool served = true;
+        bool answered = false;
         bool left = false;  // nobody holds its ticket any more
         UniqueFd fd;        // from the answer on
         std::size_t unread = 0;
@@ -72,6 +73,10 @@ public:
     // The same for a few words, which may always be sent.
     void reserve_little(const Ticket& ticket, int socket);
 
+    // It has been sent its answer. What is left is that the client closes, and that this is noticed: who has read all may
+    // come again meanwhile, and must not find that it is too many.
+    void answered(const Ticket& ticket);
+
     // Forgets what was read meanwhile, and cuts off who takes nothing over TCP. From time to time.
     void sweep();
 
@@ -85,6 +90,7 @@ private:
     struct Usage {
         std::size_t served = 0;
         std::size_t told = 0;
+        std::size_t over = 0;  // answered and read, but not closed
         std::size_t unread = 0;
     };
     // first: of its kind, second: of this user.

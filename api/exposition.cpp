@@ -10,6 +10,7 @@ namespace natra::api {
 namespace {
 
 std::string escaped(std::string_view text, bool quotes) {
+    if (text.find_first_of("\\\n\"") == std::string_view::npos) return std::string(text);
     std::string out;
     for (const char c : text) {
         if (c == '\\')
@@ -69,12 +70,12 @@ void Exposition::sample_of(std::string_view suffix, Labels labels, double value)
 }
 
 void Exposition::line(std::string_view suffix, std::string_view common, Labels labels, std::string_view value) {
-    const auto own = labels_text(labels);
     text_.append(name_).append(suffix);
-    if (!common.empty() || !own.empty()) {
+    if (!common.empty() || labels.size() > 0) {
         text_.append("{").append(common);
-        if (!common.empty() && !own.empty()) text_.append(",");
-        text_.append(own).append("}");
+        if (!common.empty() && labels.size() > 0) text_.append(",");
+        if (labels.size() > 0) text_.append(labels_text(labels));
+        text_.append("}");
     }
     text_.append(" ").append(value).append("\n");
 }

@@ -23,6 +23,8 @@ public:
     // The same with "_bucket", "_sum" or "_count" behind the name.
     void sample_of(std::string_view suffix, Labels labels, double value);
 
+    // A guess at the size that it will have: room in time costs less than room again and again.
+    void reserve(std::size_t bytes) { text_.reserve(bytes); }
     [[nodiscard]] std::string take() { return std::move(text_); }
     [[nodiscard]] std::size_t size() const { return text_.size(); }
 

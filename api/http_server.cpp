@@ -153,6 +153,7 @@ private:
         deadline = Clock::now() + shared.settings.linger_time;
         if (!send_answer(fd, bytes)) ++shared.lost;
         answered = true;
+        shared.accounts.answered(ticket);
         --shared.unanswered;
     }
 

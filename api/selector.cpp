@@ -40,9 +40,8 @@ Response ambiguous(const std::string& name, const std::vector<const Pod*>& candi
 std::variant<const Pod*, Response> select(const std::map<std::string, Pod>& pods, const std::string& name,
                                           const std::string& interface) {
     const auto wanted = [&](const Pod& pod) { return interface.empty() || pod.request.interface_name == interface; };
-    auto found = all_of(pods, [&](const Pod& pod) { return wanted(pod) && pod.id == name; });
-    if (found.empty())
-        found = all_of(pods, [&](const Pod& pod) { return wanted(pod) && pod.request.container_id == name; });
+    if (const auto by_id = pods.find(name); by_id != pods.end() && wanted(by_id->second)) return &by_id->second;
+    auto found = all_of(pods, [&](const Pod& pod) { return wanted(pod) && pod.request.container_id == name; });
     if (found.empty())
         found = all_of(pods, [&](const Pod& pod) {
             const auto& request = pod.request;

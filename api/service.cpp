@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/service.hpp"
 
+#include <algorithm>
+
 #include "api/core_call.hpp"
 #include "api/entity_tag.hpp"
 #include "api/limits_patch.hpp"
@@ -135,6 +137,7 @@ Response Service::metrics() {
                         .pool_ready = engine_.pool().ready(),
                         .tamper_events = registry_.tamper_events(),
                         .statistics = registry_.statistics()};
+        out.pods.reserve(std::min<std::size_t>(out.attachments, settings_.metrics_pods));
         for (const auto& [id, pod] : registry_.pods()) {
             for (const auto direction : datapath::directions)
                 if (const auto& shaping = pod.kernel.record.of(direction))
@@ -169,6 +172,7 @@ Response Service::list(const Match& match) {
         };
         const auto after = text_of(query, "continue");
         Page out;
+        out.pods.reserve(std::min<std::size_t>(registry_.pods().size(), most));
         for (const auto& [id, pod] : registry_.pods()) {
             const auto& request = pod.request;
             if (!fits("namespace", request.pod_namespace) || !fits("name", request.pod_name) ||

@@ -239,6 +239,11 @@ std::uint64_t Instance::unparsed_packets() const {
     return std::atomic_ref(state_->unparsed_packets).load(std::memory_order_relaxed);
 }
 
+std::size_t Instance::heavy_flow_count() const {
+    return static_cast<std::size_t>(std::count_if(std::begin(state_->heavy), std::end(state_->heavy),
+                                                  [](const natra_heavy_flow& slot) { return slot.hash != 0; }));
+}
+
 std::vector<natra_heavy_flow> Instance::heavy_flows() const {
     std::vector<natra_heavy_flow> flows;
     for (const auto& slot : state_->heavy)

@@ -46,6 +46,7 @@ public:
     [[nodiscard]] std::uint64_t heavy_table_misses() const;
     [[nodiscard]] std::uint64_t unparsed_packets() const;
     // Slots in use, in no order.
+    [[nodiscard]] std::size_t heavy_flow_count() const;
     [[nodiscard]] std::vector<natra_heavy_flow> heavy_flows() const;
 
     [[nodiscard]] int prog_fd() const { return prog_.get(); }

@@ -88,6 +88,7 @@ std::vector<std::string> Registry::limited_twice() const {
     };
     std::map<std::string, Case> cases;
     for (const auto& [id, others] : others_) {
+        if (!others.ingress && !others.egress) continue;
         const auto* const pod = find(id);
         if (pod == nullptr) continue;
         std::set<std::string> counted;

@@ -324,21 +324,21 @@ void Registry::bypassed(const std::string& id) {
 std::vector<std::string> Registry::troubles() const {
     auto out = limited_twice();
     for (const auto& [id, pod] : pods_) {
-        const auto name = describe(pod);
+        const auto name = [&pod = pod] { return describe(pod); };  // most have no trouble
         for (const auto direction : datapath::directions) {
             const auto& shaping = pod.kernel.record.of(direction);
             if (!shaping) continue;
             if (shaping->backstop)
-                out.push_back(concat(name, ": egress is policed outside the pod: ", shaping->reason));
+                out.push_back(concat(name(), ": egress is policed outside the pod: ", shaping->reason));
             if (shaping->hook.behind)
-                out.push_back(concat(name, ": a foreign classifier runs before natra's at ",
+                out.push_back(concat(name(), ": a foreign classifier runs before natra's at ",
                                      describe_hook(pod.kernel.record, *shaping), " and may end the chain"));
         }
         const auto watch = watches_.find(id);
         if (watch != watches_.end() && !watch->second.trouble.empty())
-            out.push_back(concat(name, ": ", watch->second.trouble));
+            out.push_back(concat(name(), ": ", watch->second.trouble));
         if (watch != watches_.end() && !watch->second.failing.empty())
-            out.push_back(concat(name, ": ", watch->second.failing));
+            out.push_back(concat(name(), ": ", watch->second.failing));
     }
     return out;
 }

@@ -24,8 +24,8 @@ CHANGE_SECONDS = 0.1  # from one limit's change to the next
 CHURN_SECONDS = 1.0  # from one pod's ADD and DEL to the next
 
 
-def change_one(rest: Rest, attachment: str, rate: int) -> None:
-    body = json.dumps({"ingress": {"rate": rate}}).encode()
+def change_one(rest: Rest, attachment: str, rate: int, direction: str = "ingress") -> None:
+    body = json.dumps({direction: {"rate": rate}}).encode()
     head = (f"PATCH /v1/pods/{attachment}/limits HTTP/1.1\r\nHost: localhost\r\nContent-Type: {MERGE_PATCH}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n")
     answer = rest.raw(head.encode() + body)

@@ -55,6 +55,8 @@ def load_targets(shaper: str) -> list[Target]:
 
 BURST = [Target("first second", "first_second", 1.1)]
 FLOOD = [Target("total", "total", 1.01)]
+CHANGE = [Target("in force after", "from_return_ms", 100)]
+NO_LOSS = [Target("lost of what is below", "lost", 0)]
 REST = [Target("REST p99", "p99_ms", 50, stand_in="max_ms")]
 FAIRNESS = [Target("Jain", "jain", 1.0, 0.95)]
 

@@ -45,6 +45,12 @@ class Server:
         self._process.stop()
 
 
+def start_wire(executable: Path, where: Namespace, seconds: float, *, interval_us: int = 2000) -> Running:
+    """Samples what the devices there receive: result()["at_ns"], of time.monotonic_ns(), and ["received_bytes"]."""
+    return Running(where.start([str(executable), "wire", "--milliseconds", str(round(seconds * 1000)),
+                                "--interval-us", str(interval_us)]), seconds)
+
+
 class Running:
     """One client at work. Stop it, or take its result."""
 
@@ -65,7 +71,7 @@ class Running:
         """Waits for the end. Raises CommandError if it failed or, unless may_fail, has errors to tell."""
         out = self._process.result(self._timeout)
         self._process.stop()
-        if out["errors"] and not may_fail:
+        if out.get("errors") and not may_fail:
             raise CommandError(self._process.argv, 0, "", f"errors: {out['errors']}")
         return out
 

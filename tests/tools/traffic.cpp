@@ -25,6 +25,8 @@ constexpr auto usage = R"(usage: natra-traffic COMMAND [--option value]...
           [--payload BYTES] [--sender flood|socket] [--ports random|fixed] [--seconds N]
           flood: never waits; random: a new source port for every packet. socket: one flow, which waits while
           its socket's buffer is full. Payloads over the MTU go as fragments
+  wire    [--milliseconds N] [--interval-us N]
+          bytes that all devices here but lo have received, sampled, with times of CLOCK_MONOTONIC
 Every command prints one JSON object. --control is a UNIX socket path of the server: what client and server
 agree on then does not queue behind the traffic.
 )";
@@ -47,6 +49,7 @@ int run(std::string_view command, std::span<char* const> arguments) {
     if (command == "udp")
         return with(run_udp, {"--server", "--port", "--control", "--direction", "--rate", "--payload", "--sender",
                               "--ports", "--seconds"});
+    if (command == "wire") return with(run_wire, {"--milliseconds", "--interval-us"});
     std::cerr << usage;
     return 2;
 }

@@ -24,13 +24,14 @@ public:
     // {"first_second_bytes", "later_bytes", "later_seconds"}; waits for the end of the duration.
     nlohmann::json result();
 
-private:
     struct Sample {
-        Clock::time_point at;
+        Clock::time_point at;  // just before the bytes were read
         std::uint64_t bytes = 0;
     };
+    // In the network namespace of the calling thread, now.
     static Sample sample();
 
+private:
     Sample at_start_;
     Sample at_first_second_;
     Sample at_end_;
