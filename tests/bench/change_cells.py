@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cells import Cell, Figures, pod_for
-from lab import offload
 from lab.natrad import Natrad
 from lab.node import Node
 from lab.pod import Pod
@@ -18,20 +17,42 @@ from lab.rest import Rest
 from lab.traffic import Running, start_wire
 from rest_cells import change_one
 
-# bit/s; 0: no limit. Each is given this long.
-LOW, HIGH = 20_000_000, 100_000_000
-Step = tuple[int, int]
-LIVE: tuple[Step, ...] = ((LOW, HIGH), (HIGH, LOW))
-LIFTED: tuple[Step, ...] = ((LOW, 0), (0, LOW))
 STEP_SECONDS = 1.5
 SETTLE_SECONDS = 2.0
-WINDOW_NS = 20_000_000  # over which a rate is taken: 50 packets of 1 kB at the lower rate
 TOLERANCE = 0.1
 HOLD_NS = 100_000_000
 # When drops are counted again after a change, and for how long before it.
 LOSS_SECONDS = 0.3
-FLOOD = 200_000_000  # sent, bit/s, where more comes than any limit lets through
-BELOW = 15_000_000  # where no limit is ever reached
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """bit/s; 0: no limit."""
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        return f"{self.before // 10**6 or 'none'} to {self.after // 10**6 or 'none'}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    low: int  # bit/s
+    high: int
+
+    def journeys(self, kind: str) -> list[tuple[Step, Step]]:
+        """There and back: by another rate, and by none. Where loss is counted, what is lost without a change, too."""
+        others = (self.high, 0, self.low) if kind == "udp below" else (self.high, 0)
+        return [(Step(self.low, other), Step(other, self.low)) for other in others]
+
+    @property
+    def window_ns(self) -> int:
+        """Over which a rate is taken: 50 packets of 1 kB at the lower one."""
+        return 50 * 8000 * 10**9 // self.low
+
+    def udp(self, kind: str) -> int:
+        """More than any limit lets through, or less, with headers."""
+        return 2 * self.high if kind == "udp" else self.low * 3 // 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +60,7 @@ class Wire:
     """Bytes that arrived, by time."""
     at_ns: list[int]
     total: list[int]
+    window_ns: int
 
     def upto(self, when: int) -> float:
         """Between samples as if they had come evenly."""
@@ -51,17 +73,18 @@ class Wire:
 
     def rate(self, start: int) -> float:
         """bit/s in the window that begins then."""
-        return 8e9 * (self.upto(start + WINDOW_NS) - self.upto(start)) / WINDOW_NS
+        return 8e9 * (self.upto(start + self.window_ns) - self.upto(start)) / self.window_ns
 
     def windows(self, start: int, end: int) -> Iterator[tuple[int, float]]:
         """One every millisecond that lies within."""
-        for when in range(start, end - WINDOW_NS, 1_000_000):
+        for when in range(start, end - self.window_ns, 1_000_000):
             yield when, self.rate(when)
 
 
-def in_force_after(wire: Wire, before: int, after: int, start: int, end: int) -> int | None:
+def in_force_after(wire: Wire, step: Step, start: int, end: int) -> int | None:
     """When, at or behind `start`, the limit's change shows: the beginning of the first window that reaches a raised
     limit, or of the first of HOLD_NS in which none exceeds a lowered one. None: not before the end."""
+    before, after = step.before, step.after
     if after == 0 or before != 0 and after > before:
         enough = (1 - TOLERANCE) * after if after else 2 * before
         return next((when for when, rate in wire.windows(start, end) if rate >= enough), None)
@@ -91,8 +114,7 @@ def drops(node: Node, natrad: Natrad, pod: Pod, path: str, direction: str) -> in
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    before: int
-    after: int
+    step: Step
     called_ns: int
     returned_ns: int
     drops_before: int | None  # in LOSS_SECONDS before the change
@@ -112,58 +134,59 @@ def more(before: int | None, after: int | None) -> int | None:
     return None if after is None else after - (before or 0)
 
 
-def change(before: int, after: int, change_to: Callable[[int], None], dropped: Callable[[], int | None]) -> Change:
+def change(step: Step, change_to: Callable[[int], None], dropped: Callable[[], int | None]) -> Change:
     first = dropped()
     time.sleep(LOSS_SECONDS)
     second = dropped()
     called = time.monotonic_ns()
-    change_to(after)
+    change_to(step.after)
     returned = time.monotonic_ns()
     time.sleep(LOSS_SECONDS)
     third = dropped()
     time.sleep(max(0.0, STEP_SECONDS - LOSS_SECONDS))
-    return Change(before, after, called, returned, more(first, second), more(second, third))
+    return Change(step, called, returned, more(first, second), more(second, third))
 
 
-def start_traffic(pod: Pod, kind: str, direction: str, seconds: int) -> Running:
+def start_traffic(pod: Pod, kind: str, direction: str, seconds: int, rates: Rates) -> Running:
     client = pod.client()
     if kind == "tcp":
         return client.bulk(direction, seconds)
-    return client.udp(direction, seconds, rate=FLOOD if kind == "udp" else BELOW, random_ports=False)
+    return client.udp(direction, seconds, rate=rates.udp(kind), random_ports=False)
 
 
 @contextlib.contextmanager
 def segmented(node: Node, pod: Pod, direction: str) -> Iterator[None]:
     """One packet of 64 kB is 26 ms of 20 Mbit/s, and its arrival says nothing about the rate meanwhile."""
     where, device = (node.peer, "eth0") if direction == "ingress" else (pod.netns, pod.interface)
-    where.run(offload.command(device, tso=False, gso=False))
+    # Not by switching offloads off: what a qdisc sees of TCP stays as large as ever.
+    where.run(["ip", "link", "set", "dev", device, "gso_max_segs", "1"])
     try:
         yield
     finally:
-        where.run(offload.command(device, tso=True, gso=True))
+        where.run(["ip", "link", "set", "dev", device, "gso_max_segs", "65535"])
 
 
-def measure_change(node: Node, cell: Cell, kind: str, way: str, steps: Sequence[Step]) -> list[tuple[str, Figures]]:
-    """kind: "tcp" (one bulk flow), "udp" (a flow of 200 Mbit/s), "udp below" (one that is below every limit)."""
+def measure_change(node: Node, cell: Cell, kind: str, way: str, rates: Rates,
+                   steps: Sequence[Step]) -> list[tuple[str, Figures]]:
+    """kind: "tcp" (one bulk flow), "udp" (a flow of twice the higher rate), "udp below" (one of 3/4 of the lower)."""
     assert node.natrad is not None
     natrad = node.natrad
     with pod_for(node, cell) as pod:
         path, direction = pod.object_path(), cell.direction
         set_rate = setter(node, pod, direction, way)
-        set_rate(LOW)
+        set_rate(rates.low)
         # Reading drops takes its time, too.
         seconds = int(SETTLE_SECONDS + len(steps) * (STEP_SECONDS + LOSS_SECONDS + 1.5)) + 2
         where = pod.netns if direction == "ingress" else node.peer
         with segmented(node, pod, direction), start_wire(node.build.traffic, where, seconds) as sampler, \
-                start_traffic(pod, kind, direction, seconds) as traffic:
+                start_traffic(pod, kind, direction, seconds, rates) as traffic:
             time.sleep(SETTLE_SECONDS)
-            changes = [change(before, after, set_rate, lambda: drops(node, natrad, pod, path, direction))
-                       for before, after in steps]
+            changes = [change(step, set_rate, lambda: drops(node, natrad, pod, path, direction))
+                       for step in steps]
             sent = traffic.result(may_fail=True)
             samples = sampler.result()
-    wire = Wire(samples["at_ns"], samples["received_bytes"])
-    return [(f"{before // 10**6 or 'none'} to {after // 10**6 or 'none'}", figures_of(wire, each, kind, sent))
-            for each in changes for before, after in [(each.before, each.after)]]
+    wire = Wire(samples["at_ns"], samples["received_bytes"], rates.window_ns)
+    return [(str(each.step), figures_of(wire, each, kind, sent)) for each in changes]
 
 
 def figures_of(wire: Wire, each: Change, kind: str, sent: dict[str, Any]) -> Figures:
@@ -174,9 +197,9 @@ def figures_of(wire: Wire, each: Change, kind: str, sent: dict[str, Any]) -> Fig
         return out | {"lost": sent["sent_packets"] - sent["received_packets"]}
     end = each.returned_ns + int(STEP_SECONDS * 1e9)
     for name, since in (("from_call_ms", each.called_ns), ("from_return_ms", each.returned_ns)):
-        when = in_force_after(wire, each.before, each.after, since, end)
+        when = in_force_after(wire, each.step, since, end)
         out[name] = None if when is None else (when - since) / 1e6
-    out["after"] = wire.rate(end - 5 * WINDOW_NS) / 1e6
+    out["after"] = wire.rate(end - 5 * wire.window_ns) / 1e6
     if kind == "tcp":
         out["retransmits"] = sent["retransmits"]  # of the whole run
     return out

@@ -28,7 +28,7 @@ class Check:
         """How far over the upper or under the lower bound, whichever is worse; at most 1 is met."""
         if self.value is None:
             return float("inf")
-        over = self.value / self.target.most if self.target.most else float("inf")
+        over = self.value / self.target.most if self.target.most else float("inf") if self.value else 0.0
         under = self.target.least / self.value if self.value else float("inf")
         return max(over, under if self.target.least else 0.0)
 
@@ -56,7 +56,7 @@ def load_targets(shaper: str) -> list[Target]:
 BURST = [Target("first second", "first_second", 1.1)]
 FLOOD = [Target("total", "total", 1.01)]
 CHANGE = [Target("in force after", "from_return_ms", 100)]
-NO_LOSS = [Target("lost of what is below", "lost", 0)]
+NO_DROPS = [Target("drops of what is below", "drops", 0)]
 REST = [Target("REST p99", "p99_ms", 50, stand_in="max_ms")]
 FAIRNESS = [Target("Jain", "jain", 1.0, 0.95)]
 
