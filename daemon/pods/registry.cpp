@@ -429,7 +429,9 @@ void Registry::add(Pod pod) {
     const auto id = pod.id;
     begin_watch(id, true);
     survey_soon();
+    if (const auto* known = find(id)) forget_places(*known);
     const auto [it, inserted] = pods_.insert_or_assign(id, std::move(pod));
+    note_places(it->second);
     if (observer_ != nullptr) observer_->pod_added(it->second);
 }
 
@@ -437,7 +439,10 @@ void Registry::drop(const std::string& id) {
     if (auto r = files::remove(state_path(id)); !r) log::error(r.error().what);
     watches_.erase(id);
     others_.erase(id);
-    if (pods_.erase(id) == 0) return;
+    const auto gone = pods_.find(id);
+    if (gone == pods_.end()) return;
+    forget_places(gone->second);
+    pods_.erase(gone);
     ++statistics_.ended;
     if (observer_ != nullptr) observer_->pod_removed(id);
 }

@@ -160,6 +160,8 @@ private:
         OverrunMeter ingress;
         OverrunMeter egress;
     };
+    void note_places(const Pod& pod);
+    void forget_places(const Pod& pod);
     void begin_watch(const std::string& id, bool afresh);
     void look(const std::string& id);
     void look_again(const std::string& id);
@@ -190,7 +192,8 @@ private:
     Observer* observer_ = nullptr;
     std::uint64_t generation_ = 0;  // of settings_
     std::map<std::string, Pod> pods_;
-    std::map<std::string, std::deque<Operation>> queues_;  // the front one is running
+    std::multimap<datapath::TcPlace, std::string> at_place_;  // of pods_, by note_places()
+    std::map<std::string, std::deque<Operation>> queues_;     // the front one is running
     Statistics statistics_;
     bool sweeping_ = false;
     datapath::OtherLimiters node_others_;  // as last seen

@@ -37,6 +37,15 @@ std::string join(const std::vector<std::string>& parts) {
     return out;
 }
 
+// Where an attachment may have something, as long as it lasts.
+std::vector<datapath::TcPlace> places_of(const datapath::Attached& kernel) {
+    std::vector<datapath::TcPlace> out;
+    const auto& record = kernel.record;
+    if (record.has_host_side()) out.push_back({.nsid = datapath::host_nsid, .ifindex = record.host_ifindex});
+    if (kernel.nsid != datapath::host_nsid) out.push_back({.nsid = kernel.nsid, .ifindex = record.pod_ifindex});
+    return out;
+}
+
 // Of a place where the attachment has something.
 bool concerns(const datapath::Attached& kernel, const std::set<datapath::TcPlace>& places) {
     const auto& record = kernel.record;
@@ -66,12 +75,28 @@ void Registry::begin_watch(const std::string& id, bool afresh) {
     watch.not_before_us = now_us() + look_interval_us;
 }
 
+void Registry::note_places(const Pod& pod) {
+    for (const auto& place : places_of(pod.kernel)) at_place_.emplace(place, pod.id);
+}
+
+void Registry::forget_places(const Pod& pod) {
+    for (const auto& place : places_of(pod.kernel)) {
+        const auto [first, end] = at_place_.equal_range(place);
+        const auto found = std::find_if(first, end, [&](const auto& each) { return each.second == pod.id; });
+        if (found != end) at_place_.erase(found);
+    }
+}
+
+// Every ADD on the node comes here again and again, so no walk over all attachments.
 void Registry::tc_changed(const datapath::TcChanges& changes) {
     if (changes.lost) look_at_all();
     if (changes.places.empty()) return;
-    std::vector<std::string> ids;
-    for (const auto& [id, pod] : pods_)
-        if (concerns(pod.kernel, changes.places)) ids.push_back(id);
+    std::set<std::string> ids;
+    for (const auto& place : changes.places) {
+        const auto [first, end] = at_place_.equal_range(place);
+        for (auto it = first; it != end; ++it)
+            if (concerns(pods_.at(it->second).kernel, changes.places)) ids.insert(it->second);
+    }
     for (const auto& id : ids) look(id);
 }
 
