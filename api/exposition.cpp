@@ -65,8 +65,12 @@ void Exposition::sample(Labels labels, std::uint64_t value, std::string_view com
     line("", common, labels, std::to_string(value));
 }
 
-void Exposition::sample_of(std::string_view suffix, Labels labels, double value) {
-    line(suffix, "", labels, number_text(value));
+void Exposition::sample_of(std::string_view suffix, Labels labels, double value, std::string_view common) {
+    line(suffix, common, labels, number_text(value));
+}
+
+void Exposition::sample_of(std::string_view suffix, Labels labels, std::uint64_t value, std::string_view common) {
+    line(suffix, common, labels, std::to_string(value));
 }
 
 void Exposition::line(std::string_view suffix, std::string_view common, Labels labels, std::string_view value) {

@@ -21,7 +21,8 @@ public:
     void sample(Labels labels, double value, std::string_view common = {});
     void sample(Labels labels, std::uint64_t value, std::string_view common = {});
     // The same with "_bucket", "_sum" or "_count" behind the name.
-    void sample_of(std::string_view suffix, Labels labels, double value);
+    void sample_of(std::string_view suffix, Labels labels, double value, std::string_view common = {});
+    void sample_of(std::string_view suffix, Labels labels, std::uint64_t value, std::string_view common = {});
 
     // A guess at the size that it will have: room in time costs less than room again and again.
     void reserve(std::size_t bytes) { text_.reserve(bytes); }

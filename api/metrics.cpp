@@ -3,6 +3,7 @@
 
 #include "api/exposition.hpp"
 #include "api/process_figures.hpp"
+#include "api/queue_delay.hpp"
 
 namespace natra::api {
 namespace {
@@ -98,6 +99,9 @@ void write_pods(Exposition& out, const std::vector<pods::Pod>& pods) {
                 [](const Series& s) { return std::uint64_t{s.counters.spilled_packets}; });
     pod_gauge(out, series, "natra_pod_queue_seconds", "How long a packet of a heavy flow would wait now.",
               [](const Series& s) { return static_cast<double>(s.instance->queued_ns()) / ns_per_second; });
+    out.family("natra_pod_queue_delay_seconds", "histogram",
+               "How long packets of heavy flows (paced) were made to wait, by the clock of the rate.");
+    for (const auto& each : series) write_queue_delay(out, each.counters, each.labels);
     pod_gauge(out, series, "natra_pod_heavy_flows", "Heavy flows in the table of 64.", [](const Series& s) {
         // Most tables have never been written to, and reading all of them takes long.
         const bool any = s.counters.paced_packets != 0 || s.counters.dropped_packets != 0;

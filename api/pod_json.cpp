@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "api/queue_delay.hpp"
 #include "daemon/pods/flows.hpp"
 
 namespace natra::api {
@@ -18,8 +19,7 @@ const pods::DirectionOverride& override_of(const pods::Override& changes, Direct
     return direction == Direction::ingress ? changes.ingress : changes.egress;
 }
 
-Json counters_json(const datapath::Instance& instance) {
-    const auto c = instance.counters();
+Json counters_json(const datapath::Instance& instance, const natra_counters& c) {
     return {{"fastPackets", c.fast_packets},
             {"fastBytes", c.fast_bytes},
             {"pacedPackets", c.paced_packets},
@@ -50,7 +50,12 @@ Json direction_json(const PodFacts& facts, Direction direction) {
                 {"backstop", shaping && shaping->backstop}};
     constexpr double ns = 1e9;
     out["queueSeconds"] = instance ? static_cast<double>(instance->queued_ns()) / ns : 0.0;
-    out["counters"] = instance ? counters_json(*instance) : Json();
+    out["queueDelay"] = Json();
+    out["counters"] = Json();
+    if (!instance) return out;
+    const auto counters = instance->counters();
+    out["queueDelay"] = queue_delay_json(counters);
+    out["counters"] = counters_json(*instance, counters);
     return out;
 }
 

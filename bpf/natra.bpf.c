@@ -76,21 +76,29 @@ inline_fn void set_departure(struct __sk_buff *skb, const struct natra_config *c
  * threshold of the moment, which may rise meanwhile, and which then lets go of
  * the many heavy flows that each stay below phi*R.
  */
-inline_fn __u64 heavy_estimate(const struct natra_config *config, __u64 estimate, __u64 now, __u64 len, __u64 departure)
+inline_fn __u64 heavy_estimate(const struct natra_config *config, __u64 estimate, __u64 len, __u64 waits)
 {
 	__u64 ceiling = (__u64)config->tau + config->excess_cap;
-	__u64 waits = sub_floor(departure, now);
 
 	if (estimate > ceiling)
 		estimate = ceiling;
-	/* policed packets leave at once or never */
-	if (!waits || config->mode == NATRA_MODE_POLICE)
+	if (!waits)
 		return estimate;
 	waits = min_u64(waits, NATRA_EDT_MAX_NS) >> config->unit_shift;
 	if (len > SMALL_PACKET_BYTES)
 		len = SMALL_PACKET_BYTES;
 	waits += sub_floor(config->tau, cost_of(len, config->cell_mult, config->cell_shift));
 	return max_u64(estimate, waits);
+}
+
+/* How long the paced packet waits, by the clock of the rate. Policed packets leave at once or never. */
+inline_fn __u64 wait_of(const struct natra_config *config, __u64 now, __u64 departure)
+{
+	/* all ones but in police mode, without a branch */
+	__s64 queued = (__s64)((__u64)config->mode - NATRA_MODE_POLICE) >> 63;
+
+	asm("" : "+r"(queued));
+	return sub_floor(departure, now) & queued;
 }
 
 SEC("tc")
@@ -100,7 +108,7 @@ int natra(struct __sk_buff *skb)
 	struct natra_counters *counters;
 	struct natra_heavy_flow *slot;
 	struct packet p;
-	__u64 now, hash, len, ahead, estimate, heavy, flows, departure, result;
+	__u64 now, hash, len, ahead, estimate, heavy, flows, departure, waits, result;
 	struct sketch_view view;
 
 	if (config->mode == NATRA_MODE_OFF)
@@ -142,8 +150,12 @@ int natra(struct __sk_buff *skb)
 	else
 		count(config, &counters->spilled_packets, len);
 	result = opaque(pace(skb, config, &p, hash, now, len, flows, &departure));
+	waits = wait_of(config, now, departure);
+	/* here, because further down the verifier would meet it on many more paths */
+	if (result != PACE_DROP)
+		count_wait(config, counters, waits);
 	if (estimate)
-		sketch_raise(&view, heavy_estimate(config, estimate, now, len, departure));
+		sketch_raise(&view, heavy_estimate(config, estimate, len, waits));
 
 	/* the table is for flows that are heavy themselves, not for those that met a full allowance */
 	slot = heavy_slot(&p.flow, hash, now, flows);

@@ -23,7 +23,7 @@
 #define NATRA_STATIC_ASSERT(cond, msg) _Static_assert(cond, msg)
 #endif
 
-#define NATRA_ABI 2U
+#define NATRA_ABI 3U
 
 #define NATRA_SKETCH_ROWS 4
 #define NATRA_SKETCH_COLS 1024 /* power of two */
@@ -32,6 +32,18 @@
 #define NATRA_HEAVY_WAYS 4     /* slots that one flow may use */
 #define NATRA_COUNTER_SLOTS 16 /* power of two; one a CPU, shared beyond */
 #define NATRA_SUBNETS 16
+
+/*
+ * natra_counters.wait_packets: bucket i has the packets that wait at most bound
+ * i and longer than the bound before it; the last one has the rest.
+ */
+#define NATRA_WAIT_BOUNDS_NS                                                                                           \
+	{                                                                                                              \
+		100000, 500000, 1000000, 2500000, 5000000, 10000000, 25000000, 50000000, 100000000, 250000000,         \
+			1000000000                                                                                     \
+	}
+#define NATRA_WAIT_BOUNDS 11
+#define NATRA_WAIT_BUCKETS (NATRA_WAIT_BOUNDS + 1)
 
 /* natra_config.mode: what is done with a packet of a heavy flow */
 enum natra_mode {
@@ -102,9 +114,11 @@ struct natra_counters {
 	__u64 dropped_bytes;
 	__u64 spilled_packets; /* small flows treated as heavy: the small allowance was used up */
 	__u64 spilled_bytes;
-	__u64 pad[6];
+	__u64 wait_packets[NATRA_WAIT_BUCKETS]; /* of the paced: how many wait how long, see NATRA_WAIT_BOUNDS_NS */
+	__u64 wait_ns;                          /* of the paced: the sum of the waits */
+	__u64 pad;
 };
-NATRA_STATIC_ASSERT(sizeof(struct natra_counters) == 128, "natra_counters is ABI");
+NATRA_STATIC_ASSERT(sizeof(struct natra_counters) == 192, "natra_counters is ABI");
 
 struct natra_flow_key {
 	__u8 saddr[16]; /* IPv4 in the first 4 bytes, rest zero; MAC addresses likewise where there is no IP header */

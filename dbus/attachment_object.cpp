@@ -160,6 +160,9 @@ std::string AttachmentObject::IngressReason() { return reason(Direction::ingress
 std::map<std::string, std::uint64_t> AttachmentObject::IngressCounters() {
     return guarded([&] { return counters_of(pod().kernel.ingress.get()); });
 }
+std::vector<sdbus::Struct<std::uint64_t, std::uint64_t>> AttachmentObject::IngressQueueDelay() {
+    return guarded([&] { return queue_delay_of(pod().kernel.ingress.get()); });
+}
 std::uint64_t AttachmentObject::EgressRate() { return pod().effective.egress.rate_bps; }
 std::uint64_t AttachmentObject::EgressBurst() { return pod().effective.egress.burst_bits; }
 std::string AttachmentObject::EgressSource() { return std::string(to_string(pod().effective.egress.source)); }
@@ -169,6 +172,9 @@ std::string AttachmentObject::EgressShaper() { return shaper(Direction::egress);
 std::string AttachmentObject::EgressReason() { return reason(Direction::egress); }
 std::map<std::string, std::uint64_t> AttachmentObject::EgressCounters() {
     return guarded([&] { return counters_of(pod().kernel.egress.get()); });
+}
+std::vector<sdbus::Struct<std::uint64_t, std::uint64_t>> AttachmentObject::EgressQueueDelay() {
+    return guarded([&] { return queue_delay_of(pod().kernel.egress.get()); });
 }
 
 }  // namespace natra::dbus

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dbus/values.hpp"
 
+#include <limits>
+
+#include "daemon/datapath/counters.hpp"
 #include "daemon/pods/flows.hpp"
 
 namespace natra::dbus {
@@ -168,8 +171,21 @@ std::map<std::string, std::uint64_t> counters_of(const datapath::Instance* insta
             {"DroppedBytes", c.dropped_bytes},
             {"SpilledPackets", c.spilled_packets},
             {"SpilledBytes", c.spilled_bytes},
+            {"QueueDelayNsec", c.wait_ns},
             {"HeavyTableMisses", instance->heavy_table_misses()},
             {"UnparsedPackets", instance->unparsed_packets()}};
+}
+
+std::vector<sdbus::Struct<std::uint64_t, std::uint64_t>> queue_delay_of(const datapath::Instance* instance) {
+    std::vector<sdbus::Struct<std::uint64_t, std::uint64_t>> out;
+    if (instance == nullptr) return out;
+    const auto counters = instance->counters();
+    for (std::size_t i = 0; i < NATRA_WAIT_BUCKETS; ++i) {
+        const auto bound = i < datapath::wait_bounds_ns.size() ? datapath::wait_bounds_ns[i]
+                                                               : std::numeric_limits<std::uint64_t>::max();
+        out.emplace_back(bound, counters.wait_packets[i]);
+    }
+    return out;
 }
 
 std::vector<Dictionary> flows_of(const datapath::Instance* instance, std::uint32_t top) {

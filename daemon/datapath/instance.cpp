@@ -14,6 +14,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "daemon/datapath/counters.hpp"
 #include "daemon/util/log.hpp"
 #include "natra.skel.h"
 #include "natra_legacy.skel.h"
@@ -215,19 +216,7 @@ const natra_subnets& Instance::subnets() const { return state_->subnets; }
 
 natra_counters Instance::counters() const {
     natra_counters sum{};
-    for (const auto& slot : state_->counters) {
-        const volatile auto& live = slot;
-        sum.fast_packets += live.fast_packets;
-        sum.fast_bytes += live.fast_bytes;
-        sum.paced_packets += live.paced_packets;
-        sum.paced_bytes += live.paced_bytes;
-        sum.marked_packets += live.marked_packets;
-        sum.marked_bytes += live.marked_bytes;
-        sum.dropped_packets += live.dropped_packets;
-        sum.dropped_bytes += live.dropped_bytes;
-        sum.spilled_packets += live.spilled_packets;
-        sum.spilled_bytes += live.spilled_bytes;
-    }
+    for (const auto& slot : state_->counters) add(sum, slot);
     return sum;
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <system_error>
 
+#include "daemon/datapath/counters.hpp"
 #include "daemon/util/unique_fd.hpp"
 #include "natra.skel.h"
 #include "natra_legacy.skel.h"
@@ -124,18 +125,7 @@ Outcome Limiter::run(const Bytes& packet, const Meta& meta) {
 
 natra_counters Limiter::counters() const {
     natra_counters sum{};
-    for (const natra_counters& slot : state_->counters) {
-        sum.fast_packets += slot.fast_packets;
-        sum.fast_bytes += slot.fast_bytes;
-        sum.paced_packets += slot.paced_packets;
-        sum.paced_bytes += slot.paced_bytes;
-        sum.marked_packets += slot.marked_packets;
-        sum.marked_bytes += slot.marked_bytes;
-        sum.dropped_packets += slot.dropped_packets;
-        sum.dropped_bytes += slot.dropped_bytes;
-        sum.spilled_packets += slot.spilled_packets;
-        sum.spilled_bytes += slot.spilled_bytes;
-    }
+    for (const natra_counters& slot : state_->counters) datapath::add(sum, slot);
     return sum;
 }
 

@@ -31,6 +31,18 @@ void set_abi(const std::string& pin, std::uint32_t abi) {
     ::munmap(pages, sizeof(natra_state));
 }
 
+// A natrad with an older ABI has pinned a smaller state there.
+void shrink_state(const std::string& pin) {
+    bpf_map_create_opts options{};
+    options.sz = sizeof options;
+    options.map_flags = BPF_F_MMAPABLE;
+    const UniqueFd map(
+        bpf_map_create(BPF_MAP_TYPE_ARRAY, "older", sizeof(__u32), sizeof(natra_state) / 2, 1, &options));
+    ASSERT_TRUE(map) << std::strerror(errno);
+    ASSERT_EQ(::unlink(pin.c_str()), 0) << pin << ": " << std::strerror(errno);
+    ASSERT_EQ(bpf_obj_pin(map.get(), pin.c_str()), 0) << pin << ": " << std::strerror(errno);
+}
+
 // A pod: its eth0 is the other end of p0.
 class Engines : public World {
 protected:
@@ -188,13 +200,30 @@ TEST_F(Engines, SweepWhatFollowedOnABackstopThatNobodyRecorded) {
     EXPECT_EQ(in_pod("tc filter show dev eth0 egress"), "");
 }
 
+// As after an upgrade: the limit is there again, with a program of this natrad.
+TEST_F(Engines, RenewWhatAnOlderAbiLeft) {
+    const auto before = attach();
+    shrink_state(pins_.path("pins/pod1/egress_state"));
+    restart();
+    const auto adopted = engine_->adopt(before.record);
+    ASSERT_OK(adopted);
+    expect_inside(*adopted);
+    EXPECT_EQ(adopted->record.egress->rate, rate);
+    EXPECT_NE(adopted->egress->prog_id(), before.egress->prog_id());
+    EXPECT_NE(adopted->egress->config().mode, NATRA_MODE_OFF);
+}
+
 // Pinned by a natrad with another ABI, or no longer pinned at all, in a pod that cannot be entered.
 TEST_F(Engines, PoliceOutsideWhatCannotBeAdopted) {
-    for (const bool pinned : {true, false}) {
+    for (const auto* const left : {"another ABI", "a smaller state", "nothing"}) {
+        SCOPED_TRACE(left);
         auto recorded = attach().record;
         recorded.netns_path = "/nonexistent";
-        if (pinned)
-            set_abi(pins_.path("pins/pod1/egress_state"), NATRA_ABI + 1);
+        const auto state = pins_.path("pins/pod1/egress_state");
+        if (left == std::string("another ABI"))
+            set_abi(state, NATRA_ABI + 1);
+        else if (left == std::string("a smaller state"))
+            shrink_state(state);
         else
             engine_->remove_pins("pod1");
         restart();

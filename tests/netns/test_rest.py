@@ -343,7 +343,7 @@ class Metrics(RestCase):
         for path in ("monitoring/alerts.yml", "monitoring/dashboard.json", "usage/metrics.md"):
             words = set(re.findall(r"\bnatra_[a-z_]*[a-z]\b", (docs / path).read_text()))
             self.assertGreater(len(words), 5, path)
-            self.assertEqual({word.removesuffix("_bucket") for word in words} - families, set(), path)
+            self.assertEqual({re.sub("_(bucket|sum|count)$", "", word) for word in words} - families, set(), path)
         manual = (docs / "usage/metrics.md").read_text()
         unexplained = {name for name in families if name.startswith("natra_") and name not in manual}
         # "natra_x_bytes_total, ..._packets_total": those of the second kind.
@@ -373,6 +373,38 @@ class Metrics(RestCase):
         self.assertEqual(sum(value for name, value in values.items() if name.startswith("natra_attachments{")), 2)
         self.assertEqual(values["natra_attached_interfaces"], 1)
         self.assertGreaterEqual(values["natra_attach_duration_seconds_count"], 1)
+
+    def test_waits_are_a_histogram(self) -> None:
+        pod = self.pod()
+        path = pod.object_path()
+        self.assertNotIn("natra_pod_queue_delay_seconds_count", self.rest.get("/metrics").body)
+        with pod.client().bulk("ingress", 3) as bulk:
+            bulk.result()
+        before = self.natrad.counters(path, "ingress")
+        answer = self.rest.get("/metrics")
+        found = self.valid(self.rest.get(self.path_of(pod)), "/v1/pods/{namespace}/{name}").json["ingress"]["queueDelay"]
+        after = self.natrad.counters(path, "ingress")
+        values = {name: value for name, value in self.values(answer.body).items()
+                  if name.startswith("natra_pod_queue_delay_seconds") and 'direction="ingress"' in name}
+        buckets = [value for name, value in values.items() if "_bucket{" in name]
+        count = next(value for name, value in values.items() if "_count{" in name)
+        total = next(value for name, value in values.items() if "_sum{" in name)
+        self.assertEqual((len(values), len(buckets)), (14, 12))
+        self.assertEqual(sorted(buckets), buckets)
+        self.assertEqual(buckets[-1], count)
+        self.assertTrue(before["PacedPackets"] <= count <= found["packets"] <= after["PacedPackets"])
+        self.assertTrue(before["QueueDelayNsec"] * 0.999 <= total * 1e9 <= after["QueueDelayNsec"] * 1.001)
+        self.assertEqual(sum(bucket["packets"] for bucket in found["buckets"]), found["packets"])
+        if self.natrad.properties(path)["IngressShaper"] != "police":
+            self.assertGreater(total, 0, "a bulk flow has a queue")
+        on_bus = self.natrad.properties(path)["IngressQueueDelay"]
+        self.assertEqual([bucket["atMostSeconds"] for bucket in found["buckets"]],
+                         [ns / 1e9 for ns, _ in on_bus[:-1]] + [None])
+        for bucket, (_, packets) in zip(found["buckets"], on_bus):
+            self.assertLessEqual(bucket["packets"], packets)
+        if process.run(["sh", "-c", "command -v promtool"], check=False).returncode == 0:
+            done = process.run(["promtool", "check", "metrics"], stdin=answer.body, check=False)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
     def test_what_has_ended_has_no_series(self) -> None:
         with Pod(self.node, limits=self.pod().limits) as pod:
