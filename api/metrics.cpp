@@ -17,6 +17,7 @@ struct Series {
     const limits::Limit* limit;
     const datapath::Instance* instance;
     natra_counters counters;
+    datapath::Accuracy accuracy;
 };
 
 std::string pod_labels(const pods::Pod& pod) {
@@ -40,7 +41,8 @@ std::vector<Series> series_of(const std::vector<pods::Pod>& pods) {
                            .pod = &pod,
                            .limit = &limit,
                            .instance = instance,
-                           .counters = instance->counters()});
+                           .counters = instance->counters(),
+                           .accuracy = instance->accuracy()});
         }
     }
     return out;
@@ -110,6 +112,15 @@ void write_pods(Exposition& out, const std::vector<pods::Pod>& pods) {
     pod_counter(out, series, "natra_pod_heavy_table_misses_total",
                 "Packets of heavy flows that found no place in the table.",
                 [](const Series& s) { return s.instance->heavy_table_misses(); });
+    pod_gauge(out, series, "natra_pod_sketch_occupancy_ratio",
+              "Share of the classification's cells in use, mean of its rows.",
+              [](const Series& s) { return s.accuracy.occupancy; });
+    pod_gauge(out, series, "natra_pod_false_heavy_ratio",
+              "Chance that a flow which begins now is taken for heavy, whatever it sends.",
+              [](const Series& s) { return s.accuracy.false_heavy_chance; });
+    pod_gauge(out, series, "natra_pod_overestimate_bytes",
+              "99 of 100 flows that begin now are overestimated by at most this.",
+              [](const Series& s) { return static_cast<double>(s.accuracy.overestimate_bytes); });
     pod_counter(out, series, "natra_pod_unparsed_packets_total", "Packets with headers that could not be read.",
                 [](const Series& s) { return s.instance->unparsed_packets(); });
     out.family("natra_pod_tamper_events_total", "counter",

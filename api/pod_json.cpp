@@ -59,6 +59,14 @@ Json direction_json(const PodFacts& facts, Direction direction) {
     return out;
 }
 
+Json classification_json(const datapath::Instance& instance) {
+    const auto accuracy = instance.accuracy();
+    return {{"occupancy", accuracy.occupancy},
+            {"falseHeavyChance", accuracy.false_heavy_chance},
+            {"overestimateBytes", accuracy.overestimate_bytes},
+            {"thresholdBytes", accuracy.threshold_bytes}};
+}
+
 Json override_json(const pods::DirectionOverride& change) {
     Json out = Json::object();
     if (change.rate_bps) out["rate"] = *change.rate_bps;
@@ -158,7 +166,9 @@ Json flows_json(const pods::Pod& pod, std::optional<Direction> direction, std::s
         for (std::size_t i = 0; i < found.size() && i < top; ++i) list.push_back(flow_json(found[i], rate, boot_usec));
         out[std::string(to_string(each))] = {{"rate", rate},
                                              {"heavyFlows", found.size()},
+                                             {"tableSlots", NATRA_HEAVY_SLOTS},
                                              {"tableMisses", instance ? instance->heavy_table_misses() : 0},
+                                             {"classification", instance ? classification_json(*instance) : Json()},
                                              {"flows", std::move(list)}};
     }
     return out;

@@ -2,6 +2,7 @@
 // natrad: wires the parts together and runs the core loop.
 #include <systemd/sd-daemon.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
@@ -12,6 +13,7 @@
 #include "daemon/datapath/link_monitor.hpp"
 #include "daemon/datapath/tc_monitor.hpp"
 #include "daemon/finish_operations.hpp"
+#include "daemon/pods/accuracy.hpp"
 #include "daemon/pods/running_pods.hpp"
 #include "daemon/pods/spool.hpp"
 #include "daemon/reload.hpp"
@@ -41,6 +43,9 @@ void watch_devices(EventLoop& core, int monitor, pods::Registry& registry) {
     core.every(sweep_period_usec, "sweep", [&registry] { registry.sweep(); });
 }
 
+// How late it may notice that it takes many flows for what they are not.
+constexpr std::uint64_t accuracy_period_usec = 10 * EventLoop::second_usec;
+
 // Limits that somebody takes away or gets around.
 void watch_limits(EventLoop& core, int monitor, const datapath::Engine& engine, pods::Registry& registry) {
     core.on_readable(monitor, "tc monitor", [monitor, port = engine.host_port(), &registry] {
@@ -48,6 +53,14 @@ void watch_limits(EventLoop& core, int monitor, const datapath::Engine& engine, 
     });
     core.every(EventLoop::second_usec, "audit", [&registry] { registry.audit(); });
     core.every(survey_period_usec, "other limiters", [&registry] { registry.survey(); });
+}
+
+void watch_accuracy(EventLoop& core, const pods::Registry& registry, pods::AccuracyWatch& accuracy) {
+    core.every(accuracy_period_usec, "accuracy", [&registry, &accuracy] {
+        const auto now = std::chrono::steady_clock::now().time_since_epoch();
+        accuracy.look(registry.pods(),
+                      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
+    });
 }
 
 int run() {
@@ -89,9 +102,11 @@ int run() {
     chain::Keeper keeper(configuration.chain);
     chain::Watch chain_watch(core, keeper);
     Rest rest(configuration);
-    const auto troubles = [&keeper, &rest] {
+    pods::AccuracyWatch accuracy;
+    const auto troubles = [&keeper, &rest, &accuracy, &registry] {
         auto out = keeper.problems();
         out.insert(out.end(), rest.problems().begin(), rest.problems().end());
+        for (auto& sentence : accuracy.problems(registry.pods())) out.push_back(std::move(sentence));
         return out;
     };
     dbus::Service service(core, registry, **engine, troubles);
@@ -99,6 +114,7 @@ int run() {
 
     watch_devices(core, monitor->get(), registry);
     watch_limits(core, tc_monitor->get(), **engine, registry);
+    watch_accuracy(core, registry, accuracy);
     registry.adopt([&] {
         try {
             service.publish();

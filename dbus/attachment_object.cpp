@@ -163,6 +163,9 @@ std::map<std::string, std::uint64_t> AttachmentObject::IngressCounters() {
 std::vector<sdbus::Struct<std::uint64_t, std::uint64_t>> AttachmentObject::IngressQueueDelay() {
     return guarded([&] { return queue_delay_of(pod().kernel.ingress.get()); });
 }
+std::map<std::string, double> AttachmentObject::IngressClassification() {
+    return guarded([&] { return classification_of(pod().kernel.ingress.get()); });
+}
 std::uint64_t AttachmentObject::EgressRate() { return pod().effective.egress.rate_bps; }
 std::uint64_t AttachmentObject::EgressBurst() { return pod().effective.egress.burst_bits; }
 std::string AttachmentObject::EgressSource() { return std::string(to_string(pod().effective.egress.source)); }
@@ -175,6 +178,9 @@ std::map<std::string, std::uint64_t> AttachmentObject::EgressCounters() {
 }
 std::vector<sdbus::Struct<std::uint64_t, std::uint64_t>> AttachmentObject::EgressQueueDelay() {
     return guarded([&] { return queue_delay_of(pod().kernel.egress.get()); });
+}
+std::map<std::string, double> AttachmentObject::EgressClassification() {
+    return guarded([&] { return classification_of(pod().kernel.egress.get()); });
 }
 
 }  // namespace natra::dbus

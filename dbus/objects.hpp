@@ -81,6 +81,7 @@ private:
     std::string IngressReason() override;
     std::map<std::string, std::uint64_t> IngressCounters() override;
     std::vector<sdbus::Struct<std::uint64_t, std::uint64_t>> IngressQueueDelay() override;
+    std::map<std::string, double> IngressClassification() override;
     std::uint64_t EgressRate() override;
     std::uint64_t EgressBurst() override;
     std::string EgressSource() override;
@@ -90,6 +91,7 @@ private:
     std::string EgressReason() override;
     std::map<std::string, std::uint64_t> EgressCounters() override;
     std::vector<sdbus::Struct<std::uint64_t, std::uint64_t>> EgressQueueDelay() override;
+    std::map<std::string, double> EgressClassification() override;
 
     // Runs `change` if the caller of the method may change limits, and answers.
     void change(sdbus::Result<>&& result, const char* method,

@@ -188,6 +188,17 @@ std::vector<sdbus::Struct<std::uint64_t, std::uint64_t>> queue_delay_of(const da
     return out;
 }
 
+std::map<std::string, double> classification_of(const datapath::Instance* instance) {
+    if (instance == nullptr) return {};
+    const auto accuracy = instance->accuracy();
+    return {{"Occupancy", accuracy.occupancy},
+            {"FalseHeavyChance", accuracy.false_heavy_chance},
+            {"OverestimateBytes", static_cast<double>(accuracy.overestimate_bytes)},
+            {"ThresholdBytes", static_cast<double>(accuracy.threshold_bytes)},
+            {"HeavyFlows", static_cast<double>(instance->heavy_flows().size())},
+            {"HeavyTableSlots", NATRA_HEAVY_SLOTS}};
+}
+
 std::vector<Dictionary> flows_of(const datapath::Instance* instance, std::uint32_t top) {
     std::vector<Dictionary> out;
     for (const auto& flow : pods::heavy_flows(instance, top)) out.push_back(to_dictionary(flow));

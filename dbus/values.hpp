@@ -27,6 +27,7 @@ std::map<std::string, std::string> data_path_of(const pods::Pod& pod);
 std::map<std::string, std::uint64_t> counters_of(const datapath::Instance* instance);
 // (ns, packets that waited at most so long and longer than the entry before); the last one's ns are the largest number.
 std::vector<sdbus::Struct<std::uint64_t, std::uint64_t>> queue_delay_of(const datapath::Instance* instance);
+std::map<std::string, double> classification_of(const datapath::Instance* instance);
 // Largest rate first; top 0: all.
 std::vector<Dictionary> flows_of(const datapath::Instance* instance, std::uint32_t top);
 

@@ -240,6 +240,8 @@ std::vector<natra_heavy_flow> Instance::heavy_flows() const {
     return flows;
 }
 
+Accuracy Instance::accuracy() const { return accuracy_of(*state_, monotonic_ns()); }
+
 Result<void> Instance::pin(const std::string& directory, const std::string& name) const {
     const auto pin_one = [&](int fd, const char* what) -> Result<void> {
         const auto path = pin_path(directory, name, what);

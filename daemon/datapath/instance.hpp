@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bpf/natra_abi.h"
+#include "daemon/datapath/accuracy.hpp"
 #include "daemon/util/error.hpp"
 #include "daemon/util/unique_fd.hpp"
 
@@ -48,6 +49,8 @@ public:
     // Slots in use, in no order.
     [[nodiscard]] std::size_t heavy_flow_count() const;
     [[nodiscard]] std::vector<natra_heavy_flow> heavy_flows() const;
+    // Of the classification as it is now; reads 16 KiB, some microseconds.
+    [[nodiscard]] Accuracy accuracy() const;
 
     [[nodiscard]] int prog_fd() const { return prog_.get(); }
     [[nodiscard]] std::uint32_t prog_id() const { return prog_id_; }

@@ -2,14 +2,9 @@
 """shapedSubnets and unshapedSubnets, with the cases of upstream's v1.5.1."""
 from __future__ import annotations
 
-import ctypes
-import mmap
-import os
-import struct
-from typing import Any
-
 from lab.node import PEER_V4, PEER_V6
 from lab.pod import Limiter, Limits, Pod, conflist
+from lab.state import write_abi
 from lab.traffic import DIRECTIONS
 from plugin import VethPod, each_version
 from support import RATE, NodeCase
@@ -133,13 +128,3 @@ class Traffic(NodeCase):
         pod.chain.check(pod.attachment)
         self.assertEqual(sorted(each.name for each in folder.iterdir()), before)
         self.assert_shaped(pod, {4: False, 6: True})
-
-
-def write_abi(pin: str, abi: int) -> None:
-    """Puts another number into the first word of a program's state, as another natrad would have."""
-    libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
-    descriptor: Any = libbpf.bpf_obj_get(pin.encode())
-    assert descriptor >= 0, os.strerror(ctypes.get_errno())
-    with mmap.mmap(descriptor, mmap.PAGESIZE) as state:
-        struct.pack_into("=I", state, 0, abi)
-    os.close(descriptor)

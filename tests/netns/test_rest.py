@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lab.node import Node
 from lab.pod import Pod
 from lab.ptrace import held
 from lab.rest import Answer, Rest, parse, parse_curl
+from lab.state import fill_sketch
 from support import RATE, NodeCase, eventually, mean_rate
 
 OTHER_USER = 65534
@@ -153,6 +155,12 @@ class Reading(RestCase):
         first, second = ingress["flows"]
         self.assertGreaterEqual(first["rate"], second["rate"])
         self.assertEqual((first["protocol"], first["sourcePort"]), ("tcp", 5201))
+        self.assertEqual((ingress["tableSlots"], ingress["tableMisses"]), (64, 0))
+        trust = ingress["classification"]
+        self.assertGreater(trust["occupancy"], 0, "three flows have cells")
+        self.assertLess(trust["falseHeavyChance"], 0.01)
+        self.assertEqual(trust["overestimateBytes"], 0)
+        self.assertGreater(trust["thresholdBytes"], 0)
         self.assertRegex(first["firstSeen"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
         for query, field, value in (("direction=down", "direction", "down"), ("top=0", "top", "0"), ("top=65", "top", "65")):
             self.problem(self.valid(self.rest.get(f"{path}?{query}"), template), 400, field, value)
@@ -191,6 +199,33 @@ class Reading(RestCase):
                        self.rest.curl(path, method="DELETE", uid=OTHER_USER)):
             self.assertIn(f"uid {OTHER_USER}", self.problem(answer, 403)["detail"])
         self.assertEqual(self.rest.get(path).body, before)
+
+
+class Trust(RestCase):
+    def test_an_unreliable_classification_is_told(self) -> None:
+        pod = self.pod()
+        path = f"{self.path_of(pod)}/flows"
+        identifier = pod.object_path().rpartition("/")[2]
+        pin = str(self.natrad.pins / identifier / "egress_state")
+        sentence = f"lab/pod{pod.number} eth0: egress: "
+
+        def told(look: Callable[[], bool]) -> bool:
+            fill_sketch(pin)  # it drains within a second
+            return look()
+
+        self.assertFalse(any(each.startswith(sentence) for each in self.natrad.status()["Degraded"]))
+        self.assertTrue(eventually(lambda: told(
+            lambda: self.rest.get(path).json["egress"]["classification"]["falseHeavyChance"] == 1), 20))
+        self.assertTrue(eventually(lambda: told(
+            lambda: self.natrad.properties(pod.object_path())["EgressClassification"]["FalseHeavyChance"] == 1), 20))
+        series = f'natra_pod_false_heavy_ratio{{namespace="lab",pod="pod{pod.number}",interface="eth0",' \
+                 f'container_id="{pod.container_id}",direction="egress"}} 1\n'
+        self.assertTrue(eventually(lambda: told(lambda: series in self.rest.get("/metrics").body), 20))
+        self.assertTrue(eventually(lambda: told(
+            lambda: any(each.startswith(sentence) for each in self.rest.get("/v1/status").json["degraded"])), 60))
+        found = next(each for each in self.natrad.status()["Degraded"] if each.startswith(sentence))
+        self.assertIn("of the flows that begin are taken for heavy ones", found)
+        self.assertEqual(self.rest.get(path).json["ingress"]["classification"]["falseHeavyChance"], 0)
 
 
 class Writing(RestCase):

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/datapath/accuracy.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+namespace natra::datapath {
+namespace {
+
+constexpr double unlikely = 0.01;
+
+using Row = std::array<std::uint32_t, NATRA_SKETCH_COLS>;
+using Rows = std::array<Row, NATRA_SKETCH_ROWS>;
+
+// Cells as sketch_read() sees them: cell units ahead of now, 0 where they are in the past or stale.
+Rows read_levels(const natra_state& state, const natra_config& config, std::uint64_t now_ns) {
+    const auto now = static_cast<std::uint32_t>(now_ns >> config.unit_shift);
+    const auto guard = config.guard;
+    Rows rows;
+    static_assert(sizeof rows == sizeof state.cell);
+    std::memcpy(&rows, &state.cell, sizeof rows);
+    for (auto& row : rows)
+        for (auto& level : row) level = level - now > guard ? 0 : level - now;
+    return rows;
+}
+
+// Of a row's cells, those at or above a level.
+double share_from(const Row& row, std::uint32_t level) {
+    std::uint32_t count = 0;
+    for (const auto each : row) count += each >= level ? 1U : 0U;
+    return static_cast<double>(count) / NATRA_SKETCH_COLS;
+}
+
+// That a flow whose cells are any, one in each row, finds all of them at or above a level: its estimate is the lowest.
+double chance_from(const Rows& rows, std::uint32_t level) {
+    double chance = 1;
+    for (const auto& row : rows) chance *= share_from(row, level);
+    return chance;
+}
+
+// The lowest level that an estimate is above with a chance of at most `unlikely`.
+std::uint32_t likely_most(const Rows& rows) {
+    if (chance_from(rows, 1) <= unlikely) return 0;
+    std::uint32_t low = 1;
+    std::uint32_t high = 1;
+    for (const auto& row : rows) high = std::max(high, *std::max_element(row.begin(), row.end()));
+    while (low < high) {
+        const auto middle = low + (high - low) / 2;
+        if (chance_from(rows, middle + 1) <= unlikely)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+// As sketch_threshold() has it.
+std::uint32_t threshold(const natra_state& state, const natra_config& config, std::uint64_t now_ns) {
+    __u64 clock = 0;
+    std::memcpy(&clock, &state.small_clock_ns, sizeof clock);
+    const auto ahead = clock > now_ns ? clock - now_ns : 0;
+    const auto share = std::min<std::uint64_t>(ahead, config.small_allowance_ns) * config.small_allowance_inv >> 24;
+    return config.tau - static_cast<std::uint32_t>(config.tau * share >> 16);
+}
+
+std::uint64_t to_bytes(const natra_config& config, std::uint32_t units) {
+    return static_cast<std::uint64_t>(std::ldexp(units, static_cast<int>(config.cell_shift)) /
+                                      static_cast<double>(config.cell_mult));
+}
+
+}  // namespace
+
+Accuracy accuracy_of(const natra_state& state, std::uint64_t now_ns) {
+    const auto& config = state.config[state.active_config & 1];
+    if (config.mode == NATRA_MODE_OFF || config.cell_mult == 0) return {};
+    const auto rows = read_levels(state, config, now_ns);
+    const auto heavy_from = threshold(state, config, now_ns);
+    Accuracy out;
+    for (const auto& row : rows) out.occupancy += share_from(row, 1) / NATRA_SKETCH_ROWS;
+    out.false_heavy_chance = chance_from(rows, heavy_from);
+    out.overestimate_bytes = to_bytes(config, likely_most(rows));
+    out.threshold_bytes = to_bytes(config, heavy_from);
+    return out;
+}
+
+}  // namespace natra::datapath
