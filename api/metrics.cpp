@@ -218,7 +218,7 @@ void write_process(Exposition& out) {
 
 std::string metrics_text(const NodeFigures& node) {
     constexpr std::size_t node_bytes = 16 * 1024;
-    constexpr std::size_t pod_bytes = 6 * 1024;  // both directions
+    constexpr std::size_t pod_bytes = 10 * 1024;  // both directions
     Exposition out;
     out.reserve(node_bytes + pod_bytes * node.pods.size());
     write_node(out, node);
