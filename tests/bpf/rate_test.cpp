@@ -64,8 +64,13 @@ TEST_P(RateBound, HoldsForBulkFlowsAndFillsTheRate) {
     limit(Shaper::edt, 10'000'000);
     const auto sent = flood(300 * ms, bulk);
     EXPECT_LE(excess_ns(sent), granted_ns());
-    // the clock is never behind while somebody wants to send: nothing is given away
-    EXPECT_GE(state().total_clock_ns, monotonic_ns());
+    // the clock is never behind while somebody wants to send: nothing is given away. A descheduled test does not send.
+    bool ahead = state().total_clock_ns >= monotonic_ns();
+    for (int i = 0; i < 50 && !ahead; ++i) {
+        flood(20 * ms, bulk);
+        ahead = state().total_clock_ns >= monotonic_ns();
+    }
+    EXPECT_TRUE(ahead);
     EXPECT_GT(limiter().counters().dropped_packets, 0U);
 }
 
