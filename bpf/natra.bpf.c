@@ -154,6 +154,8 @@ int natra(struct __sk_buff *skb)
 	/* here, because further down the verifier would meet it on many more paths */
 	if (result != PACE_DROP)
 		count_wait(config, counters, waits);
+	/* what 5.10 has learnt about it would keep all that follows apart */
+	result = opaque(result);
 	if (estimate)
 		sketch_raise(&view, heavy_estimate(config, estimate, len, waits));
 
