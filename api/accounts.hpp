@@ -73,8 +73,8 @@ public:
     // The same for a few words, which may always be sent.
     void reserve_little(const Ticket& ticket, int socket);
 
-    // It has been sent its answer. What is left is that the client closes, and that this is noticed: who has read all may
-    // come again meanwhile, and must not find that it is too many.
+    // It has been sent its answer. What is left is that the client closes, and that this is noticed: who has read all
+    // may come again meanwhile, and must not find that it is too many.
     void answered(const Ticket& ticket);
 
     // Forgets what was read meanwhile, and cuts off who takes nothing over TCP. From time to time.

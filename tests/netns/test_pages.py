@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lab import transcript
 from lab.pod import Limits, Pod
+from rest_case import RestCase
 from support import eventually
-from test_rest import RestCase
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "usage"
 # What the pages say of it.

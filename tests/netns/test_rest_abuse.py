@@ -16,8 +16,8 @@ from lab.cni import CniError
 from lab.pod import Limiter, Limits, Pod
 from lab.process import Background
 from lab.rest import Answer, parse
+from rest_case import OTHER_USER, RestCase
 from support import RATE, TIME_FACTOR, eventually
-from test_rest import OTHER_USER, RestCase
 
 CLIENTS = 64
 SECONDS = float(os.environ.get("NATRA_REST_SECONDS", "6")) * TIME_FACTOR
