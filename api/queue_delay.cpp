@@ -14,8 +14,9 @@ double seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 // "0.0001": Prometheus before 3.0 tells "1e-04" from it.
 std::string le(std::uint64_t bound_ns) {
     char text[32];
-    const auto end = std::to_chars(std::begin(text), std::end(text), seconds(bound_ns), std::chars_format::fixed).ptr;
-    return {text, end};
+    const auto* const end =
+        std::to_chars(std::begin(text), std::end(text), seconds(bound_ns), std::chars_format::fixed).ptr;
+    return std::string(static_cast<const char*>(text), end);
 }
 
 }  // namespace
