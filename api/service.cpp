@@ -21,6 +21,9 @@ constexpr std::chrono::milliseconds read_time{5000};
 // A change waits for the kernel, and for changes of the same attachment before it.
 constexpr std::chrono::milliseconds write_time{15000};
 constexpr std::chrono::milliseconds drain_time{5000};
+// Of counters in answers about many pods. Operators' eyes and scrapes are slower.
+constexpr std::chrono::milliseconds figures_age{100};
+constexpr std::size_t recent_answers = 4;
 
 constexpr std::uint64_t default_page = 100;
 constexpr std::uint64_t largest_page = 500;
@@ -55,6 +58,7 @@ Json page_json(const std::vector<PodFacts>& page, std::size_t total, bool more) 
 Service::Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine, Troubles troubles,
                  const ServiceSettings& settings, std::vector<Listener> listeners)
     : core_(core), registry_(registry), engine_(engine), troubles_(std::move(troubles)), settings_(settings),
+      recent_(figures_age, recent_answers),
       server_(std::make_unique<HttpServer>(
           std::move(listeners), HttpSettings{.bounds = {.connections = settings.max_connections}},
           [this](const Request& request, const Caller& caller) { return handle(request, caller); })) {}
@@ -88,10 +92,10 @@ void Service::count(const std::string& route, const std::string& method, int sta
 Response Service::answer(const Match& match, const Request& request, const Caller& caller) {
     switch (match.route->endpoint) {
     case Endpoint::health: return health();
-    case Endpoint::metrics: return metrics();
+    case Endpoint::metrics: return recent(match, [this] { return metrics(); });
     case Endpoint::openapi: return {.content_type = "application/json", .body = std::string(openapi), .headers = {}};
     case Endpoint::status: return status();
-    case Endpoint::pods: return list(match);
+    case Endpoint::pods: return recent(match, [&] { return list(match); });
     case Endpoint::pod: return pod(match);
     case Endpoint::limits_get: return get_limits(match);
     case Endpoint::limits_patch: {
@@ -127,6 +131,15 @@ Response Service::status() {
                     {"degraded", pods::degraded(registry_, engine_, troubles_())}};
     });
     return document ? json_response(*document) : core_is_late();
+}
+
+Response Service::recent(const Match& match, const std::function<Response()>& make) {
+    const auto revision = ask_core(core_, read_time, [this] { return registry_.revision(); });
+    if (!revision) return core_is_late();
+    std::string question(match.route->path);
+    // The length tells where a value ends, whatever is in it.
+    for (const auto& [name, value] : match.query) question += concat("&", name, "=", value.size(), ":", value);
+    return recent_.get(question, *revision, read_time, make);
 }
 
 Response Service::metrics() {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "api/answer_cache.hpp"
 #include "api/http_server.hpp"
 #include "api/metrics.hpp"
 #include "api/pod_json.hpp"
@@ -46,6 +47,8 @@ private:
     Response status();
     Response metrics();
     Response list(const Match& match);
+    // The same, or what another request was answered a moment ago: figures may be as old as that, limits not.
+    Response recent(const Match& match, const std::function<Response()>& make);
     Response pod(const Match& match);
     Response get_limits(const Match& match);
     Response flows(const Match& match);
@@ -63,6 +66,7 @@ private:
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::mutex mutex_;  // guards requests_
     RequestCounts requests_;
+    AnswerCache recent_;
     std::unique_ptr<HttpServer> server_;  // last: its workers use the rest
 };
 

@@ -286,7 +286,7 @@ void Registry::change_now(const std::string& id, const Override& changes, bool l
         if (!outcome->second) {
             // What was restored may be other kernel objects than before.
             keep(changed);
-            if (observer_ != nullptr) observer_->pod_changed(changed);
+            tell_changed(changed);
             return done(outcome->second);
         }
         ++statistics_.limit_changes;
@@ -295,7 +295,7 @@ void Registry::change_now(const std::string& id, const Override& changes, bool l
         keep(changed);
         announce(log::events::limits_changed, "changed", changed);
         announce_shortfalls(changed);
-        if (observer_ != nullptr) observer_->pod_changed(changed);
+        tell_changed(changed);
         done({});
     });
 }
@@ -432,7 +432,7 @@ void Registry::add(Pod pod) {
     if (const auto* known = find(id)) forget_places(*known);
     const auto [it, inserted] = pods_.insert_or_assign(id, std::move(pod));
     note_places(it->second);
-    if (observer_ != nullptr) observer_->pod_added(it->second);
+    tell_added(it->second);
 }
 
 void Registry::drop(const std::string& id) {
@@ -444,7 +444,7 @@ void Registry::drop(const std::string& id) {
     forget_places(gone->second);
     pods_.erase(gone);
     ++statistics_.ended;
-    if (observer_ != nullptr) observer_->pod_removed(id);
+    tell_removed(id);
 }
 
 Result<void> Registry::save(const Pod& pod) const { return files::write_atomically(state_path(pod.id), to_json(pod)); }
@@ -455,5 +455,20 @@ void Registry::keep(const Pod& pod) {
 }
 
 std::string Registry::state_path(const std::string& id) const { return concat(settings_.state_dir, "/", id, ".json"); }
+
+void Registry::tell_added(const Pod& pod) {
+    ++revision_;
+    if (observer_ != nullptr) observer_->pod_added(pod);
+}
+
+void Registry::tell_changed(const Pod& pod) {
+    ++revision_;
+    if (observer_ != nullptr) observer_->pod_changed(pod);
+}
+
+void Registry::tell_removed(const std::string& id) {
+    ++revision_;
+    if (observer_ != nullptr) observer_->pod_removed(id);
+}
 
 }  // namespace natra::pods

@@ -112,6 +112,8 @@ public:
 
     [[nodiscard]] const Statistics& statistics() const { return statistics_; }
 
+    // Another one whenever an attachment came, went or was changed: whatever an observer is told of.
+    [[nodiscard]] std::uint64_t revision() const { return revision_; }
     [[nodiscard]] const Pod* find(const std::string& id) const;
     [[nodiscard]] const std::map<std::string, Pod>& pods() const { return pods_; }
 
@@ -134,6 +136,9 @@ private:
     void renew_now(const std::string& id, std::function<void()> done);
     void pin_now(const std::string& id, const Pins& pins, const std::string& by, Done done);
     [[nodiscard]] datapath::Wish wish_for(const Pod& pod) const;
+    void tell_added(const Pod& pod);
+    void tell_changed(const Pod& pod);
+    void tell_removed(const std::string& id);
     void add(Pod pod);
     void drop(const std::string& id);
     Result<void> save(const Pod& pod) const;
@@ -190,6 +195,7 @@ private:
     Worker& worker_;
     datapath::Engine& engine_;
     Observer* observer_ = nullptr;
+    std::uint64_t revision_ = 0;
     std::uint64_t generation_ = 0;  // of settings_
     std::map<std::string, Pod> pods_;
     std::multimap<datapath::TcPlace, std::string> at_place_;  // of pods_, by note_places()

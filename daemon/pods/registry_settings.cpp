@@ -53,7 +53,7 @@ void Registry::renew_now(const std::string& id, std::function<void()> done) {
         if (is_in_force(effective, changed.kernel.record)) changed.effective = effective;
         if (!change->second) log::error(concat(id, ": new configuration: ", change->second.error().what));
         keep(changed);
-        if (observer_ != nullptr) observer_->pod_changed(changed);
+        tell_changed(changed);
         done();
     });
 }
@@ -108,7 +108,7 @@ void Registry::pin_now(const std::string& id, const Pins& pins, const std::strin
         keep(changed);
         if (!change->second) return done(change->second);
         announce(log::events::data_path_changed, "switched", changed);
-        if (observer_ != nullptr) observer_->pod_changed(changed);
+        tell_changed(changed);
         done({});
     });
 }

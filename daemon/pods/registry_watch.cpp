@@ -223,7 +223,7 @@ void Registry::looked(const std::string& id, datapath::Attached kernel, const da
     if (news) return count_tampering(pod);
     if (to_json(pod) == before) return;
     keep(pod);
-    if (observer_ != nullptr) observer_->pod_changed(pod);
+    tell_changed(pod);
 }
 
 // Somebody undoes every repair and there is no backstop against that.
@@ -245,7 +245,7 @@ void Registry::count_tampering(Pod& pod) {
     ++pod.tamper_events;
     ++tamper_events_;
     keep(pod);
-    if (observer_ != nullptr) observer_->pod_changed(pod);
+    tell_changed(pod);
 }
 
 void Registry::tell(const Pod& pod, const std::string& cause, const std::string& text) {
