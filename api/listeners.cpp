@@ -31,6 +31,15 @@ Result<sockaddr_un> address_of(const std::string& path) {
 
 const sockaddr* generic(const sockaddr_un& address) { return reinterpret_cast<const sockaddr*>(&address); }
 
+// Nobody's if `group` is empty.
+Result<void> give_to(const std::string& path, const std::string& group) {
+    if (group.empty()) return {};
+    const auto* const found = ::getgrnam(group.c_str());
+    if (found == nullptr) return fail(Code::not_found, "\"", group, "\" is no group here");
+    if (::chown(path.c_str(), 0, found->gr_gid) < 0) return fail_errno(Code::kernel, errno, "chown to \"", group, "\"");
+    return {};
+}
+
 UniqueFd stream_socket() { return UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
 
 }  // namespace
@@ -61,7 +70,7 @@ Result<std::vector<Listener>> activated_listeners() {
     return out;
 }
 
-Result<Listener> listen_at(const std::string& path) {
+Result<Listener> listen_at(const std::string& path, const std::string& group) {
     const auto address = address_of(path);
     if (!address) return address.error();
     auto probe = stream_socket();
@@ -75,9 +84,8 @@ Result<Listener> listen_at(const std::string& path) {
     // Nobody can connect before listen(), and by then mode and owner are set.
     if (::bind(fd.get(), generic(*address), sizeof *address) < 0)
         return fail_errno(Code::kernel, errno, "listen at ", path);
-    const auto* const group = ::getgrnam("natra");
-    if (group != nullptr && ::chown(path.c_str(), 0, group->gr_gid) < 0)
-        log::warning(concat(path, " is for root alone: ", make_error(Code::kernel, errno, "chown").what));
+    if (auto r = give_to(path, group); !r)
+        log::warning(concat(path, " is for root alone: api.group: ", r.error().what));
     if (::chmod(path.c_str(), 0660) < 0 || ::listen(fd.get(), SOMAXCONN) < 0)
         return fail_errno(Code::kernel, errno, "listen at ", path);
     return Listener{.fd = std::move(fd), .read_only = false, .own = true};

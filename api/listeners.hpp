@@ -17,8 +17,9 @@ inline constexpr const char* read_only_name = "api-readonly";
 // The sockets that systemd hands over under these names; others are named in the log and left alone. Once.
 Result<std::vector<Listener>> activated_listeners();
 
-// A Unix socket at `path`, mode 0660 and, where there is one, for the group natra. One that a process which has ended
-// left there is replaced; Code::already_exists if somebody listens there.
-Result<Listener> listen_at(const std::string& path);
+// A Unix socket at `path`, mode 0660, for root and `group`; with an empty one, and with one that cannot have it, which
+// the log tells, for root alone. One that a process which has ended left there is replaced; Code::already_exists if
+// somebody listens there. Not thread-safe.
+Result<Listener> listen_at(const std::string& path, const std::string& group);
 
 }  // namespace natra::api

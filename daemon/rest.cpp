@@ -15,7 +15,7 @@ Rest::Rest(const config::Configuration& configuration)
         failed(activated.error().what);
     const auto& path = configuration.api.socket;
     if (path.empty()) return;
-    auto own = api::listen_at(path);
+    auto own = api::listen_at(path, configuration.api.group);
     if (own)
         listeners_.push_back(*std::move(own));
     else

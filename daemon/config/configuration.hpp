@@ -27,6 +27,7 @@ struct Configuration {
     pods::OtherLimitersPolicy other_limiters = pods::OtherLimitersPolicy::report;
     struct {
         std::string socket;                   // path of a Unix socket of natrad's own; empty: none
+        std::string group = "natra";          // may use that socket beside root; empty: nobody
         std::uint64_t max_connections = 128;  // at a time
         std::uint64_t metrics_pods = 1000;    // attachments with metrics of their own
     } api;

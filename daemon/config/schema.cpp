@@ -77,6 +77,15 @@ Result<void> read_socket(const Json& value, std::string& into) {
     return {};
 }
 
+// "": none. Whether the node has it is known where it is used.
+Result<void> read_group(const Json& value, std::string& into) {
+    const auto name = value.is_string() ? value.get<std::string>() : std::string(1, '\0');
+    if (name.find_first_of(std::string_view(":/\n\0", 4)) != std::string::npos)
+        return wrong(value, "the name of a group");
+    into = name;
+    return {};
+}
+
 Result<void> read_paths(const Json& value, std::vector<std::string>& into) {
     if (!value.is_array()) return wrong(value, "a list of absolute paths");
     std::vector<std::string> paths;
@@ -167,6 +176,8 @@ constexpr Key schema[] = {
     {"api.socket", "NATRA_API_SOCKET", false,
      [](const Json& v, Configuration& c) { return read_socket(v, c.api.socket); },
      [](const Configuration& c) { return Json(c.api.socket); }},
+    {"api.group", "NATRA_API_GROUP", false, [](const Json& v, Configuration& c) { return read_group(v, c.api.group); },
+     [](const Configuration& c) { return Json(c.api.group); }},
     {"api.maxConnections", nullptr, false,
      [](const Json& v, Configuration& c) { return read_count(v, 1, 1024, c.api.max_connections); },
      [](const Configuration& c) { return Json(c.api.max_connections); }},

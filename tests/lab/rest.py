@@ -50,13 +50,13 @@ class Rest:
     socket: Path
 
     def curl(self, path: str, *options: str, method: str = "GET", uid: int | None = None,
-             timeout: float = 30) -> Answer:
+             gid: int | None = None, timeout: float = 30) -> Answer:
         """Raises CommandError where curl does not get an answer."""
         argv = ["curl", "--silent", "--show-error", "--include", "--path-as-is", "--max-time", str(timeout),
                 "--unix-socket", str(self.socket), *options, f"http://localhost{path}"]
         argv[1:1] = ["--head"] if method == "HEAD" else ["--request", method]
         if uid is not None:
-            argv = ["setpriv", f"--reuid={uid}", "--clear-groups", *argv]
+            argv = ["setpriv", f"--reuid={uid}", "--clear-groups", *([] if gid is None else [f"--regid={gid}"]), *argv]
         return parse_curl(process.run(argv, timeout=timeout + 10).stdout)
 
     def get(self, path: str) -> Answer:

@@ -2,7 +2,9 @@
 """The REST interface against real pods: every path and method, and every answer as the OpenAPI document has it."""
 from __future__ import annotations
 
+import grp
 import json
+import stat
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -335,6 +337,38 @@ os.execv({natrad!r}, [{natrad!r}])
         patch = ("-X", "PATCH", "-H", "Content-Type: application/json", "-d", '{"ingress":{"rate":1}}')
         self.problem(self.tcp(path, *patch), 403)
         self.assertEqual(self.rest.get(path).json["ingress"]["override"], {})
+
+
+class OfAGroup(RestCase):
+    """natrad's own socket is for one group of the node."""
+
+    # Any group will do that is not root's.
+    GROUP = next(each for each in grp.getgrall() if each.gr_gid != 0)
+    OTHER_GROUP = GROUP.gr_gid + 1
+
+    @classmethod
+    def start(cls, node: Node, **env: str) -> Natrad:
+        return super().start(node, NATRA_API_GROUP=cls.GROUP.gr_name, **env)
+
+    def test_members_use_the_socket_and_others_do_not(self) -> None:
+        status = self.rest.socket.stat()
+        self.assertEqual((status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), (0, self.GROUP.gr_gid, 0o660))
+        self.assertEqual(self.rest.curl("/healthz", uid=OTHER_USER, gid=self.GROUP.gr_gid).status, 200)
+        with self.assertRaises(process.CommandError):
+            self.rest.curl("/healthz", uid=OTHER_USER, gid=self.OTHER_GROUP)
+
+
+class OfAGroupThatIsNotThere(RestCase):
+    @classmethod
+    def start(cls, node: Node, **env: str) -> Natrad:
+        return super().start(node, NATRA_API_GROUP="no-such-group", **env)
+
+    def test_the_socket_is_roots_alone_and_it_is_said(self) -> None:
+        status = self.rest.socket.stat()
+        self.assertEqual((status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)), (0, 0, 0o660))
+        self.assertEqual(self.rest.get("/healthz").status, 200)
+        self.assertIn(f'{self.rest.socket} is for root alone: api.group: "no-such-group" is no group here',
+                      self.natrad.log.read_text())
 
 
 class WithoutASocket(NodeCase):

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -50,7 +51,7 @@ Response answer(const Request& request, const Caller& caller) {
 class HttpServerTest : public testing::Test {
 protected:
     void start(HttpSettings settings = {}) {
-        auto listener = listen_at(path());
+        auto listener = listen_at(path(), "");
         ASSERT_TRUE(listener) << listener.error().what;
         std::vector<Listener> listeners;
         listeners.push_back(*std::move(listener));
@@ -368,20 +369,32 @@ TEST_F(HttpServerTest, ManyAtATime) {
 
 TEST(ListenAt, TakesOverWhatADeadProcessLeftAndNothingElse) {
     const auto path = testing::TempDir() + "natra-listen-" + std::to_string(::getpid());
-    auto first = listen_at(path);
+    auto first = listen_at(path, "");
     ASSERT_TRUE(first) << first.error().what;
-    const auto second = listen_at(path);
+    const auto second = listen_at(path, "");
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code, Error::Code::already_exists);
     first->fd.reset();
-    EXPECT_TRUE(listen_at(path));
+    EXPECT_TRUE(listen_at(path, ""));
     ::unlink(path.c_str());
     std::ofstream(path) << "not natra's";
-    EXPECT_FALSE(listen_at(path));
+    EXPECT_FALSE(listen_at(path, ""));
     EXPECT_TRUE(std::filesystem::is_regular_file(path));
     ::unlink(path.c_str());
-    EXPECT_FALSE(listen_at(std::string(200, 'a')));
-    EXPECT_FALSE(listen_at("/nowhere/at/all"));
+    EXPECT_FALSE(listen_at(std::string(200, 'a'), ""));
+    EXPECT_FALSE(listen_at("/nowhere/at/all", ""));
+}
+
+TEST(ListenAt, WithoutItsGroupItListensAllTheSame) {
+    const auto path = testing::TempDir() + "natra-group-" + std::to_string(::getpid());
+    for (const char* group : {"no-such-group", ""}) {
+        EXPECT_TRUE(listen_at(path, group));
+        struct stat info {};
+        ASSERT_EQ(::stat(path.c_str(), &info), 0);
+        EXPECT_EQ(info.st_mode & 0777, 0660U) << group;
+        EXPECT_EQ(info.st_gid, ::getegid()) << group;
+        ::unlink(path.c_str());
+    }
 }
 
 }  // namespace

@@ -57,6 +57,7 @@ TEST_F(Config, WithoutFilesEverythingHasItsDefault) {
     EXPECT_THAT(loaded.errors, IsEmpty());
     EXPECT_THAT(loaded.unknown, IsEmpty());
     EXPECT_FALSE(loaded.configuration.data_path.any());
+    EXPECT_EQ(loaded.configuration.api.group, "natra");
     EXPECT_EQ(spool_dir_of(loaded.configuration), "/run/natra/spool");
     EXPECT_EQ(registry_settings(loaded.configuration).state_dir, "/run/natra/attachments");
     EXPECT_THAT(describe(loaded), HasSubstr("limits.heavyThreshold.time = \"5ms\" (default)\n"));
@@ -69,7 +70,7 @@ TEST_F(Config, ReadsEveryKey) {
         "limits": {"defaultBurst": "20ms", "maxBurst": 500000000, /* ns */
                    "heavyThreshold": {"bytes": 65536, "time": "2.5 ms"}},
         "adoption": {"pods": "all", "directories": ["/a", "/b/"]}, "otherLimiters": "standDown",
-        "api": {"socket": "/run/c/api.sock", "maxConnections": 5, "metricsPods": 0},
+        "api": {"socket": "/run/c/api.sock", "group": "ops", "maxConnections": 5, "metricsPods": 0},
         "logLevel": "debug", "runtimeDir": "/run/a/", "spoolDir": "/run/b", "bpffsDir": "/sys/fs/bpf/c", "poolSize": 4
     })");
     const auto loaded = load();
@@ -87,6 +88,7 @@ TEST_F(Config, ReadsEveryKey) {
     EXPECT_THAT(c.adoption.directories, ElementsAre("/a", "/b"));
     EXPECT_EQ(registry_settings(c).other_limiters, pods::OtherLimitersPolicy::stand_down);
     EXPECT_EQ(c.api.socket, "/run/c/api.sock");
+    EXPECT_EQ(c.api.group, "ops");
     EXPECT_EQ(c.api.max_connections, 5U);
     EXPECT_EQ(c.api.metrics_pods, 0U);
     EXPECT_EQ(c.log_level, log::Level::debug);
@@ -161,6 +163,8 @@ TEST_F(Config, ErrorsNameFileKeyValueAndWhatIsAllowed) {
               file + ": api.maxConnections: 0 is not an integer from 1 to 1024");
     EXPECT_EQ(error_of(R"({"api": {"socket": "api.sock"}})"),
               file + ": api.socket: \"api.sock\" is not an absolute path");
+    EXPECT_EQ(error_of(R"({"api": {"group": 5}})"), file + ": api.group: 5 is not the name of a group");
+    EXPECT_EQ(error_of(R"({"api": {"group": "a:b"}})"), file + ": api.group: \"a:b\" is not the name of a group");
     EXPECT_THAT(error_of(R"({"api": {"socket": "/)" + std::string(107, 'a') + "\"}}"),
                 HasSubstr("is not a path of at most 107 bytes"));
     EXPECT_EQ(error_of(R"({"runtimeDir": "run"})"), file + ": runtimeDir: \"run\" is not an absolute path");
