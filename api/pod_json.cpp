@@ -91,22 +91,21 @@ std::uint64_t now_usec(clockid_t clock) {
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000;
 }
 
-Json flow_json(const pods::Flow& flow, std::uint64_t limit_bps, std::uint64_t boot_usec) {
-    Json out = {{"protocol", flow.protocol},
-                {"source", flow.source},
-                {"sourcePort", flow.source_port},
-                {"destination", flow.destination},
-                {"destinationPort", flow.destination_port},
-                {"rate", flow.rate_bps}};
-    out["share"] = limit_bps == 0 ? 0.0 : static_cast<double>(flow.rate_bps) / static_cast<double>(limit_bps);
-    out["bytes"] = flow.bytes;
-    out["packets"] = flow.packets;
-    out["markedPackets"] = flow.marked_packets;
-    out["droppedPackets"] = flow.dropped_packets;
-    out["droppedBytes"] = flow.dropped_bytes;
-    out["firstSeen"] = rfc3339(boot_usec + flow.first_seen_usec);
-    out["lastSeen"] = rfc3339(boot_usec + flow.last_seen_usec);
-    return out;
+Json flow_json(const pods::Flow& flow, std::uint64_t boot_usec) {
+    return {{"protocol", flow.protocol},
+            {"source", flow.source},
+            {"sourcePort", flow.source_port},
+            {"destination", flow.destination},
+            {"destinationPort", flow.destination_port},
+            {"rate", flow.rate_bps},
+            {"share", flow.share},
+            {"bytes", flow.bytes},
+            {"packets", flow.packets},
+            {"markedPackets", flow.marked_packets},
+            {"droppedPackets", flow.dropped_packets},
+            {"droppedBytes", flow.dropped_bytes},
+            {"firstSeen", rfc3339(boot_usec + flow.first_seen_usec)},
+            {"lastSeen", rfc3339(boot_usec + flow.last_seen_usec)}};
 }
 
 }  // namespace
@@ -161,9 +160,9 @@ Json flows_json(const pods::Pod& pod, std::optional<Direction> direction, std::s
         if (direction && *direction != each) continue;
         const auto& instance = pod.kernel.instance(each);
         const auto rate = limit_of(pod.effective, each).rate_bps;
-        const auto found = pods::heavy_flows(instance.get(), 0);
+        const auto found = pods::heavy_flows(instance.get(), rate, 0);
         auto list = Json::array();
-        for (std::size_t i = 0; i < found.size() && i < top; ++i) list.push_back(flow_json(found[i], rate, boot_usec));
+        for (std::size_t i = 0; i < found.size() && i < top; ++i) list.push_back(flow_json(found[i], boot_usec));
         out[std::string(to_string(each))] = {{"rate", rate},
                                              {"heavyFlows", found.size()},
                                              {"tableSlots", NATRA_HEAVY_SLOTS},

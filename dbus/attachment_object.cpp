@@ -106,7 +106,7 @@ void AttachmentObject::ResetDataPath(sdbus::Result<>&& result) {
 std::vector<Dictionary> AttachmentObject::HeavyFlows(const std::string& direction, const std::uint32_t& top) {
     return guarded([&] {
         for (const auto d : datapath::directions)
-            if (direction == to_string(d)) return flows_of(pod().kernel.instance(d).get(), top);
+            if (direction == to_string(d)) return flows_of(pod(), d, top);
         throw to_bus_error({Error::Code::invalid_argument, 0,
                             concat("direction: \"", direction, "\" is neither \"ingress\" nor \"egress\"")});
     });

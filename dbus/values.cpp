@@ -57,6 +57,7 @@ Dictionary to_dictionary(const pods::Flow& flow) {
     out["Destination"] = sdbus::Variant(flow.destination);
     out["DestinationPort"] = sdbus::Variant(flow.destination_port);
     out["RateBps"] = sdbus::Variant(flow.rate_bps);
+    out["Share"] = sdbus::Variant(flow.share);
     out["Bytes"] = sdbus::Variant(flow.bytes);
     out["Packets"] = sdbus::Variant(flow.packets);
     out["MarkedPackets"] = sdbus::Variant(flow.marked_packets);
@@ -199,9 +200,11 @@ std::map<std::string, double> classification_of(const datapath::Instance* instan
             {"HeavyTableSlots", NATRA_HEAVY_SLOTS}};
 }
 
-std::vector<Dictionary> flows_of(const datapath::Instance* instance, std::uint32_t top) {
+std::vector<Dictionary> flows_of(const pods::Pod& pod, datapath::Direction direction, std::uint32_t top) {
     std::vector<Dictionary> out;
-    for (const auto& flow : pods::heavy_flows(instance, top)) out.push_back(to_dictionary(flow));
+    const auto& limit = direction == datapath::Direction::ingress ? pod.effective.ingress : pod.effective.egress;
+    for (const auto& flow : pods::heavy_flows(pod.kernel.instance(direction).get(), limit.rate_bps, top))
+        out.push_back(to_dictionary(flow));
     return out;
 }
 

@@ -29,7 +29,7 @@ std::map<std::string, std::uint64_t> counters_of(const datapath::Instance* insta
 std::vector<sdbus::Struct<std::uint64_t, std::uint64_t>> queue_delay_of(const datapath::Instance* instance);
 std::map<std::string, double> classification_of(const datapath::Instance* instance);
 // Largest rate first; top 0: all.
-std::vector<Dictionary> flows_of(const datapath::Instance* instance, std::uint32_t top);
+std::vector<Dictionary> flows_of(const pods::Pod& pod, datapath::Direction direction, std::uint32_t top);
 
 // io.natra.Error.<Code>
 sdbus::Error to_bus_error(const Error& error);

@@ -54,14 +54,16 @@ std::uint64_t rate_bps(const natra_heavy_flow& flow, std::uint64_t now_ns) {
     return static_cast<std::uint64_t>(bytes * 8);
 }
 
-Flow to_flow(const natra_heavy_flow& flow, std::uint64_t now_ns) {
+Flow to_flow(const natra_heavy_flow& flow, std::uint64_t limit_bps, std::uint64_t now_ns) {
     const auto ethertype = ntohs(flow.key.ethertype);
+    const auto rate = rate_bps(flow, now_ns);
     return {.protocol = protocol(flow.key.protocol, ethertype),
             .source = address(flow.key.saddr, ethertype),
             .source_port = ntohs(flow.key.sport),
             .destination = address(flow.key.daddr, ethertype),
             .destination_port = ntohs(flow.key.dport),
-            .rate_bps = rate_bps(flow, now_ns),
+            .rate_bps = rate,
+            .share = limit_bps == 0 ? 0.0 : static_cast<double>(rate) / static_cast<double>(limit_bps),
             .bytes = flow.bytes,
             .dropped_bytes = flow.dropped_bytes,
             .packets = flow.packets,
@@ -73,11 +75,11 @@ Flow to_flow(const natra_heavy_flow& flow, std::uint64_t now_ns) {
 
 }  // namespace
 
-std::vector<Flow> heavy_flows(const datapath::Instance* instance, std::size_t top) {
+std::vector<Flow> heavy_flows(const datapath::Instance* instance, std::uint64_t limit_bps, std::size_t top) {
     if (instance == nullptr) return {};
     const auto now_ns = monotonic_ns();
     std::vector<Flow> out;
-    for (const auto& flow : instance->heavy_flows()) out.push_back(to_flow(flow, now_ns));
+    for (const auto& flow : instance->heavy_flows()) out.push_back(to_flow(flow, limit_bps, now_ns));
     std::sort(out.begin(), out.end(), [](const Flow& a, const Flow& b) {
         return a.rate_bps != b.rate_bps ? a.rate_bps > b.rate_bps : a.bytes > b.bytes;
     });

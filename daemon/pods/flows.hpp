@@ -18,6 +18,7 @@ struct Flow {
     std::string destination;
     std::uint16_t destination_port = 0;
     std::uint64_t rate_bps = 0;  // over the last second
+    double share = 0;            // rate_bps by the direction's limit
     std::uint64_t bytes = 0;     // passed while heavy
     std::uint64_t dropped_bytes = 0;
     std::uint32_t packets = 0;
@@ -27,7 +28,8 @@ struct Flow {
     std::uint64_t last_seen_usec = 0;
 };
 
-// Largest rate first; top 0: all. None of a direction that is not limited (null). Any thread.
-std::vector<Flow> heavy_flows(const datapath::Instance* instance, std::size_t top);
+// Largest rate first; top 0: all. None of a direction that is not limited (null). limit_bps: the direction's. Any
+// thread.
+std::vector<Flow> heavy_flows(const datapath::Instance* instance, std::uint64_t limit_bps, std::size_t top);
 
 }  // namespace natra::pods

@@ -92,4 +92,5 @@ class Limits(NodeCase):
                     self.assertEqual(flow["Protocol"], "tcp")
                     port = flow["SourcePort" if direction == "ingress" else "DestinationPort"]
                     self.assertEqual(port, 5201)
+                    self.assertAlmostEqual(flow["Share"], flow["RateBps"] / RATE)
                 self.assertEqual(len(self.natrad.heavy_flows(path, direction, top=1)), 1)

@@ -101,6 +101,7 @@ class Reading(RestCase):
         self.assertGreaterEqual(ingress["heavyFlows"], 2)
         first, second = ingress["flows"]
         self.assertGreaterEqual(first["rate"], second["rate"])
+        self.assertAlmostEqual(first["share"], first["rate"] / RATE)
         self.assertEqual((first["protocol"], first["sourcePort"]), ("tcp", 5201))
         self.assertEqual((ingress["tableSlots"], ingress["tableMisses"]), (64, 0))
         trust = ingress["classification"]
