@@ -63,13 +63,6 @@ class Repeated(threading.Thread):
             raise self._error
 
 
-def resident_mib(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"process {pid} has no memory")
-
-
 def cpu_seconds(pid: int) -> float:
     """Of all its threads that are."""
     runs = [int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()]
@@ -108,7 +101,7 @@ def measure_rest(node: Node, cell: Cell, seconds: int, interval_ms: int, ids: li
             "--interval-ms", str(interval_ms)]
     with unrest(node, cell, rest, ids) as threads:
         time.sleep(1)
-        before, cpu = resident_mib(natrad), cpu_seconds(natrad)
+        before, cpu = node.natrad.resident_mib(), cpu_seconds(natrad)
         start = time.monotonic()
         found: dict[str, Any] = json.loads(process.run(argv, timeout=seconds + 60).stdout)
         wall = time.monotonic() - start
@@ -120,7 +113,7 @@ def measure_rest(node: Node, cell: Cell, seconds: int, interval_ms: int, ids: li
     out[""] = {**latencies(found["all"]), "requests_per_second": found["requests_per_second"],
                "unfinished": found["unfinished"], "natrad_cpu": (cpu_seconds(natrad) - cpu) / wall,
                "client_cpu": found["client_cpu_seconds"] / wall,
-               "rss_before_mib": before, "rss_after_mib": resident_mib(natrad),
+               "rss_before_mib": before, "rss_after_mib": node.natrad.resident_mib(),
                **{f"{name}_per_second": count / wall for name, count in done.items()}}
     return out
 

@@ -103,6 +103,12 @@ class Natrad:
             kinds[target.partition(":[")[0]] += 1
         return dict(kinds)
 
+    def resident_mib(self) -> float:
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) / 1024
+        raise RuntimeError(f"natrad, process {self.pid}, has no memory")
+
     # The D-Bus interface
 
     def call(self, path: str, interface: str, method: str, signature: str = "",

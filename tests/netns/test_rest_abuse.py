@@ -61,6 +61,8 @@ class Crowd(RestCase):
 
     def test_many_clients_while_limits_change_and_pods_churn(self) -> None:
         stable = [self.pod() for _ in range(4)]
+        self.natrad.wait_for_pool(int(self.natrad.environment()["NATRA_POOL_SIZE"]), 60)
+        descriptors, resident_mib = self.natrad.descriptors(), self.natrad.resident_mib()
         stop = threading.Event()
         failures: list[str] = []
         served = [0] * CLIENTS
@@ -111,6 +113,15 @@ class Crowd(RestCase):
         self.assertEqual(failures, [])
         self.assertGreater(min(served), 0)
         self.assertEqual(self.rest.get("/v1/pods").json["total"], len(stable))
+
+        def more() -> dict[str, tuple[int, int]]:
+            return {kind: (descriptors.get(kind, 0), now) for kind, now in self.natrad.descriptors().items()
+                    if now > descriptors.get(kind, 0)}
+
+        self.assertTrue(eventually(lambda: not more(), 60), f"open before and now: {more()}")
+        grown = self.natrad.resident_mib() - resident_mib
+        print(f"# {sum(served)} answers; natrad's memory grew from {resident_mib:.1f} by {grown:.1f} MiB")
+        self.assertLess(grown, 32, f"MiB, from {resident_mib:.1f}")
 
     def test_slow_readers_and_idle_connections_harm_nobody(self) -> None:
         self.pod()
