@@ -155,7 +155,7 @@ private:
     Result<bool> alive_inside(const AttachmentRecord& record);
     Result<bool> limited_by_stock(const AttachmentRecord& record, const AttachSpec& spec);
     Result<void> take_over_from_stock(Attached& attached, const AttachSpec& spec, PodSide* pod);
-    Result<void> start_before_stock_root(Attached& attached, const Rate& rate, PodSide* pod);
+    Result<void> replace_stock_root(Attached& attached, PodSide* pod);
     Result<void> start_all(Attached& attached, const AttachSpec& spec, PodSide* pod);
     Result<void> start(Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
     // behind_others: be content with a hook on which a foreign classifier runs first.

@@ -155,6 +155,12 @@ Result<Mended> Engine::mend(Attached& attached, const Rates& wanted, Remedy reme
         if (auto r = mend_direction(attached, direction, remedy, pod ? &*pod : nullptr, out); !r)
             out.failed.push_back(r.error().what);
     }
+    const bool no_ingress = wanted.ingress && !attached.record.ingress;
+    if (attached.record.stock_root && !(no_ingress && obstacle(attached.record, Direction::ingress).empty())) {
+        out.found.push_back(
+            concat("the stock bandwidth plugin's root qdisc is at ", attached.record.host_device, " still"));
+        if (auto r = replace_stock_root(attached, pod ? &*pod : nullptr); !r) out.failed.push_back(r.error().what);
+    }
     out.took_ns = now_ns() - began_ns;
     return out;
 }

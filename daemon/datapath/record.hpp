@@ -73,6 +73,8 @@ struct AttachmentRecord {
     [[nodiscard]] bool has_host_side() const { return host_ifindex != 0; }
     natra_subnets subnets{};  // where remote addresses decide what is limited
     Wish wish;                // what start() and switch_to() went by
+    // The stock plugin's root qdisc could not be taken from host_device when the pod was taken over: mend() does it.
+    bool stock_root = false;
     std::optional<ShapingRecord> ingress;
     std::optional<ShapingRecord> egress;
     [[nodiscard]] const std::optional<ShapingRecord>& of(Direction d) const {

@@ -62,26 +62,30 @@ Result<void> Engine::take_over_from_stock(Attached& attached, const AttachSpec& 
     if (egress && !egress->pod_side && egress->hook.kind != HookKind::tcx)
         if (auto r = start_again(attached, Direction::egress, pod); !r)
             log::error(concat(record.id, ": egress limit is lost: ", r.error().what));
-    const auto ingress = wanted(Direction::ingress) ? start_before_stock_root(attached, *spec.rates.ingress, pod)
-                                                    : host_.delete_stock_root(record.host_ifindex);
+    // A policer needs no qdisc of its own; from there on it is a switch of shapers like any other.
+    Result<void> ingress;
+    if (wanted(Direction::ingress))
+        ingress = start_with(attached, Direction::ingress, *spec.rates.ingress, Shaper::police, pod, true);
+    if (ingress) ingress = replace_stock_root(attached, pod);
+    record.stock_root = !ingress;
     if (!ingress) log::error(concat(record.id, ": the stock plugin's root qdisc stays: ", ingress.error().what));
+    // Nothing is recorded yet: a natrad that starts now takes it all away.
+    confirm_switch(record.id);
     log::info(concat(record.id, ": ", record.pod_device, " is taken over from the stock bandwidth plugin"));
     return {};
 }
 
-// A policer needs no qdisc of its own; from there on it is a switch of shapers like any other.
-Result<void> Engine::start_before_stock_root(Attached& attached, const Rate& rate, PodSide* pod) {
-    constexpr auto ingress = Direction::ingress;
+// What is to limit ingress then does so already.
+Result<void> Engine::replace_stock_root(Attached& attached, PodSide* pod) {
     auto& record = attached.record;
-    if (auto r = start_with(attached, ingress, rate, Shaper::police, pod, true); !r) return r;
     if (auto r = host_.delete_stock_root(record.host_ifindex); !r) return r;
-    auto best = switch_direction(attached, ingress, {}, pod);
+    record.stock_root = false;
+    if (!record.ingress) return {};
+    auto best = switch_direction(attached, Direction::ingress, {}, pod);
     if (!best) {
         log::warning(concat(record.id, ": ingress is policed: ", best.error().what));
         record.ingress->reason = concat("police: ", best.error().what, "; ", record.ingress->reason);
     }
-    // Nothing is recorded yet: a natrad that starts now takes it all away.
-    confirm_switch(record.id);
     return {};
 }
 

@@ -144,7 +144,9 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
             announce(log::events::attached, "attached", pod);
         announce_shortfalls(pod);
         pod.request.running.reset();
+        const bool left = pod.kernel.record.stock_root;
         add(std::move(pod));
+        if (left) look_again(id);
         done(id);
         // The configuration may have changed meanwhile.
         if (generation != generation_) renew(id, {});

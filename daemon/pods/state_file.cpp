@@ -135,7 +135,8 @@ json to_object(const AttachmentRecord& record) {
             {"pod_device", record.pod_device},     {"pod_kind", record.pod_kind},
             {"pod_ifindex", record.pod_ifindex},   {"host_device", record.host_device},
             {"host_ifindex", record.host_ifindex}, {"ingress", to_object(record.ingress)},
-            {"egress", to_object(record.egress)},  {"wish", to_object(record.wish)}};
+            {"egress", to_object(record.egress)},  {"wish", to_object(record.wish)},
+            {"stock_root", record.stock_root}};
 }
 
 AttachmentRecord record_from(const json& object) {
@@ -150,6 +151,7 @@ AttachmentRecord record_from(const json& object) {
     out.host_device = object.at("host_device");
     out.host_ifindex = object.at("host_ifindex");
     out.wish = wish_from(object);
+    out.stock_root = object.value("stock_root", false);
     out.ingress = shaping_from(object.at("ingress"));
     out.egress = shaping_from(object.at("egress"));
     return out;

@@ -241,5 +241,92 @@ TEST_F(Engines, PoliceOutsideWhatCannotBeAdopted) {
     }
 }
 
+// The stock plugin's root qdisc could not be deleted when the pod was taken over.
+class StockRoots : public Engines {
+protected:
+    // The requests to delete a qdisc: the ingress qdisc's, then the root's.
+    Attached take_over(const Rates& rates, int refused_type = RTM_DELQDISC, int refused_nth = 2) {
+        run("tc qdisc add dev p0 root handle 1: tbf rate 10mbit burst 100kb latency 25ms");
+        const RefusedRequest refused(refused_type, refused_nth);
+        auto attached = engine_->attach({.id = "pod1",
+                                         .netns_fd = pod_.get(),
+                                         .netns_path = netns_path(),
+                                         .device = "eth0",
+                                         .stock_root = true,
+                                         .rates = rates});
+        EXPECT_TRUE(refused.happened());
+        EXPECT_TRUE(attached) << attached.error().what;
+        EXPECT_TRUE(is_there());
+        return attached ? *std::move(attached) : Attached{};
+    }
+    bool is_there() { return run("tc qdisc show dev p0").find("tbf 1: root") != std::string::npos; }
+    void expect_mended(Attached& attached, const Rates& rates) {
+        {
+            const RefusedRequest refused(RTM_DELQDISC, 1);
+            const auto mended = engine_->mend(attached, rates, Remedy::put_back);
+            ASSERT_OK(mended);
+            EXPECT_TRUE(refused.happened());
+            EXPECT_EQ(mended->failed.size(), 1U);
+            EXPECT_FALSE(mended->pod_side || mended->host_side) << "nobody has tampered";
+        }
+        EXPECT_TRUE(is_there());
+        const auto mended = engine_->mend(attached, rates, Remedy::put_back);
+        ASSERT_OK(mended);
+        EXPECT_TRUE(mended->any());
+        EXPECT_EQ(mended->failed, std::vector<std::string>{});
+        EXPECT_FALSE(is_there());
+        EXPECT_OK(engine_->check(attached, pod_.get()));
+        const auto again = engine_->mend(attached, rates, Remedy::put_back);
+        ASSERT_OK(again);
+        EXPECT_FALSE(again->any());
+    }
+};
+
+TEST_F(StockRoots, GoLaterAndMakePlaceForTheBestShaper) {
+    const Rates rates{.ingress = rate, .egress = {}};
+    auto attached = take_over(rates);
+    ASSERT_TRUE(attached.record.ingress);
+    EXPECT_EQ(attached.record.ingress->shaper, Shaper::police);
+    const auto program = attached.ingress;
+    expect_mended(attached, rates);
+    EXPECT_NE(attached.record.ingress->shaper, Shaper::police);
+    EXPECT_EQ(attached.ingress, program);
+}
+
+TEST_F(StockRoots, StayUntilNatraLimitsInTheirPlace) {
+    const Rates rates{.ingress = rate, .egress = {}};
+    auto attached = take_over(rates, RTM_NEWTFILTER, 1);
+    EXPECT_FALSE(attached.record.ingress);
+    {
+        const RefusedRequest refused(RTM_NEWTFILTER, 1);
+        EXPECT_OK(engine_->mend(attached, rates, Remedy::put_back));
+        EXPECT_TRUE(refused.happened());
+    }
+    EXPECT_FALSE(attached.record.ingress);
+    EXPECT_TRUE(is_there());
+    EXPECT_OK(engine_->mend(attached, rates, Remedy::put_back));
+    EXPECT_FALSE(is_there());
+    ASSERT_TRUE(attached.record.ingress);
+    EXPECT_NE(attached.record.ingress->shaper, Shaper::police);
+}
+
+TEST_F(StockRoots, GoLaterWhereNothingTakesTheirPlace) {
+    const Rates rates{.ingress = {}, .egress = rate};
+    auto attached = take_over(rates);
+    expect_mended(attached, rates);
+    EXPECT_FALSE(attached.record.ingress);
+}
+
+// The record is all that the next natrad has.
+TEST_F(StockRoots, GoWhenAnotherNatradLooks) {
+    const Rates rates{.ingress = rate, .egress = {}};
+    const auto recorded = take_over(rates).record;
+    restart();
+    auto adopted = engine_->adopt(recorded);
+    ASSERT_OK(adopted);
+    EXPECT_EQ(adopted->record.ingress->shaper, Shaper::police);
+    expect_mended(*adopted, rates);
+}
+
 }  // namespace
 }  // namespace natra::datapath::testing

@@ -44,6 +44,7 @@ Pod sample() {
     record.pod_ifindex = 2;
     record.host_device = "veth1";
     record.host_ifindex = 17;
+    record.stock_root = true;
     record.egress = datapath::ShapingRecord{
         .rate = {.rate_bps = 5, .burst_bits = 0},
         .shaper = datapath::Shaper::htb,
@@ -70,6 +71,7 @@ TEST(StateFile, ReadsBackWhatItWrote) {
     EXPECT_EQ(back->kernel.record.netns, pod.kernel.record.netns);
     EXPECT_EQ(back->kernel.record.netns_cookie, 4711U);
     EXPECT_EQ(back->kernel.record.pod_kind, "veth");
+    EXPECT_TRUE(back->kernel.record.stock_root);
     ASSERT_TRUE(back->kernel.record.egress);
     EXPECT_FALSE(back->kernel.record.ingress);
     EXPECT_EQ(back->kernel.record.egress->hook.handle, 3U);
@@ -164,11 +166,13 @@ TEST(StateFile, WithoutPinsNothingIsPinned) {
     object["request"].erase("pins");
     object["override"].erase("pins");
     object["kernel"].erase("wish");
+    ASSERT_EQ(object["kernel"].erase("stock_root"), 1U);
     const auto back = pod_from_json(object.dump());
     ASSERT_TRUE(back) << back.error().what;
     EXPECT_FALSE(back->request.pins.any());
     EXPECT_FALSE(back->changes.pins.any());
     EXPECT_EQ(back->kernel.record.wish, datapath::Wish());
+    EXPECT_FALSE(back->kernel.record.stock_root);
 }
 
 TEST(SpooledRequest, CarriesPins) {
