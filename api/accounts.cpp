@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -15,8 +17,16 @@ constexpr std::chrono::milliseconds sweep_period{200};
 // Connections that are over, for each that may be served: what clients that come again and again leave to be noticed.
 constexpr std::size_t over_for_each = 8;
 
+// Reset, or both ends have closed: nothing is kept any more, though SIOCOUTQ goes on telling what was unacknowledged.
+bool is_over(int socket) {
+    unsigned char state = 0;  // the first byte of tcp_info
+    socklen_t size = sizeof state;
+    return ::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &state, &size) == 0 && state == TCP_CLOSE;
+}
+
 // What the kernel keeps for the other end. Of a Unix socket with the kernel's own overhead.
 std::size_t unread_of(int socket) {
+    if (is_over(socket)) return 0;
     int bytes = 0;
     return ::ioctl(socket, SIOCOUTQ, &bytes) < 0 ? 0 : static_cast<std::size_t>(std::max(bytes, 0));
 }
@@ -115,7 +125,8 @@ void Accounts::leave(Entries::iterator entry) {
 void Accounts::refresh() {
     const auto now = Clock::now();
     for (auto entry = entries_.begin(); entry != entries_.end();) {
-        if (!entry->fd) {
+        // A reservation stands until the answer is sent.
+        if (!entry->fd || !(entry->answered || entry->left)) {
             ++entry;
             continue;
         }

@@ -192,8 +192,8 @@ void write_api(Exposition& out, const NodeFigures& node) {
         out.sample({{"route", route}, {"method", method}, {"status", std::to_string(status)}}, count);
     }
     write_counter(out, "natra_api_bad_requests_total", "Requests that could not be read.", node.http.bad);
-    write_counter(out, "natra_api_refused_connections_total", "Connections beyond api.maxConnections.",
-                  node.http.refused);
+    write_counter(out, "natra_api_refused_connections_total",
+                  "Connections and answers beyond the bounds, which were answered 503 or closed.", node.http.refused);
     write_counter(out, "natra_api_lost_answers_total", "Answers whose client was gone.", node.http.lost);
     write_gauge(out, "natra_api_connections", "Open connections, and those whose answer is not read.",
                 static_cast<double>(node.http.open));

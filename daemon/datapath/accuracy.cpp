@@ -73,10 +73,15 @@ std::uint64_t to_bytes(const natra_config& config, std::uint32_t units) {
 }  // namespace
 
 Accuracy accuracy_of(const natra_state& state, std::uint64_t now_ns) {
-    const auto& config = state.config[state.active_config & 1];
+    // natrad may write another configuration meanwhile, with cells in other units.
+    const volatile auto& active = state.active_config;
+    const auto index = active;
+    natra_config config;
+    std::memcpy(&config, &state.config[index & 1], sizeof config);
     if (config.mode == NATRA_MODE_OFF || config.cell_mult == 0) return {};
     const auto rows = read_levels(state, config, now_ns);
     const auto heavy_from = threshold(state, config, now_ns);
+    if (active != index) return {};
     Accuracy out;
     for (const auto& row : rows) out.occupancy += share_from(row, 1) / NATRA_SKETCH_ROWS;
     out.false_heavy_chance = chance_from(rows, heavy_from);

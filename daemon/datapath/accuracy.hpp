@@ -16,7 +16,8 @@ struct Accuracy {
     std::uint64_t threshold_bytes = 0;     // what a flow may send above its share now before it counts as heavy
 };
 
-// now_ns: CLOCK_MONOTONIC. All zero for a program that is off. The program may write meanwhile.
+// now_ns: CLOCK_MONOTONIC. All zero for a program that is off, or is configured meanwhile. The program may write
+// meanwhile.
 Accuracy accuracy_of(const natra_state& state, std::uint64_t now_ns);
 
 }  // namespace natra::datapath

@@ -156,10 +156,10 @@ TEST(ClassificationHistory, TellsOfATableThatIsTooSmall) {
     EXPECT_EQ(history.trouble(2 * second_us), "");
     history.add({.heavy_packets = 1'001'050, .table_misses = 500'049}, 3 * second_us);
     EXPECT_EQ(history.trouble(3 * second_us), "") << "too few packets";
-    history.add({.heavy_packets = 1'002'050, .table_misses = 500'299}, 4 * second_us);
-    EXPECT_THAT(history.trouble(4 * second_us), HasSubstr("25.0 % of heavy flows' packets"));
-    history.add({.heavy_packets = 1'003'050, .table_misses = 500'299}, 5 * second_us);
-    EXPECT_THAT(history.trouble(63 * second_us), HasSubstr("25.0 %"));
+    history.add({.heavy_packets = 1'002'050, .table_misses = 500'599}, 4 * second_us);
+    EXPECT_THAT(history.trouble(4 * second_us), HasSubstr("55.0 % of heavy flows' packets"));
+    history.add({.heavy_packets = 1'003'050, .table_misses = 500'599}, 5 * second_us);
+    EXPECT_THAT(history.trouble(63 * second_us), HasSubstr("55.0 %"));
     EXPECT_EQ(history.trouble(64 * second_us), "");
 }
 

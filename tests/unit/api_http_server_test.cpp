@@ -195,36 +195,67 @@ TEST_F(HttpServerTest, SlowReadersHarmNobody) {
 }
 
 // Over TCP nobody is root; and a large answer reaches one who reads late there, too.
+// Read-only, on the loopback.
+class TcpServer {
+public:
+    explicit TcpServer(std::chrono::milliseconds stuck_time)
+        : server_(listeners(), {.bounds = {.stuck_time = stuck_time}, .linger_time = 300ms}, answer) {}
+
+    UniqueFd ask(std::string_view bytes) {
+        UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address_), sizeof address_), 0);
+        EXPECT_EQ(::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size()));
+        return fd;
+    }
+    // One who reads nothing of much.
+    UniqueFd ask_without_reading() {
+        auto fd = ask("GET /long HTTP/1.1\r\n\r\n");
+        for (int i = 0; i < 400 && server_.figures().unread_bytes == 0; ++i) std::this_thread::sleep_for(10ms);
+        EXPECT_GT(server_.figures().unread_bytes, 0U);
+        return fd;
+    }
+    void wait_until_none_is_open() {
+        for (int i = 0; i < 400 && server_.figures().open != 0; ++i) std::this_thread::sleep_for(50ms);
+        EXPECT_EQ(server_.figures().open, 0U);
+        EXPECT_EQ(server_.figures().unread_bytes, 0U);
+    }
+
+private:
+    std::vector<Listener> listeners() {
+        UniqueFd listening(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        address_.sin_family = AF_INET;
+        address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof address_;
+        EXPECT_EQ(::bind(listening.get(), reinterpret_cast<sockaddr*>(&address_), sizeof address_), 0);
+        EXPECT_EQ(::listen(listening.get(), 16), 0);
+        ::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&address_), &size);
+        std::vector<Listener> out;
+        out.push_back({.fd = std::move(listening), .read_only = true});
+        return out;
+    }
+
+    sockaddr_in address_{};
+    HttpServer server_;
+};
+
 TEST_F(HttpServerTest, TcpIsReadOnly) {
     if (::geteuid() != 0) GTEST_SKIP() << "large socket buffers are for root";
-    UniqueFd listening(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    ASSERT_EQ(::bind(listening.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    ASSERT_EQ(::listen(listening.get(), 16), 0);
-    ::getsockname(listening.get(), reinterpret_cast<sockaddr*>(&address), &size);
-    std::vector<Listener> listeners;
-    listeners.push_back({.fd = std::move(listening), .read_only = true});
-    HttpServer server(std::move(listeners), {.bounds = {.stuck_time = 1s}, .linger_time = 300ms}, answer);
-    const auto ask_tcp = [&](std::string_view bytes) {
-        UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-        send(fd, bytes);
-        return fd;
-    };
-    const auto slow = ask_tcp("GET /long HTTP/1.1\r\n\r\n");
-    EXPECT_THAT(receive(ask_tcp("GET /a HTTP/1.1\r\n\r\n")), EndsWith("GET /a "));
+    TcpServer server(1s);
+    const auto slow = server.ask("GET /long HTTP/1.1\r\n\r\n");
+    EXPECT_THAT(receive(server.ask("GET /a HTTP/1.1\r\n\r\n")), EndsWith("GET /a "));
     const auto out = receive(slow);
     EXPECT_EQ(out.size() - out.find("\r\n\r\n") - 4, long_body);
-    // One who reads nothing is cut off in the end.
-    const auto stuck = ask_tcp("GET /long HTTP/1.1\r\n\r\n");
-    for (int i = 0; i < 400 && server.figures().unread_bytes == 0; ++i) std::this_thread::sleep_for(10ms);
-    EXPECT_GT(server.figures().unread_bytes, 0U);
-    for (int i = 0; i < 400 && server.figures().open != 0; ++i) std::this_thread::sleep_for(50ms);
-    EXPECT_EQ(server.figures().open, 0U);
+    // Who reads nothing is cut off in the end.
+    const auto stuck = server.ask_without_reading();
+    server.wait_until_none_is_open();
     EXPECT_LT(receive(stuck).size(), long_body);
+}
+
+TEST_F(HttpServerTest, WhoResetsATcpConnectionHoldsNothing) {
+    if (::geteuid() != 0) GTEST_SKIP() << "large socket buffers are for root";
+    TcpServer server(1h);
+    server.ask_without_reading().reset();  // with much unread: a reset
+    server.wait_until_none_is_open();
 }
 
 TEST_F(HttpServerTest, IdleConnectionsEndAndHarmNobody) {

@@ -25,7 +25,7 @@ MEMORY_MIB = 1024  # of a machine
 FOOTPRINT_MIB = 1800  # what it takes of this one, QEMU's translated code included
 RATE = 10_000_000  # bit/s, of most cases: half of what they use natively
 # A machine that has not ended by then hangs. Suites have limits of their own (plan.py), in the machine's time.
-PATIENCE_SECONDS = 3000
+PATIENCE_SECONDS = 4500
 SPLAT = re.compile(r"BUG:|WARNING:|Oops|general protection")
 _start = time.monotonic()
 _speech = threading.Lock()
