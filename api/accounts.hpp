@@ -28,7 +28,7 @@ class Accounts {
 public:
     struct Bounds {
         std::size_t connections = 128;                 // of each kind; a user has three quarters of it
-        std::size_t unread_bytes = 192 << 20;          // likewise
+        std::size_t unread_bytes = 128 << 20;          // likewise
         std::chrono::milliseconds stuck_time{30'000};  // over TCP, for a client to take something
     };
     explicit Accounts(const Bounds& bounds) : bounds_(bounds) {}
