@@ -7,6 +7,10 @@ import re
 from collections.abc import Callable
 
 MARK = "natra-end-of-command"
+# After a command that ends with --daemon: it has to get as far as its socket, and nobody types faster. Says so if not.
+DAEMON_PORT = 5201  # iperf3's
+LISTENS = (f"for _ in {{1..300}}; do ss -ltnH 'sport = :{DAEMON_PORT}' | grep -q . && break; sleep 0.1; done; "
+           f"ss -ltnH 'sport = :{DAEMON_PORT}' | grep -q . || echo 'nothing listens on port {DAEMON_PORT}'")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,13 +23,13 @@ class Step:
         return self.command.splitlines()[0]
 
     def pattern(self) -> re.Pattern[str]:
-        """'...' as a line of its own stands for any lines, even none; within a line for any text."""
+        """'...' as a line of its own stands for any lines, even none; within a line for any text. '?' is one digit."""
         out = ""
         for line in self.printed.splitlines():
             if line == "...":
                 out += r"(?:.*\n)*"
             else:
-                out += ".*".join(re.escape(part) for part in line.split("...")) + r"\n"
+                out += ".*".join(re.escape(part).replace(r"\?", "[0-9]") for part in line.split("...")) + r"\n"
         return re.compile(rf"\A{out}\Z")
 
 
@@ -57,8 +61,7 @@ def play(page: list[Step], shell: Callable[[str], str], before: str = "") -> lis
     """
     script = f"{before}\nexec 2>&1\n"
     for step in page:
-        # A daemon has to get as far as its socket: nobody types faster.
-        pause = "; sleep 1" if step.command.endswith("--daemon") else ""
+        pause = f"; {LISTENS}" if step.command.endswith("--daemon") else ""
         script += f"{step.command}\nstatus=$?{pause}; echo; echo {MARK} $status\n"
     said = shell(script)
     parts = re.split(rf"^{MARK} (\d+)\n", said, flags=re.MULTILINE)
