@@ -10,6 +10,7 @@ from typing import ClassVar
 import image
 import support
 from disk import Disk
+from lab.tap import name_of
 
 TESTS = Path(__file__).resolve().parents[2]
 FIRST_BOOT = [
@@ -21,6 +22,13 @@ FIRST_BOOT = [
     "test_own_kernel.PodAtPowerOff",
 ]
 SECOND_BOOT = ["test_service.Reboot", "test_own_kernel.OwnKernel"]
+
+
+def names_in(suite: unittest.TestSuite) -> list[str]:
+    out: list[str] = []
+    for each in suite:
+        out += names_in(each) if isinstance(each, unittest.TestSuite) else [name_of(each)]
+    return out
 
 
 class OwnDisk(unittest.TestCase):
@@ -35,7 +43,10 @@ class OwnDisk(unittest.TestCase):
         said = self.disk.boot(cases)
         print(re.sub(r"^", "# ", said.strip(), flags=re.MULTILINE), flush=True)
         self.assertRegex(said, r"(?m)^1\.\.[1-9]", "the cases did not come to their end")
-        self.assertNotRegex(said, r"(?m)^not ok ")
+        self.assertNotRegex(said, r"(?m)^not ok |# SKIP")
+        expected = {each: names_in(unittest.defaultTestLoader.loadTestsFromNames([each])) for each in cases}
+        self.assertTrue(all(expected.values()), f"no cases: {expected}")
+        self.assertEqual(sorted(re.findall(r"(?m)^ok \d+ - (\S+) # [0-9.]+ s$", said)), sorted(sum(expected.values(), [])))
 
     def test_1_first_boot(self) -> None:
         self.boot(FIRST_BOOT)
