@@ -18,8 +18,7 @@ protected:
         LimiterTest::SetUp();
         if (IsSkipped()) return;
         limit(Shaper::htb);
-        config().small_allowance_ns = config().small_allowance_min_ns = 1000 * second;
-        config().small_allowance_inv = 0;
+        never_use_up_the_allowance();
         config().horizon_other_ns = 1000 * second;
         // Cells that are heavy stay so: nothing drains below the threshold while this runs.
         config().cell_mult *= 8;

@@ -37,13 +37,17 @@ protected:
         limiter_->configure({.rate_bps = rate_bps, .shaper = shaper, .direction = direction});
     }
 
+    // Small flows are told from heavy ones by the sketch alone, at a threshold that stays.
+    void never_use_up_the_allowance() {
+        config().small_allowance_ns = config().small_allowance_min_ns = 1000 * second;
+        config().small_allowance_inv = 0;
+    }
     // Whatever a flow sends makes it heavy.
     void make_all_heavy() { config().tau = 0; }
     // No flow becomes heavy, and small flows may send what they want.
     void make_all_small() {
         config().tau = config().guard;
-        config().small_allowance_ns = config().small_allowance_min_ns = 1000 * second;
-        config().small_allowance_inv = 0;
+        never_use_up_the_allowance();
     }
     // The total clock is so far ahead of now: a queue of that length.
     std::uint64_t queue(std::uint64_t ns) { return state().total_clock_ns = monotonic_ns() + ns; }

@@ -16,8 +16,7 @@ protected:
         if (IsSkipped()) return;
         // T is 32 kB and drains at 12.5 kB/s: tests are quick against that
         limit(Shaper::htb);
-        config().small_allowance_ns = config().small_allowance_min_ns = 1000 * second;
-        config().small_allowance_inv = 0;
+        never_use_up_the_allowance();
         config().horizon_tcp_ns = config().horizon_other_ns = 1000 * second;
     }
 

@@ -15,17 +15,15 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds patience{60'000};
 
+Response answer_of(std::string body, int status = 200) {
+    return {.status = status, .content_type = "", .body = std::move(body), .headers = {}};
+}
+
 class AnswerCacheTest : public testing::Test {
 protected:
     // The number of the making, in the body.
     std::string ask(AnswerCache& cache, const std::string& question, std::uint64_t revision, int status = 200) {
-        return cache
-            .get(question, revision, patience,
-                 [&] {
-                     return Response{
-                         .status = status, .content_type = "", .body = std::to_string(++made), .headers = {}};
-                 })
-            .body;
+        return cache.get(question, revision, patience, [&] { return answer_of(std::to_string(++made), status); }).body;
     }
     int made = 0;
 };
@@ -76,7 +74,7 @@ TEST_F(AnswerCacheTest, ThoseWhoComeMeanwhileWaitForIt) {
     const auto slow = [&] {
         ++making;
         while (!go) std::this_thread::yield();
-        return Response{.status = 200, .content_type = "", .body = "slow", .headers = {}};
+        return answer_of("slow");
     };
     std::vector<std::thread> threads;
     std::atomic<int> answered = 0;
@@ -86,11 +84,7 @@ TEST_F(AnswerCacheTest, ThoseWhoComeMeanwhileWaitForIt) {
         });
     while (making == 0) std::this_thread::yield();
     // Without waiting, it is made for whoever has no patience.
-    EXPECT_EQ(cache
-                  .get("a", 1, milliseconds(0),
-                       [&] { return Response{.status = 200, .content_type = "", .body = "own", .headers = {}}; })
-                  .body,
-              "own");
+    EXPECT_EQ(cache.get("a", 1, milliseconds(0), [&] { return answer_of("own"); }).body, "own");
     go = true;
     for (auto& thread : threads) thread.join();
     EXPECT_EQ(making, 1);
