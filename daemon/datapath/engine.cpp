@@ -77,7 +77,7 @@ Result<void> Engine::start_all(Attached& attached, const AttachSpec& spec, PodSi
     return {};
 }
 
-Result<void> Engine::change(Attached& attached, const Rates& rates) {
+Result<void> Engine::change(Attached& attached, const Rates& rates, Waiting waiting) {
     const auto before = attached.record.rates();
     // Before the first step, because it can fail.
     std::optional<PodSide> pod;
@@ -89,7 +89,7 @@ Result<void> Engine::change(Attached& attached, const Rates& rates) {
     }
     auto* const side = pod ? &*pod : nullptr;
     for (const auto direction : directions) {
-        auto changed = set_direction(attached, direction, rates.of(direction), side);
+        auto changed = set_direction(attached, direction, rates.of(direction), side, waiting);
         if (changed) continue;
         for (const auto undo : directions)
             if (auto r = set_direction(attached, undo, before.of(undo), side); !r)

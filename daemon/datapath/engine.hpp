@@ -45,6 +45,10 @@ struct AttachSpec {
 // What to do where a pod has undone its own side: set it up again, or police on the host's side.
 enum class Remedy : std::uint8_t { put_back, backstop };
 
+// What becomes of the packets that wait behind a limit when it is lifted. let_out: they leave first, for which the
+// worker is blocked for as long as the queue is, and for half a second at most.
+enum class Waiting : std::uint8_t { let_out, dropped };
+
 // What a look at an attachment found and did.
 struct Mended {
     std::vector<std::string> found;   // what was amiss, a clause each; empty: all is well
@@ -68,9 +72,10 @@ public:
 
     // A direction that the interface cannot be held to (see obstacle()) is left out of the result's record.
     Result<Attached> attach(const AttachSpec& spec);
-    // Other rates. Live: packets in flight stay. On failure the old rates are in force; `attached` is what
-    // is in the kernel then, too: a direction that had to be started anew has another program.
-    Result<void> change(Attached& attached, const Rates& rates);
+    // Other rates. Live: packets in flight stay; `waiting` is about directions that are limited no longer. On failure
+    // the old rates are in force; `attached` is what is in the kernel then, too: a direction that had to be started
+    // anew has another program.
+    Result<void> change(Attached& attached, const Rates& rates, Waiting waiting = Waiting::dropped);
     // Which parts of a wish must not give way to what works.
     struct Insist {
         bool attach_mode = false;
@@ -162,9 +167,12 @@ private:
     Result<void> start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod,
                             bool behind_others);
     Result<void> stop(Attached& attached, Direction direction, PodSide* pod);
+    Result<void> lift(Attached& attached, Direction direction, PodSide* pod, Waiting waiting);
+    Result<void> let_out(Attached& attached, Direction direction, PodSide* pod);
     Result<void> retune(Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
     bool needs_pod_side(const AttachmentRecord& record, Direction direction, const std::optional<Rate>& rate) const;
-    Result<void> set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate, PodSide* pod);
+    Result<void> set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate, PodSide* pod,
+                               Waiting waiting = Waiting::dropped);
     struct Defects {
         bool qdisc = false;
         HookState hook = HookState::first;
@@ -202,6 +210,7 @@ private:
     natra_config config_for(const AttachmentRecord& record, const Rate& rate, Shaper shaper, Direction direction) const;
     HookPoint point(const AttachmentRecord& record, Direction direction, bool pod_side, bool device_egress,
                     PodSide* pod);
+    static Result<std::optional<Qdisc>> root_of(const HookPoint& where);
     std::string pins(const std::string& id) const;
     static std::uint32_t program_of(const Attached& attached, Direction direction);  // 0: none
 

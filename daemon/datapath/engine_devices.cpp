@@ -3,6 +3,7 @@
 #include "daemon/datapath/engine.hpp"
 
 #include <fcntl.h>
+#include <linux/pkt_sched.h>
 
 #include <algorithm>
 #include <cctype>
@@ -135,6 +136,17 @@ Result<void> Engine::find_devices(AttachmentRecord& record, PodSide& pod, const 
                     "found again: ", way.error().what);
     }
     return check_unowned(record);
+}
+
+// The kernel tells a whole namespace when somebody asks for one qdisc, so asking inside a pod would be news
+// that leads to the next look. A list is told to nobody else, and costs little where there are few devices.
+Result<std::optional<Qdisc>> Engine::root_of(const HookPoint& where) {
+    if (where.netns_fd < 0) return where.netlink.root_qdisc(where.ifindex);
+    const auto all = where.netlink.qdiscs(where.ifindex);
+    if (!all) return all.error();
+    for (const auto& qdisc : *all)
+        if (qdisc.parent == TC_H_ROOT) return std::optional<Qdisc>(qdisc);
+    return std::optional<Qdisc>();
 }
 
 }  // namespace natra::datapath

@@ -25,12 +25,12 @@ bool Engine::needs_pod_side(const AttachmentRecord& record, Direction direction,
 }
 
 Result<void> Engine::set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate,
-                                   PodSide* pod) {
+                                   PodSide* pod, Waiting waiting) {
     const auto& now = attached.record.of(direction);
     if (now && rate) return now->rate == *rate ? Result<void>() : retune(attached, direction, *rate, pod);
     if (rate && !obstacle(attached.record, direction).empty()) return {};
     if (rate) return start(attached, direction, *rate, pod);
-    if (now) return stop(attached, direction, pod);
+    if (now) return lift(attached, direction, pod, waiting);
     return {};
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Engine: what somebody took away or got in front of, put right; and the place
 // outside the pod where egress is policed when the pod does not leave its own side alone.
-#include <linux/pkt_sched.h>
 #include <time.h>
 
 #include <cstdio>
@@ -21,17 +20,6 @@ std::uint64_t now_ns() {
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
-
-// The kernel tells a whole namespace when somebody asks for one qdisc, so asking inside a pod would be news
-// that leads to the next look. A list is told to nobody else, and costs little where there are few devices.
-Result<std::optional<Qdisc>> root_of(const HookPoint& where) {
-    if (where.netns_fd < 0) return where.netlink.root_qdisc(where.ifindex);
-    const auto all = where.netlink.qdiscs(where.ifindex);
-    if (!all) return all.error();
-    for (const auto& qdisc : *all)
-        if (qdisc.parent == TC_H_ROOT) return std::optional<Qdisc>(qdisc);
-    return std::optional<Qdisc>();
 }
 
 // A reason names the shaper's and the hook's, in this order.

@@ -34,7 +34,8 @@ struct Qdisc {
     int ifindex = 0;
     std::string kind;  // "htb", "fq", "clsact", "noqueue", ...
     std::uint32_t handle = 0;
-    std::uint32_t parent = 0;  // TC_H_ROOT, TC_H_CLSACT, a class
+    std::uint32_t parent = 0;          // TC_H_ROOT, TC_H_CLSACT, a class
+    std::uint32_t queued_packets = 0;  // in it and below
 };
 
 struct BpfFilter {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/datapath/rtnl_parse.hpp"
 
+#include <linux/gen_stats.h>
 #include <linux/if_link.h>
 #include <linux/net_namespace.h>
 #include <linux/pkt_cls.h>
@@ -36,6 +37,15 @@ void read_link_info(Bytes link_info, Link& link) {
     for_each_attribute(data, [&](int type, Bytes value) {
         if (type == IFLA_IPVLAN_MODE) link.ipvlan_mode = read_struct<std::uint16_t>(value);
     });
+}
+
+std::uint32_t read_queued_packets(Bytes statistics) {
+    std::uint32_t packets = 0;
+    for_each_attribute(statistics, [&](int type, Bytes value) {
+        if (type != TCA_STATS_QUEUE) return;
+        if (const auto queue = read_struct<gnet_stats_queue>(value)) packets = queue->qlen;
+    });
+    return packets;
 }
 
 void read_bpf_options(Bytes options, BpfFilter& filter) {
@@ -87,6 +97,7 @@ std::optional<Qdisc> parse_qdisc(const NetlinkMessage& message) {
     Qdisc qdisc{.ifindex = tc->tcm_ifindex, .handle = tc->tcm_handle, .parent = tc->tcm_parent};
     for_each_attribute(rest_of(message.payload, sizeof *tc), [&](int type, Bytes value) {
         if (type == TCA_KIND) qdisc.kind = read_text(value);
+        if (type == TCA_STATS2) qdisc.queued_packets = read_queued_packets(value);
     });
     return qdisc;
 }

@@ -277,7 +277,7 @@ void Registry::change_now(const std::string& id, const Override& changes, bool l
         // An operator's word about egress is a new beginning for the pod's own side.
         if (lift)
             if (auto r = engine_.lift_backstop(kernel); !r) log::warning(concat("backstop stays: ", r.error().what));
-        auto result = engine_.change(kernel, rates);
+        auto result = engine_.change(kernel, rates, datapath::Waiting::let_out);
         return Change(std::move(kernel), std::move(result));
     };
     on_worker(std::move(work), [this, id, changes, effective, lift, done](Result<Change> outcome) {

@@ -13,13 +13,11 @@
 #include <thread>
 
 #include "daemon/util/files.hpp"
+#include "tests/netlink/engine_world.hpp"
 #include "tests/netlink/faults.hpp"
-#include "tests/netlink/world.hpp"
 
 namespace natra::datapath::testing {
 namespace {
-
-constexpr Rate rate{.rate_bps = 10'000'000};
 
 // In the state that is pinned there.
 void set_abi(const std::string& pin, std::uint32_t abi) {
@@ -42,64 +40,6 @@ void shrink_state(const std::string& pin) {
     ASSERT_EQ(::unlink(pin.c_str()), 0) << pin << ": " << std::strerror(errno);
     ASSERT_EQ(bpf_obj_pin(map.get(), pin.c_str()), 0) << pin << ": " << std::strerror(errno);
 }
-
-// A pod: its eth0 is the other end of p0.
-class Engines : public World {
-protected:
-    void SetUp() override {
-        World::SetUp();
-        pod_ = make_netns();
-        in_pod("ip link add eth0 type veth peer name p0 netns " + std::to_string(::getpid()));
-        in_pod("ip link set eth0 up");
-        run("ip link set p0 up");
-        restart();
-    }
-    // Another natrad, in whose hands everything is that the last one pinned.
-    void restart() {
-        engine_.reset();
-        auto created = Engine::create({.pin_root = pins_.path("pins"), .pool_size = 0});
-        ASSERT_OK(created);
-        engine_ = *std::move(created);
-    }
-    std::string in_pod(const std::string& command) const {
-        std::string output;
-        std::thread([&] {
-            ASSERT_EQ(::setns(pod_.get(), CLONE_NEWNET), 0) << std::strerror(errno);
-            output = run(command);
-        }).join();
-        return output;
-    }
-    [[nodiscard]] std::string netns_path() const {
-        return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(pod_.get());
-    }
-    // Egress only: inside the pod.
-    Attached attach() {
-        auto attached = engine_->attach({.id = "pod1",
-                                         .netns_fd = pod_.get(),
-                                         .netns_path = netns_path(),
-                                         .device = "eth0",
-                                         .rates = {.ingress = {}, .egress = rate}});
-        EXPECT_TRUE(attached) << attached.error().what;
-        return attached ? *std::move(attached) : Attached{};
-    }
-    void expect_inside(const Attached& attached) {
-        ASSERT_TRUE(attached.record.egress);
-        EXPECT_TRUE(attached.record.egress->pod_side);
-        EXPECT_FALSE(attached.record.egress->backstop);
-        EXPECT_OK(engine_->check(attached, pod_.get()));
-        EXPECT_EQ(filters_outside(), 0U);
-    }
-    // At p0's ingress hook, where egress is policed.
-    std::size_t filters_outside() {
-        const auto filters = netlink().filters(ifindex("p0"), TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS));
-        EXPECT_TRUE(filters) << filters.error().what;
-        return filters ? filters->size() : 0;
-    }
-
-    BpfFolder pins_;
-    UniqueFd pod_;
-    std::unique_ptr<Engine> engine_;
-};
 
 TEST_F(Engines, MendInsideWhereNoBackstopCanBePutUp) {
     auto attached = attach();

@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <map>
 #include <regex>
 
 #include "tests/netlink/faults.hpp"
+#include "tests/netlink/wire.hpp"
 #include "tests/netlink/world.hpp"
 
 namespace natra::datapath::testing {
@@ -239,54 +234,9 @@ INSTANTIATE_TEST_SUITE_P(All, HtbStep,
                                            Step{RTM_NEWQDISC, 2, "bfifo queue of small"},
                                            Step{RTM_NEWQDISC, 3, "bfifo queue of heavy"}));
 
-// Frames of a protocol that nothing else speaks, from one device to its peer.
-class Wire {
-public:
-    Wire(int from, int to) {
-        sender_.reset(open(from));
-        receiver_.reset(open(to));
-        // A host-sized queue, so that the limit under test is the qdisc's.
-        const int room = 8 << 20;
-        EXPECT_EQ(::setsockopt(sender_.get(), SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room), 0);
-        EXPECT_EQ(::setsockopt(receiver_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room), 0);
-    }
-    void send(int frames, std::uint32_t priority) {
-        EXPECT_EQ(::setsockopt(sender_.get(), SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority), 0);
-        std::array<unsigned char, 1000> frame{0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-        frame[12] = protocol >> 8;
-        frame[13] = protocol & 0xff;
-        for (int i = 0; i < frames; ++i)
-            EXPECT_EQ(::send(sender_.get(), frame.data(), frame.size(), 0), static_cast<ssize_t>(frame.size()))
-                << std::strerror(errno);
-    }
-    // Frames that arrive until there are `most`, or none for half a second.
-    int receive(int most) {
-        int frames = 0;
-        std::array<unsigned char, 2000> buffer{};
-        for (pollfd p{receiver_.get(), POLLIN, 0}; frames < most && ::poll(&p, 1, 500) == 1;)
-            if (::recv(receiver_.get(), buffer.data(), buffer.size(), 0) > 0) ++frames;
-        return frames;
-    }
-
-private:
-    static constexpr int protocol = 0x88b5;  // IEEE: for local experiments
-    static int open(int device) {
-        const int fd = ::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(protocol));
-        EXPECT_GE(fd, 0) << std::strerror(errno);
-        sockaddr_ll address{};
-        address.sll_family = AF_PACKET;
-        address.sll_protocol = htons(protocol);
-        address.sll_ifindex = device;
-        EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0) << std::strerror(errno);
-        return fd;
-    }
-    UniqueFd sender_;
-    UniqueFd receiver_;
-};
-
 TEST_F(Htb, HoldsBackWhatNobodyClassified) {
     ASSERT_OK(netlink().add_htb(a_, {.rate_bps = 10'000'000, .burst_ns = 1 * ms, .leaf_limit_bytes = 1 << 20}));
-    Wire wire(a_, ifindex("b0"));
+    Wire wire(Wire::open(a_), Wire::open(ifindex("b0")));
     wire.send(10, 0);
     EXPECT_EQ(wire.receive(10), 10);
     const auto shown = run("tc -s class show dev a0 classid 4e41:20");
@@ -298,7 +248,7 @@ class HtbChange : public Htb, public ::testing::WithParamInterface<std::uint64_t
 // 100 kB wait in the queues when the rate changes.
 TEST_P(HtbChange, LosesNothingThatWaits) {
     ASSERT_OK(netlink().add_htb(a_, {.rate_bps = 200'000, .burst_ns = 1 * ms, .leaf_limit_bytes = 1 << 20}));
-    Wire wire(a_, ifindex("b0"));
+    Wire wire(Wire::open(a_), Wire::open(ifindex("b0")));
     wire.send(50, 0x4e410020);
     wire.send(50, 0x4e410010);
     const auto waiting = run_json("tc -j -s qdisc show dev a0").at(0);

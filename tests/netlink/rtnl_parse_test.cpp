@@ -3,6 +3,7 @@
 #include "daemon/datapath/rtnl_parse.hpp"
 
 #include <gtest/gtest.h>
+#include <linux/gen_stats.h>
 #include <linux/if_link.h>
 #include <linux/net_namespace.h>
 #include <linux/pkt_cls.h>
@@ -138,9 +139,13 @@ TEST(RtnlParse, ReadsAQdisc) {
     tc.tcm_ifindex = 3;
     tc.tcm_handle = 0x4e410000;
     tc.tcm_parent = TC_H_ROOT;
-    const auto parsed =
-        parse_qdisc(only_message(message(RTM_NEWQDISC, raw(tc) + attribute(TCA_KIND, std::string("htb")))));
+    const gnet_stats_queue queue{.qlen = 5, .backlog = 5000, .drops = 7, .requeues = 8, .overlimits = 9};
+    const auto statistics = attribute(TCA_STATS_BASIC, raw(gnet_stats_basic{.bytes = 1, .packets = 2})) +
+                            attribute(TCA_STATS_QUEUE, raw(queue));
+    const auto parsed = parse_qdisc(only_message(
+        message(RTM_NEWQDISC, raw(tc) + attribute(TCA_KIND, std::string("htb")) + attribute(TCA_STATS2, statistics))));
     ASSERT_TRUE(parsed);
+    EXPECT_EQ(parsed->queued_packets, 5U);
     EXPECT_EQ(parsed->ifindex, 3);
     EXPECT_EQ(parsed->kind, "htb");
     EXPECT_EQ(parsed->handle, 0x4e410000U);

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// A limit is lifted while packets wait behind it.
+#include <thread>
+
+#include "tests/netlink/engine_world.hpp"
+#include "tests/netlink/wire.hpp"
+
+namespace natra::datapath::testing {
+namespace {
+
+struct Case {
+    const char* name;
+    Direction direction;
+    Shaper shaper;
+    int frames;  // that wait at most as long as the program lets them
+};
+
+class Lift : public Engines, public ::testing::WithParamInterface<Case> {
+protected:
+    // From where the pod's traffic of that direction starts to where it ends.
+    Wire wire(Direction direction) {
+        UniqueFd inside;
+        std::thread([&] {
+            ASSERT_EQ(::setns(pod_.get(), CLONE_NEWNET), 0) << std::strerror(errno);
+            inside = Wire::open(ifindex("eth0"));
+        }).join();
+        auto outside = Wire::open(ifindex("p0"));
+        if (direction == Direction::egress) return {std::move(inside), std::move(outside)};
+        return {std::move(outside), std::move(inside)};
+    }
+};
+
+TEST_P(Lift, LosesNothingThatWaits) {
+    const auto& [name, direction, shaper, frames] = GetParam();
+    if (shaper == Shaper::edt && !engine_->features().fq) GTEST_SKIP() << "this kernel has no sch_fq";
+    // Whatever is sent belongs to a heavy flow.
+    const Rate slow{.rate_bps = 2'000'000, .heavy_threshold_bytes = 1};
+    Rates rates;
+    rates.of(direction) = slow;
+    auto attached = engine_->attach({.id = "pod1",
+                                     .netns_fd = pod_.get(),
+                                     .netns_path = netns_path(),
+                                     .device = "eth0",
+                                     .rates = rates,
+                                     .wish = {.shaper = shaper, .shaper_by = "the test"}});
+    ASSERT_OK(attached);
+    ASSERT_TRUE(attached->record.of(direction));
+    ASSERT_EQ(attached->record.of(direction)->shaper, shaper);
+    auto sent = wire(direction);
+    // A machine that is busy enough sends them all before this thread gets to the change.
+    bool waited = false;
+    for (int attempt = 0; attempt < 20 && !waited; ++attempt) {
+        sent.send(frames);
+        const int before = sent.receive(frames, 0);
+        waited = before < frames;
+        if (!waited) continue;
+        EXPECT_OK(engine_->change(*attached, {}, Waiting::let_out));
+        EXPECT_EQ(before + sent.receive(frames - before), frames);
+    }
+    EXPECT_TRUE(waited);
+    EXPECT_FALSE(attached->record.of(direction));
+    EXPECT_OK(engine_->detach(*attached));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Lift,
+                         ::testing::Values(Case{"htb_egress", Direction::egress, Shaper::htb, 50},
+                                           Case{"htb_ingress", Direction::ingress, Shaper::htb, 10},
+                                           Case{"edt_egress", Direction::egress, Shaper::edt, 50},
+                                           Case{"edt_ingress", Direction::ingress, Shaper::edt, 10}),
+                         [](const auto& each) { return std::string(each.param.name); });
+
+}  // namespace
+}  // namespace natra::datapath::testing
