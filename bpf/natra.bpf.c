@@ -111,8 +111,11 @@ int natra(struct __sk_buff *skb)
 	__u64 now, hash, len, ahead, estimate, heavy, flows, departure, waits, result;
 	struct sketch_view view;
 
-	if (config->mode == NATRA_MODE_OFF)
+	if (config->mode == NATRA_MODE_OFF) {
+		if (config->flags & NATRA_F_AT_ONCE)
+			skb->tstamp = 0;
 		return VERDICT_PASS;
+	}
 
 	now = bpf_ktime_get_ns();
 	parse(skb, &p);

@@ -19,7 +19,10 @@ constexpr Rate unlimited{.rate_bps = 1'000'000'000'000'000};
 // The rest is lost with the qdisc: the kernel worker has other pods to serve.
 constexpr std::chrono::nanoseconds longest_wait = 500ms;
 
-// fq also paces what TCP wants paced, so it need never be empty. For an empty moment behind what waited.
+// TCP's pacing must not hold anything back in fq any more: what is in there when it goes is lost.
+constexpr natra_config let_pass{.mode = NATRA_MODE_OFF, .flags = NATRA_F_AT_ONCE};
+
+// For a moment in which fq is empty, behind what waited.
 constexpr std::chrono::nanoseconds fq_grace = 20ms;
 
 }  // namespace
@@ -42,7 +45,7 @@ Result<void> Engine::let_out(Attached& attached, Direction direction, PodSide* p
     auto& instance = *attached.instance(direction);
     const auto begin = std::chrono::steady_clock::now();
     const std::chrono::nanoseconds scheduled(instance.queued_ns());
-    instance.configure({});
+    instance.configure(let_pass);
     if (shaping.shaper == Shaper::htb) {
         const auto config = config_for(attached.record, unlimited, shaping.shaper, direction);
         if (auto r = where.netlink.change_htb(where.ifindex, htb_shape(unlimited, config)); !r) return r;

@@ -186,6 +186,15 @@ TEST_P(Off, PassesEverythingAndCountsNothing) {
     EXPECT_EQ(std::memcmp(before.get(), &state(), sizeof(natra_state)), 0);
 }
 
+TEST_P(Off, ForgetsDepartureTimesOnlyIfTold) {
+    const Meta paced_by_tcp{.tstamp = monotonic_ns() + second};
+    EXPECT_EQ(limiter().run(udp_packet(), paced_by_tcp).tstamp, paced_by_tcp.tstamp);
+    config().flags = NATRA_F_AT_ONCE;
+    const Outcome outcome = limiter().run(udp_packet(), paced_by_tcp);
+    EXPECT_EQ(outcome.verdict, verdict_pass);
+    EXPECT_EQ(outcome.tstamp, 0U);
+}
+
 TEST_P(Off, FlippingTheConfigurationTakesEffectAtOnce) {
     limit(Shaper::htb);
     make_all_heavy();
