@@ -5,17 +5,17 @@
 
 namespace natra::api {
 
-Response AnswerCache::get(const std::string& question, std::uint64_t revision, std::chrono::milliseconds patience,
-                          const std::function<Response()>& make) {
+SharedResponse AnswerCache::get(const std::string& question, std::uint64_t revision, std::chrono::milliseconds patience,
+                                const std::function<Response()>& make) {
     const auto slot = slot_of(question);
     const std::unique_lock turn(slot->turn, patience);
-    if (!turn) return make();
+    if (!turn) return shared(make());
     const auto now = Clock::now();
     if (slot->made != Clock::time_point() && slot->revision == revision && now - slot->made < max_age_)
         return slot->answer;
-    auto answer = make();
+    auto answer = shared(make());
     // What could not be answered is asked again.
-    slot->made = answer.status == 200 ? now : Clock::time_point();
+    slot->made = answer->status == 200 ? now : Clock::time_point();
     slot->answer = answer;
     slot->revision = revision;
     return answer;

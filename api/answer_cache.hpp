@@ -23,15 +23,15 @@ public:
 
     // The answer to `question`, as it was at `revision` or later. Who comes while another thread makes the same one
     // waits for it, at most for `patience`; then it is made for each. Throws what `make` throws.
-    Response get(const std::string& question, std::uint64_t revision, std::chrono::milliseconds patience,
-                 const std::function<Response()>& make);
+    SharedResponse get(const std::string& question, std::uint64_t revision, std::chrono::milliseconds patience,
+                       const std::function<Response()>& make);
 
 private:
     using Clock = std::chrono::steady_clock;
     struct Slot {
         std::string question;
         std::timed_mutex turn;  // guards what follows
-        Response answer;
+        SharedResponse answer;
         std::uint64_t revision = 0;
         Clock::time_point made;  // when it was begun; the epoch: never
     };

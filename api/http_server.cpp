@@ -6,9 +6,11 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <optional>
 #include <system_error>
@@ -46,27 +48,40 @@ std::string head_of(const Response& response) {
     return out;
 }
 
+// What is sent for an answer: its body is where it was.
+struct Message {
+    Message(const Response& response, bool with_body)
+        : head(head_of(response)), body(with_body ? std::string_view(response.body) : std::string_view()) {}
+    [[nodiscard]] std::size_t size() const { return head.size() + body.size(); }
+    const std::string head;
+    const std::string_view body;
+};
+
 // At once and whole, or not at all as far as the client can tell: the length in the head is not reached then.
-bool send_at_once(int fd, std::string_view bytes) {
-    while (!bytes.empty()) {
-        const auto sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0 && errno == EINTR) continue;
-        if (sent <= 0) return false;
-        bytes.remove_prefix(static_cast<std::size_t>(sent));
+bool send_at_once(int fd, std::string_view head, std::string_view body = {}) {
+    const auto part = [](std::string_view text) {
+        return iovec{.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
+    };
+    while (!head.empty() || !body.empty()) {
+        std::array<iovec, 2> parts{part(head), part(body)};
+        const msghdr message{.msg_iov = parts.data(), .msg_iovlen = parts.size()};
+        const auto result = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (result < 0 && errno == EINTR) continue;
+        if (result <= 0) return false;
+        const auto sent = static_cast<std::size_t>(result);
+        const auto of_head = std::min(sent, head.size());
+        head.remove_prefix(of_head);
+        body.remove_prefix(sent - of_head);
     }
     return true;
 }
 
-std::string bytes_of(const Response& response, bool with_body) {
-    return head_of(response) + (with_body ? response.body : std::string());
-}
-
-bool send_answer(int fd, std::string_view bytes) {
+bool send_answer(int fd, const Message& message) {
     // The kernel counts its own overhead, too, and doubles what it is told. Forcing needs CAP_NET_ADMIN.
-    const int room = static_cast<int>(std::min<std::size_t>(bytes.size() + 32 * 1024, 64 << 20));
+    const int room = static_cast<int>(std::min<std::size_t>(message.size() + 32 * 1024, 64 << 20));
     if (::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0)
         ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-    const bool whole = send_at_once(fd, bytes);
+    const bool whole = send_at_once(fd, message.head, message.body);
     ::shutdown(fd, whole ? SHUT_WR : SHUT_RDWR);
     return whole;
 }
@@ -120,15 +135,15 @@ struct Connection {
     Connection& operator=(const Connection&) = delete;
 
     void answer(int fd, const Response& response, bool with_body) {
-        const auto bytes = bytes_of(response, with_body);
-        if (shared.accounts.reserve(ticket, fd, bytes.size())) return finish(fd, bytes);
+        const Message message(response, with_body);
+        if (shared.accounts.reserve(ticket, fd, message.size())) return finish(fd, message);
         ++shared.refused;
         tell(fd, problem(503, "too much of what was sent is not read yet"), with_body);
     }
     // An answer of a few words, whatever is unread.
     void tell(int fd, const Response& response, bool with_body = true) {
         shared.accounts.reserve_little(ticket, fd);
-        finish(fd, bytes_of(response, with_body));
+        finish(fd, {response, with_body});
     }
     [[nodiscard]] bool is_late(Clock::time_point now) {
         const auto& settings = shared.settings;
@@ -149,9 +164,9 @@ struct Connection {
     std::size_t ignored_bytes = 0;
 
 private:
-    void finish(int fd, std::string_view bytes) {
+    void finish(int fd, const Message& message) {
         deadline = Clock::now() + shared.settings.linger_time;
-        if (!send_answer(fd, bytes)) ++shared.lost;
+        if (!send_answer(fd, message)) ++shared.lost;
         answered = true;
         shared.accounts.answered(ticket);
         --shared.unanswered;
@@ -206,15 +221,15 @@ private:
         const bool with_body = reader.request().method != "HEAD";
         if (!connection.ticket.served()) return connection.tell(fd, problem(503, "too many connections"), with_body);
         if (shared_->stopping) return connection.tell(fd, problem(503, stopping_text), with_body);
-        connection.answer(fd, handled(connection), with_body);
+        connection.answer(fd, *handled(connection), with_body);
     }
 
-    Response handled(const Connection& connection) {
+    SharedResponse handled(const Connection& connection) {
         try {
             return shared_->handle(connection.reader.request(), connection.caller);
         } catch (const std::exception& e) {
             log::error(concat("REST: ", connection.reader.request().method, ": ", e.what()));
-            return problem(500, "natrad met an error of its own; its log says more");
+            return api::shared(problem(500, "natrad met an error of its own; its log says more"));
         }
     }
 

@@ -37,7 +37,7 @@ struct HttpSettings {
 class HttpServer {
 public:
     // On any worker's thread; may block and throw.
-    using Handle = std::function<Response(const Request&, const Caller&)>;
+    using Handle = std::function<SharedResponse(const Request&, const Caller&)>;
 
     // Throws std::system_error, std::runtime_error.
     HttpServer(std::vector<Listener> listeners, const HttpSettings& settings, Handle handle);

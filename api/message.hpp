@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,5 +35,10 @@ struct Response {
     std::string body;
     std::vector<std::pair<std::string, std::string>> headers;
 };
+
+// Many may be sent the same one at once: copies of bodies of megabytes would cost more than to make and send them.
+using SharedResponse = std::shared_ptr<const Response>;
+
+inline SharedResponse shared(Response response) { return std::make_shared<const Response>(std::move(response)); }
 
 }  // namespace natra::api

@@ -37,6 +37,9 @@ Response with_tag(const Json& limits) {
     return out;
 }
 
+// Takes milliseconds to make.
+bool is_about_all(Endpoint endpoint) { return endpoint == Endpoint::metrics || endpoint == Endpoint::pods; }
+
 // "GET /v1/status" of HEAD, too; what is in no list is not to become a label of a metric.
 std::string known_method(const std::string& method) {
     for (const auto& each : routes())
@@ -69,18 +72,21 @@ void Service::drain() {
     if (!server_->drain(drain_time, [this] { core_.drain(); })) log::warning("REST: requests under way were dropped");
 }
 
-Response Service::handle(const Request& request, const Caller& caller) {
+SharedResponse Service::handle(const Request& request, const Caller& caller) {
     const auto found = find_route(request);
     if (const auto* wrong = std::get_if<Response>(&found)) {
         count("other", known_method(request.method), wrong->status);
-        return *wrong;
+        return shared(*wrong);
     }
     const auto& match = std::get<Match>(found);
-    auto out =
-        match.route->writes && !caller.may_write
-            ? problem(403, concat(caller.who, " may not change limits: that is for root, over natrad's own socket"))
-            : answer(match, request, caller);
-    count(std::string(match.route->path), known_method(request.method), out.status);
+    const auto make = [&] {
+        if (match.route->writes && !caller.may_write)
+            return problem(403,
+                           concat(caller.who, " may not change limits: that is for root, over natrad's own socket"));
+        return answer(match, request, caller);
+    };
+    auto out = is_about_all(match.route->endpoint) ? recent(match, make) : shared(make());
+    count(std::string(match.route->path), known_method(request.method), out->status);
     return out;
 }
 
@@ -92,10 +98,10 @@ void Service::count(const std::string& route, const std::string& method, int sta
 Response Service::answer(const Match& match, const Request& request, const Caller& caller) {
     switch (match.route->endpoint) {
     case Endpoint::health: return health();
-    case Endpoint::metrics: return recent(match, [this] { return metrics(); });
+    case Endpoint::metrics: return metrics();
     case Endpoint::openapi: return {.content_type = "application/json", .body = std::string(openapi), .headers = {}};
     case Endpoint::status: return status();
-    case Endpoint::pods: return recent(match, [&] { return list(match); });
+    case Endpoint::pods: return list(match);
     case Endpoint::pod: return pod(match);
     case Endpoint::limits_get: return get_limits(match);
     case Endpoint::limits_patch: {
@@ -133,9 +139,9 @@ Response Service::status() {
     return document ? json_response(*document) : core_is_late();
 }
 
-Response Service::recent(const Match& match, const std::function<Response()>& make) {
+SharedResponse Service::recent(const Match& match, const std::function<Response()>& make) {
     const auto revision = ask_core(core_, read_time, [this] { return registry_.revision(); });
-    if (!revision) return core_is_late();
+    if (!revision) return shared(core_is_late());
     std::string question(match.route->path);
     // The length tells where a value ends, whatever is in it.
     for (const auto& [name, value] : match.query) question += concat("&", name, "=", value.size(), ":", value);

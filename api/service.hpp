@@ -41,14 +41,14 @@ public:
 private:
     using Found = std::variant<PodFacts, Response>;
 
-    Response handle(const Request& request, const Caller& caller);
+    SharedResponse handle(const Request& request, const Caller& caller);
     Response answer(const Match& match, const Request& request, const Caller& caller);
     Response health();
     Response status();
     Response metrics();
     Response list(const Match& match);
     // The same, or what another request was answered a moment ago: figures may be as old as that, limits not.
-    Response recent(const Match& match, const std::function<Response()>& make);
+    SharedResponse recent(const Match& match, const std::function<Response()>& make);
     Response pod(const Match& match);
     Response get_limits(const Match& match);
     Response flows(const Match& match);

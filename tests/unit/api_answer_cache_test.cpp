@@ -23,7 +23,7 @@ class AnswerCacheTest : public testing::Test {
 protected:
     // The number of the making, in the body.
     std::string ask(AnswerCache& cache, const std::string& question, std::uint64_t revision, int status = 200) {
-        return cache.get(question, revision, patience, [&] { return answer_of(std::to_string(++made), status); }).body;
+        return cache.get(question, revision, patience, [&] { return answer_of(std::to_string(++made), status); })->body;
     }
     int made = 0;
 };
@@ -80,11 +80,11 @@ TEST_F(AnswerCacheTest, ThoseWhoComeMeanwhileWaitForIt) {
     std::atomic<int> answered = 0;
     for (int i = 0; i < 8; ++i)
         threads.emplace_back([&] {
-            if (cache.get("a", 1, patience, slow).body == "slow") ++answered;
+            if (cache.get("a", 1, patience, slow)->body == "slow") ++answered;
         });
     while (making == 0) std::this_thread::yield();
     // Without waiting, it is made for whoever has no patience.
-    EXPECT_EQ(cache.get("a", 1, milliseconds(0), [&] { return answer_of("own"); }).body, "own");
+    EXPECT_EQ(cache.get("a", 1, milliseconds(0), [&] { return answer_of("own"); })->body, "own");
     go = true;
     for (auto& thread : threads) thread.join();
     EXPECT_EQ(making, 1);

@@ -35,7 +35,7 @@ constexpr std::size_t long_body = 3 << 20;
 std::atomic<bool> slow_began;
 std::atomic<bool> slow_may_end;
 
-Response answer(const Request& request, const Caller& caller) {
+Response response_to(const Request& request, const Caller& caller) {
     if (request.target == "/throw") throw std::runtime_error("secret");
     if (request.target == "/slow") {
         slow_began = true;
@@ -47,6 +47,8 @@ Response answer(const Request& request, const Caller& caller) {
             .body = request.method + " " + request.target + " " + request.body + (caller.may_write ? " root" : ""),
             .headers = {{"ETag", "\"1\""}}};
 }
+
+SharedResponse answer(const Request& request, const Caller& caller) { return shared(response_to(request, caller)); }
 
 class HttpServerTest : public testing::Test {
 protected:
