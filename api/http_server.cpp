@@ -106,13 +106,14 @@ OtherEnd other_end(int fd, bool read_only) {
 
 struct HttpServer::Shared {
     Shared(const HttpSettings& with, Handle handler)
-        : handle(std::move(handler)), settings(with), accounts(settings.bounds) {}
+        : handle(std::move(handler)), settings(with), accounts(settings.bounds), unanswered_of(settings.workers) {}
 
     const Handle handle;
     const HttpSettings settings;
     Accounts accounts;
     std::atomic<bool> stopping = false;
-    std::atomic<std::size_t> unanswered = 0;  // connections
+    std::atomic<std::size_t> unanswered = 0;              // connections
+    std::vector<std::atomic<std::size_t>> unanswered_of;  // each worker's
     std::atomic<std::uint64_t> refused = 0;
     std::atomic<std::uint64_t> bad = 0;
     std::atomic<std::uint64_t> lost = 0;
@@ -124,12 +125,13 @@ using Shared = HttpServer::Shared;
 
 // Lives and dies with Pistache's Peer, on one worker's thread.
 struct Connection {
-    Connection(Shared& owner, Caller from, Accounts::Ticket admitted)
-        : shared(owner), caller(std::move(from)), ticket(std::move(admitted)) {
+    Connection(Shared& owner, Caller from, Accounts::Ticket admitted, std::atomic<std::size_t>& of_worker)
+        : shared(owner), caller(std::move(from)), ticket(std::move(admitted)), unanswered_of_worker(of_worker) {
         ++shared.unanswered;
+        ++unanswered_of_worker;
     }
     ~Connection() {
-        if (!answered) --shared.unanswered;
+        if (!answered) is_over();
     }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -158,6 +160,7 @@ struct Connection {
     Shared& shared;
     const Caller caller;
     const Accounts::Ticket ticket;
+    std::atomic<std::size_t>& unanswered_of_worker;
     RequestReader reader;
     bool continued = false;  // "100 Continue" was sent
     bool answered = false;
@@ -169,7 +172,11 @@ private:
         if (!send_answer(fd, message)) ++shared.lost;
         answered = true;
         shared.accounts.answered(ticket);
+        is_over();
+    }
+    void is_over() {
         --shared.unanswered;
+        --unanswered_of_worker;
     }
 
     // From when its worker first looks at it: one that was busy with others must not call it late.
@@ -379,12 +386,26 @@ private:
     void hand_over(UniqueFd fd, Caller caller, Accounts::Ticket ticket) {
         // Pistache wants an address; nobody asks for it.
         const Pistache::Address nowhere(Pistache::Ipv4::loopback(), Pistache::Port(0));
-        auto connection = std::make_shared<Connection>(shared_, std::move(caller), std::move(ticket));
+        const auto worker = idlest_worker();
+        auto connection =
+            std::make_shared<Connection>(shared_, std::move(caller), std::move(ticket), shared_.unanswered_of[worker]);
         const auto peer = Tcp::Peer::Create(fd.get(), nowhere);
         peer->putData(connection_key, std::move(connection));
-        const auto& worker = workers_[next_++ % workers_.size()];
         (void)fd.release();  // the transport closes it
-        std::static_pointer_cast<Tcp::Transport>(worker)->handleNewPeer(peer);
+        std::static_pointer_cast<Tcp::Transport>(workers_[worker])->handleNewPeer(peer);
+    }
+
+    // The one with the fewest unanswered connections, in turn among equals. Each in turn, whatever it has to do, would
+    // leave clients that come again and again queueing behind the slowest one while the others have nothing to do.
+    std::size_t idlest_worker() {
+        const auto count = workers_.size();
+        const auto first = next_++ % count;
+        auto best = first;
+        for (std::size_t i = 1; i < count; ++i) {
+            const auto each = (first + i) % count;
+            if (shared_.unanswered_of[each] < shared_.unanswered_of[best]) best = each;
+        }
+        return best;
     }
 
     Shared& shared_;
