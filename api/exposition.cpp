@@ -9,9 +9,11 @@
 namespace natra::api {
 namespace {
 
-std::string escaped(std::string_view text, bool quotes) {
-    if (text.find_first_of("\\\n\"") == std::string_view::npos) return std::string(text);
-    std::string out;
+void append_escaped(std::string& out, std::string_view text, bool quotes) {
+    if (text.find_first_of("\\\n\"") == std::string_view::npos) {
+        out += text;
+        return;
+    }
     for (const char c : text) {
         if (c == '\\')
             out += "\\\\";
@@ -22,7 +24,6 @@ std::string escaped(std::string_view text, bool quotes) {
         else
             out += c;
     }
-    return out;
 }
 
 std::string ascii_only(std::string_view text) {
@@ -32,14 +33,24 @@ std::string ascii_only(std::string_view text) {
     return out;
 }
 
+void append_labels(std::string& out, Labels labels) {
+    std::string_view separator;
+    for (const auto& [name, value] : labels) {
+        out.append(separator).append(name).append("=\"");
+        if (is_utf8(value))
+            append_escaped(out, value, true);
+        else
+            append_escaped(out, ascii_only(value), true);
+        out += '"';
+        separator = ",";
+    }
+}
+
 }  // namespace
 
 std::string labels_text(Labels labels) {
     std::string out;
-    for (const auto& [name, value] : labels) {
-        if (!out.empty()) out += ',';
-        out.append(name).append("=\"").append(escaped(is_utf8(value) ? value : ascii_only(value), true)).append("\"");
-    }
+    append_labels(out, labels);
     return out;
 }
 
@@ -53,7 +64,9 @@ std::string number_text(double value) {
 
 void Exposition::family(std::string_view name, std::string_view type, std::string_view help) {
     name_ = name;
-    text_.append("# HELP ").append(name).append(" ").append(escaped(help, false)).append("\n");
+    text_.append("# HELP ").append(name).append(" ");
+    append_escaped(text_, help, false);
+    text_ += '\n';
     text_.append("# TYPE ").append(name).append(" ").append(type).append("\n");
 }
 
@@ -78,7 +91,7 @@ void Exposition::line(std::string_view suffix, std::string_view common, Labels l
     if (!common.empty() || labels.size() > 0) {
         text_.append("{").append(common);
         if (!common.empty() && labels.size() > 0) text_.append(",");
-        if (labels.size() > 0) text_.append(labels_text(labels));
+        if (labels.size() > 0) append_labels(text_, labels);
         text_.append("}");
     }
     text_.append(" ").append(value).append("\n");

@@ -20,18 +20,18 @@ const pods::DirectionOverride& override_of(const pods::Override& changes, Direct
 }
 
 Json counters_json(const datapath::Instance& instance, const natra_counters& c) {
-    return {{"fastPackets", c.fast_packets},
-            {"fastBytes", c.fast_bytes},
-            {"pacedPackets", c.paced_packets},
-            {"pacedBytes", c.paced_bytes},
-            {"markedPackets", c.marked_packets},
-            {"markedBytes", c.marked_bytes},
-            {"droppedPackets", c.dropped_packets},
-            {"droppedBytes", c.dropped_bytes},
-            {"spilledPackets", c.spilled_packets},
-            {"spilledBytes", c.spilled_bytes},
-            {"heavyTableMisses", instance.heavy_table_misses()},
-            {"unparsedPackets", instance.unparsed_packets()}};
+    return object({{"fastPackets", c.fast_packets},
+                   {"fastBytes", c.fast_bytes},
+                   {"pacedPackets", c.paced_packets},
+                   {"pacedBytes", c.paced_bytes},
+                   {"markedPackets", c.marked_packets},
+                   {"markedBytes", c.marked_bytes},
+                   {"droppedPackets", c.dropped_packets},
+                   {"droppedBytes", c.dropped_bytes},
+                   {"spilledPackets", c.spilled_packets},
+                   {"spilledBytes", c.spilled_bytes},
+                   {"heavyTableMisses", instance.heavy_table_misses()},
+                   {"unparsedPackets", instance.unparsed_packets()}});
 }
 
 Json direction_json(const PodFacts& facts, Direction direction) {
@@ -39,32 +39,28 @@ Json direction_json(const PodFacts& facts, Direction direction) {
     const auto& limit = limit_of(pod.effective, direction);
     const auto& shaping = pod.kernel.record.of(direction);
     const auto& instance = pod.kernel.instance(direction);
-    Json out = {{"rate", limit.rate_bps},
-                {"burst", limit.burst_bits},
-                {"source", limits::to_string(limit.source)},
-                {"heavyThresholdBytes", limit.heavy_threshold_bytes},
-                {"inForce", shaping.has_value()},
-                {"hook", shaping ? describe_hook(pod.kernel.record, *shaping) : ""},
-                {"shaper", shaping ? datapath::to_string(shaping->shaper) : ""},
-                {"reason", direction == Direction::ingress ? facts.ingress_reason : facts.egress_reason},
-                {"backstop", shaping && shaping->backstop}};
+    const auto counters = instance ? instance->counters() : natra_counters();
     constexpr double ns = 1e9;
-    out["queueSeconds"] = instance ? static_cast<double>(instance->queued_ns()) / ns : 0.0;
-    out["queueDelay"] = Json();
-    out["counters"] = Json();
-    if (!instance) return out;
-    const auto counters = instance->counters();
-    out["queueDelay"] = queue_delay_json(counters);
-    out["counters"] = counters_json(*instance, counters);
-    return out;
+    return object({{"rate", limit.rate_bps},
+                   {"burst", limit.burst_bits},
+                   {"source", limits::to_string(limit.source)},
+                   {"heavyThresholdBytes", limit.heavy_threshold_bytes},
+                   {"inForce", shaping.has_value()},
+                   {"hook", shaping ? describe_hook(pod.kernel.record, *shaping) : ""},
+                   {"shaper", shaping ? datapath::to_string(shaping->shaper) : ""},
+                   {"reason", direction == Direction::ingress ? facts.ingress_reason : facts.egress_reason},
+                   {"backstop", shaping && shaping->backstop},
+                   {"queueSeconds", instance ? static_cast<double>(instance->queued_ns()) / ns : 0.0},
+                   {"queueDelay", instance ? queue_delay_json(counters) : Json()},
+                   {"counters", instance ? counters_json(*instance, counters) : Json()}});
 }
 
 Json classification_json(const datapath::Instance& instance) {
     const auto accuracy = instance.accuracy();
-    return {{"occupancy", accuracy.occupancy},
-            {"falseHeavyChance", accuracy.false_heavy_chance},
-            {"overestimateBytes", accuracy.overestimate_bytes},
-            {"thresholdBytes", accuracy.threshold_bytes}};
+    return object({{"occupancy", accuracy.occupancy},
+                   {"falseHeavyChance", accuracy.false_heavy_chance},
+                   {"overestimateBytes", accuracy.overestimate_bytes},
+                   {"thresholdBytes", accuracy.threshold_bytes}});
 }
 
 Json override_json(const pods::DirectionOverride& change) {
@@ -77,12 +73,13 @@ Json override_json(const pods::DirectionOverride& change) {
 Json limits_direction_json(const pods::Pod& pod, Direction direction) {
     const auto& limit = limit_of(pod.effective, direction);
     const auto& asked = limit_of(pod.request.limits, direction);
-    return {{"rate", limit.rate_bps},
-            {"burst", limit.burst_bits},
-            {"source", limits::to_string(limit.source)},
-            {"override", override_json(override_of(pod.changes, direction))},
-            {"requested",
-             {{"rate", asked.rate_bps}, {"burst", asked.burst_bits}, {"source", limits::to_string(asked.source)}}}};
+    return object({{"rate", limit.rate_bps},
+                   {"burst", limit.burst_bits},
+                   {"source", limits::to_string(limit.source)},
+                   {"override", override_json(override_of(pod.changes, direction))},
+                   {"requested", object({{"rate", asked.rate_bps},
+                                         {"burst", asked.burst_bits},
+                                         {"source", limits::to_string(asked.source)}})}});
 }
 
 std::uint64_t now_usec(clockid_t clock) {
@@ -92,20 +89,20 @@ std::uint64_t now_usec(clockid_t clock) {
 }
 
 Json flow_json(const pods::Flow& flow, std::uint64_t boot_usec) {
-    return {{"protocol", flow.protocol},
-            {"source", flow.source},
-            {"sourcePort", flow.source_port},
-            {"destination", flow.destination},
-            {"destinationPort", flow.destination_port},
-            {"rate", flow.rate_bps},
-            {"share", flow.share},
-            {"bytes", flow.bytes},
-            {"packets", flow.packets},
-            {"markedPackets", flow.marked_packets},
-            {"droppedPackets", flow.dropped_packets},
-            {"droppedBytes", flow.dropped_bytes},
-            {"firstSeen", rfc3339(boot_usec + flow.first_seen_usec)},
-            {"lastSeen", rfc3339(boot_usec + flow.last_seen_usec)}};
+    return object({{"protocol", flow.protocol},
+                   {"source", flow.source},
+                   {"sourcePort", flow.source_port},
+                   {"destination", flow.destination},
+                   {"destinationPort", flow.destination_port},
+                   {"rate", flow.rate_bps},
+                   {"share", flow.share},
+                   {"bytes", flow.bytes},
+                   {"packets", flow.packets},
+                   {"markedPackets", flow.marked_packets},
+                   {"droppedPackets", flow.dropped_packets},
+                   {"droppedBytes", flow.dropped_bytes},
+                   {"firstSeen", rfc3339(boot_usec + flow.first_seen_usec)},
+                   {"lastSeen", rfc3339(boot_usec + flow.last_seen_usec)}});
 }
 
 }  // namespace
@@ -128,29 +125,29 @@ PodFacts::PodFacts(const pods::Registry& registry, const pods::Pod& of)
 Json pod_json(const PodFacts& facts) {
     const auto& pod = facts.pod;
     const auto& request = pod.request;
-    return {{"id", pod.id},
-            {"containerId", request.container_id},
-            {"interface", request.interface_name},
-            {"network", request.network},
-            {"namespace", request.pod_namespace},
-            {"name", request.pod_name},
-            {"uid", request.pod_uid},
-            {"netns", request.netns_path},
-            {"hostInterface", pod.kernel.record.host_device},
-            {"attachedAt", rfc3339(pod.attached_at_usec)},
-            {"shapedSubnets", limits::to_strings(request.subnets.shaped)},
-            {"unshapedSubnets", limits::to_strings(request.subnets.unshaped)},
-            {"warnings", request.warnings},
-            {"tamperEvents", pod.tamper_events},
-            {"overriddenBy", pod.changes.by},
-            {"overriddenAt", pod.changes.any() ? Json(rfc3339(pod.changes.at_usec)) : Json()},
-            {"ingress", direction_json(facts, Direction::ingress)},
-            {"egress", direction_json(facts, Direction::egress)}};
+    return object({{"id", pod.id},
+                   {"containerId", request.container_id},
+                   {"interface", request.interface_name},
+                   {"network", request.network},
+                   {"namespace", request.pod_namespace},
+                   {"name", request.pod_name},
+                   {"uid", request.pod_uid},
+                   {"netns", request.netns_path},
+                   {"hostInterface", pod.kernel.record.host_device},
+                   {"attachedAt", rfc3339(pod.attached_at_usec)},
+                   {"shapedSubnets", limits::to_strings(request.subnets.shaped)},
+                   {"unshapedSubnets", limits::to_strings(request.subnets.unshaped)},
+                   {"warnings", request.warnings},
+                   {"tamperEvents", pod.tamper_events},
+                   {"overriddenBy", pod.changes.by},
+                   {"overriddenAt", pod.changes.any() ? Json(rfc3339(pod.changes.at_usec)) : Json()},
+                   {"ingress", direction_json(facts, Direction::ingress)},
+                   {"egress", direction_json(facts, Direction::egress)}});
 }
 
 Json limits_json(const pods::Pod& pod) {
-    return {{"ingress", limits_direction_json(pod, Direction::ingress)},
-            {"egress", limits_direction_json(pod, Direction::egress)}};
+    return object({{"ingress", limits_direction_json(pod, Direction::ingress)},
+                   {"egress", limits_direction_json(pod, Direction::egress)}});
 }
 
 Json flows_json(const pods::Pod& pod, std::optional<Direction> direction, std::size_t top) {

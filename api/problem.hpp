@@ -2,16 +2,14 @@
 // Errors as RFC 9457 has them: application/problem+json.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
+#include "api/json_object.hpp"
 #include "api/message.hpp"
 #include "daemon/util/error.hpp"
 
 namespace natra::api {
-
-using Json = nlohmann::ordered_json;
 
 // "Not Found"; "Unknown" for a status that natrad does not use.
 std::string_view reason_phrase(int status);

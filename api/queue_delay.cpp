@@ -38,11 +38,11 @@ Json queue_delay_json(const natra_counters& counters) {
     auto buckets = Json::array();
     for (std::size_t i = 0; i < NATRA_WAIT_BUCKETS; ++i) {
         const auto bound = i < datapath::wait_bounds_ns.size() ? Json(seconds(datapath::wait_bounds_ns[i])) : Json();
-        buckets.push_back({{"atMostSeconds", bound}, {"packets", counters.wait_packets[i]}});
+        buckets.push_back(object({{"atMostSeconds", bound}, {"packets", counters.wait_packets[i]}}));
     }
-    return {{"packets", datapath::waits(counters)},
-            {"sumSeconds", seconds(counters.wait_ns)},
-            {"buckets", std::move(buckets)}};
+    return object({{"packets", datapath::waits(counters)},
+                   {"sumSeconds", seconds(counters.wait_ns)},
+                   {"buckets", std::move(buckets)}});
 }
 
 }  // namespace natra::api

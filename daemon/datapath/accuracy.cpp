@@ -84,9 +84,11 @@ Accuracy accuracy_of(const natra_state& state, std::uint64_t now_ns) {
     if (active != index) return {};
     Accuracy out;
     for (const auto& row : rows) out.occupancy += share_from(row, 1) / NATRA_SKETCH_ROWS;
+    out.threshold_bytes = to_bytes(config, heavy_from);
+    // Nothing is in use, as with most pods most of the time: what follows would find that out cell by cell.
+    if (out.occupancy == 0 && heavy_from > 0) return out;
     out.false_heavy_chance = chance_from(rows, heavy_from);
     out.overestimate_bytes = to_bytes(config, likely_most(rows));
-    out.threshold_bytes = to_bytes(config, heavy_from);
     return out;
 }
 
