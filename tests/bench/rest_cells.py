@@ -111,7 +111,7 @@ def measure_rest(node: Node, cell: Cell, seconds: int, interval_ms: int, ids: li
     out: dict[str, Figures] = {path: {**latencies(found["paths"][path]),
                                       "body_kb": found["paths"][path]["largest_body_bytes"] / 1000} for path in PATHS}
     out[""] = {**latencies(found["all"]), "requests_per_second": found["requests_per_second"],
-               "unfinished": found["unfinished"], "natrad_cpu": (cpu_seconds(natrad) - cpu) / wall,
+               "natrad_cpu": (cpu_seconds(natrad) - cpu) / wall,
                "client_cpu": found["client_cpu_seconds"] / wall,
                "rss_before_mib": before, "rss_after_mib": node.natrad.resident_mib(),
                **{f"{name}_per_second": count / wall for name, count in done.items()}}

@@ -28,7 +28,7 @@ Each client reads one path after the other, "{id}" replaced by one of the ids in
 a request that is late because of the one before it counts from when it was due.
 )";
 
-// What has not been answered this long after the end is unfinished.
+// What has not been answered this long after the end has failed.
 constexpr std::chrono::seconds grace{10};
 constexpr milliseconds queue_full_pause{1};
 constexpr std::size_t most_errors = 10;
@@ -80,10 +80,11 @@ public:
             const int ready = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
             for (int i = 0; i < ready; ++i) advance(clients_[events.at(static_cast<std::size_t>(i)).data.u64]);
         }
+        for (auto& client : clients_)
+            if (client.exchange)
+                finish(client, fail(Error::Code::kernel, "no answer ", grace.count(), " s after the end"));
         return std::move(outcome_);
     }
-
-    [[nodiscard]] std::size_t unfinished() const { return under_way_; }
 
 private:
     void begin_due() {
@@ -177,7 +178,7 @@ double own_cpu_seconds() {
     return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-nlohmann::json to_json(const Plan& plan, Outcome outcome, std::size_t unfinished) {
+nlohmann::json to_json(const Plan& plan, Outcome outcome) {
     auto paths = nlohmann::json::object();
     std::vector<std::chrono::nanoseconds> all;
     for (auto& [path, took] : outcome.took) {
@@ -193,7 +194,6 @@ nlohmann::json to_json(const Plan& plan, Outcome outcome, std::size_t unfinished
             {"all", summary_of(all)},
             {"paths", paths},
             {"failed", outcome.failed},
-            {"unfinished", unfinished},
             {"queue_full", outcome.queue_full},
             {"errors", outcome.errors},
             {"client_cpu_seconds", own_cpu_seconds()}};
@@ -222,8 +222,7 @@ int run(std::span<char* const> arguments) {
     UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
     if (!epoll) return report_error(fail_errno(Error::Code::kernel, errno, "epoll_create1"));
     Load load(plan, std::move(epoll));
-    auto outcome = load.run();
-    return report(to_json(plan, std::move(outcome), load.unfinished()));
+    return report(to_json(plan, load.run()));
 }
 
 }  // namespace
