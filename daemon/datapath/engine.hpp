@@ -188,6 +188,9 @@ private:
     Result<void> start_policing(Attached& attached, const Rate& rate, const std::string& why);
     void learn_nsid(Attached& attached, const PodSide& pod);
     Result<void> adopt_direction(Attached& attached, Direction direction, PodSide* pod);
+    Result<void> mend_adopted(Attached& attached, Direction direction, PodSide* pod);
+    Result<void> renew_program(Attached& attached, Direction direction, PodSide* pod);
+    static Result<std::uint64_t> queued_bytes(const HookPoint& where, Shaper shaper);
     Result<void> switch_direction(Attached& attached, Direction direction, const Insist& insist, PodSide* pod);
     Result<void> switch_back(Attached& attached, Direction direction, const ShapingRecord& before, PodSide* pod);
     Result<std::string> choose_hook(Attached& attached, Direction direction, const Insist& insist, PodSide* pod);
@@ -206,6 +209,7 @@ private:
     std::string switch_mark(const std::string& id, Direction direction) const;
     void remove_direction_pins(const std::string& id, Direction direction);
     void remove_program_pins(const std::string& id, Direction direction);
+    void remove_next_pins(const std::string& id, Direction direction);
     Result<void> verify(const Attached& attached, Direction direction, PodSide* pod);
     natra_config config_for(const AttachmentRecord& record, const Rate& rate, Shaper shaper, Direction direction) const;
     HookPoint point(const AttachmentRecord& record, Direction direction, bool pod_side, bool device_egress,

@@ -44,10 +44,12 @@ Result<void> Engine::adopt_direction(Attached& attached, Direction direction, Po
         // It may be outside already, or still inside, where it must neither drop nor charge again.
         if (instance && moved) attached.instance(direction)->configure({});
         if (record.has_host_side()) {
-            // Pins that another natrad's ABI made useless are in the way.
-            sweep(record, direction, nullptr);
+            constexpr auto why = "the pod's side cannot be entered";
             if (auto r = files::make_directory(pins(record.id)); !r) return r;
-            return start_policing(attached, shaping.rate, "the pod's side cannot be entered");
+            // A program with another ABI is in force in there until one is outside.
+            if (!moved) return police_unreachable(attached, why);
+            sweep(record, direction, nullptr);
+            return start_policing(attached, shaping.rate, why);
         }
         return fail(Code::no_device, "network namespace ", record.netns_path, " cannot be entered");
     }
@@ -57,24 +59,29 @@ Result<void> Engine::adopt_direction(Attached& attached, Direction direction, Po
         instance = fail(Code::mismatch, "interrupted");
         attached.instance(direction).reset();
         sweep(record, direction, pod);
-    } else if (instance) {
-        const auto defects = inspect(attached, direction, pod);
-        Result<void> sound;
-        if (!defects) sound = defects.error();
-        if (defects && !defects->what.empty()) {
-            for (const auto& what : defects->what)
-                log::warning(concat(record.id, ": repairing ", to_string(direction), ": ", what));
-            sound = put_back(attached, direction, *defects, pod);
-        }
-        // Because a natrad that died between a change and its record left other rates here.
-        if (sound) sound = retune(attached, direction, shaping.rate, pod);
-        if (sound) sound = verify(attached, direction, pod);
+    } else {
+        if (!instance)
+            log::info(
+                concat(record.id, ": renewing the program of ", to_string(direction), ": ", instance.error().what));
+        auto sound = instance ? Result<void>() : renew_program(attached, direction, pod);
+        if (sound) sound = mend_adopted(attached, direction, pod);
         if (sound) return {};
         log::warning(concat(record.id, ": renewing ", to_string(direction), ": ", sound.error().what));
-    } else {
-        log::warning(concat(record.id, ": renewing ", to_string(direction), ": ", instance.error().what));
     }
     return start_again(attached, direction, pod);
+}
+
+Result<void> Engine::mend_adopted(Attached& attached, Direction direction, PodSide* pod) {
+    const auto& record = attached.record;
+    const auto defects = inspect(attached, direction, pod);
+    if (!defects) return defects.error();
+    for (const auto& what : defects->what)
+        log::warning(concat(record.id, ": repairing ", to_string(direction), ": ", what));
+    if (!defects->what.empty())
+        if (auto r = put_back(attached, direction, *defects, pod); !r) return r;
+    // Because a natrad that died between a change and its record left other rates here.
+    if (auto r = retune(attached, direction, record.of(direction)->rate, pod); !r) return r;
+    return verify(attached, direction, pod);
 }
 
 }  // namespace natra::datapath

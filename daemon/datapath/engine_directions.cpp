@@ -161,6 +161,7 @@ std::uint32_t Engine::program_of(const Attached& attached, Direction direction) 
 
 void Engine::remove_direction_pins(const std::string& id, Direction direction) {
     remove_program_pins(id, direction);
+    remove_next_pins(id, direction);
     for (const char* const what : {"_link", "_link_next", "_link_old", "_prog_old", "_state_old", "_switch"})
         if (auto r = files::remove(concat(pins(id), "/", to_string(direction), what)); !r) log::warning(r.error().what);
 }

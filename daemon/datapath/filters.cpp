@@ -17,6 +17,22 @@ constexpr std::uint32_t max_priority = 0xffff;
 
 std::uint32_t info_word(std::uint32_t priority) { return TC_H_MAKE(priority << 16, htons(ETH_P_ALL)); }
 
+void put_program(NetlinkRequest& request, int prog_fd, std::string_view name) {
+    request.put(TCA_KIND, "bpf");
+    request.nest(TCA_OPTIONS, [&] {
+        request.put_struct(TCA_BPF_FD, prog_fd);
+        request.put(TCA_BPF_NAME, name);
+        request.put_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
+    });
+}
+
+// To the kernel a handle of 0 means all filters of the priority, and a priority of 0 all of the hook.
+Result<void> expect_one(const BpfFilter& filter, const std::string& what) {
+    if (filter.handle != 0 && filter.priority != 0 && filter.priority <= max_priority) return {};
+    return fail(Code::invalid_argument, what, ": priority ", filter.priority, " handle ", filter.handle,
+                " do not name one filter");
+}
+
 }  // namespace
 
 Result<std::vector<BpfFilter>> Netlink::filters(int ifindex, std::uint32_t parent) {
@@ -44,12 +60,7 @@ Result<BpfFilter> Netlink::add_bpf_filter(int ifindex, std::uint32_t parent, std
     // Echo: the kernel tells the handle and priority that it chose.
     NetlinkRequest request(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO, ifindex, parent, 0,
                            info_word(priority));
-    request.put(TCA_KIND, "bpf");
-    request.nest(TCA_OPTIONS, [&] {
-        request.put_struct(TCA_BPF_FD, prog_fd);
-        request.put(TCA_BPF_NAME, name);
-        request.put_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
-    });
+    put_program(request, prog_fd, name);
     std::optional<BpfFilter> placed;
     const auto added = socket_->exchange(request, what, [&](const NetlinkMessage& message) {
         if (auto filter = parse_filter(message)) placed = std::move(filter);
@@ -60,12 +71,18 @@ Result<BpfFilter> Netlink::add_bpf_filter(int ifindex, std::uint32_t parent, std
     return *std::move(placed);
 }
 
+Result<void> Netlink::replace_bpf_filter(int ifindex, const BpfFilter& filter, int prog_fd) {
+    const auto what = concat("replace bpf filter ", filter.name, " of ifindex ", ifindex);
+    if (auto r = expect_one(filter, what); !r) return r;
+    // Without NLM_F_CREATE: only what is there.
+    NetlinkRequest request(RTM_NEWTFILTER, 0, ifindex, filter.parent, filter.handle, info_word(filter.priority));
+    put_program(request, prog_fd, filter.name);
+    return socket_->exchange(request, what);
+}
+
 Result<void> Netlink::delete_filter(int ifindex, const BpfFilter& filter) {
     const auto what = concat("delete bpf filter of ifindex ", ifindex);
-    // To the kernel a handle of 0 means all filters of the priority, and a priority of 0 all of the hook.
-    if (filter.handle == 0 || filter.priority == 0 || filter.priority > max_priority)
-        return fail(Code::invalid_argument, what, ": priority ", filter.priority, " handle ", filter.handle,
-                    " do not name one filter");
+    if (auto r = expect_one(filter, what); !r) return r;
     NetlinkRequest request(RTM_DELTFILTER, 0, ifindex, filter.parent, filter.handle, info_word(filter.priority));
     request.put(TCA_KIND, "bpf");
     auto r = socket_->exchange(request, what);

@@ -276,6 +276,23 @@ Result<PreferredHook> preferred_hook(const HookPoint& point, std::uint32_t prog_
     return PreferredHook{HookKind::clsact, alone_reason};
 }
 
+Result<void> exchange_program(const HookPoint& point, const HookRecord& record, int prog_fd) {
+    if (record.kind == HookKind::tcx) {
+        const UniqueFd link(bpf_obj_get(point.link_pin.c_str()));
+        if (!link) return fail_errno(Code::mismatch, errno, "open ", point.link_pin);
+        // Refused for a link that somebody detached.
+        if (bpf_link_update(link.get(), prog_fd, nullptr) < 0)
+            return fail_errno(Code::mismatch, errno, "put another program on ", point.link_pin);
+        return {};
+    }
+    const auto filters = point.netlink.filters(point.ifindex, parent_of(point, record.kind));
+    if (!filters) return filters.error();
+    for (const auto& filter : *filters)
+        if (is_ours(filter) && filter.priority == record.priority && filter.handle == record.handle)
+            return point.netlink.replace_bpf_filter(point.ifindex, filter, prog_fd);
+    return fail(Code::mismatch, "no filter of natra's is at the recorded place, ", where(point));
+}
+
 void drop_own_filters(const HookPoint& point) {
     const auto filters = point.netlink.filters(point.ifindex, clsact_parent(point));
     if (!filters) return;

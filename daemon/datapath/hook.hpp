@@ -48,6 +48,10 @@ struct PreferredHook {
 };
 Result<PreferredHook> preferred_hook(const HookPoint& point, std::uint32_t prog_id, bool kernel_has_tcx);
 
+// Another program in the place of natra's that the record names, whatever that one is. In one step: each packet meets
+// one of the two, and the place in the chain stays. Code::mismatch where none of natra's is there.
+Result<void> exchange_program(const HookPoint& point, const HookRecord& record, int prog_fd);
+
 // Takes away every clsact filter of natra's at this hook, whoever recorded it.
 void drop_own_filters(const HookPoint& point);
 

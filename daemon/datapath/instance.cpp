@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 #include "daemon/datapath/counters.hpp"
 #include "daemon/util/log.hpp"
@@ -56,6 +57,10 @@ Result<Loaded> load_program() {
         return legacy;
     }
     return load_variant<natra_legacy_bpf, natra_legacy_bpf::destroy>();
+}
+
+double ns_per_byte(const natra_config& config) {
+    return std::ldexp(static_cast<double>(config.total_mult), -static_cast<int>(config.total_shift));
 }
 
 std::uint64_t monotonic_ns() {
@@ -145,6 +150,8 @@ Result<void> Instance::read_prog_id() {
 }
 
 void Instance::configure(const natra_config& config) {
+    // What was charged stays charged: clocks are only adjusted to what is new.
+    if (std::memcmp(&this->config(), &config, sizeof config) == 0) return;
     adjust_clocks(this->config(), config);
     const auto next = (state_->active_config + 1) & 1;
     // A cell is a time in units that belong to a configuration: in other units it would mean another time.
@@ -161,9 +168,6 @@ void Instance::configure(const natra_config& config) {
 void Instance::adjust_clocks(const natra_config& before, const natra_config& after) {
     if (before.total_mult == 0) return;
     const auto now_ns = monotonic_ns();
-    const auto ns_per_byte = [](const natra_config& c) {
-        return std::ldexp(static_cast<double>(c.total_mult), -static_cast<int>(c.total_shift));
-    };
     const double scale = after.mode == NATRA_MODE_EDT ? 1 : ns_per_byte(after) / ns_per_byte(before);
     const auto adjust = [&](__u64& clock, std::uint64_t most_ns) {
         const std::atomic_ref live(clock);
@@ -206,6 +210,12 @@ void Instance::continue_from(const Instance& predecessor) {
     state_->unparsed_packets = predecessor.unparsed_packets();
     state_->total_clock_ns = std::atomic_ref(predecessor.state_->total_clock_ns).load(std::memory_order_relaxed);
     state_->small_clock_ns = std::atomic_ref(predecessor.state_->small_clock_ns).load(std::memory_order_relaxed);
+}
+
+void Instance::begin_behind(std::uint64_t queued_bytes) {
+    const auto longest_ns = static_cast<double>(std::max(config().horizon_tcp_ns, config().horizon_other_ns));
+    const auto ahead_ns = std::min(static_cast<double>(queued_bytes) * ns_per_byte(config()), longest_ns);
+    state_->total_clock_ns = monotonic_ns() + static_cast<std::uint64_t>(ahead_ns);
 }
 
 const natra_config& Instance::config() const { return state_->config[state_->active_config & 1]; }

@@ -32,6 +32,8 @@ public:
     // Goes on where another instance of the same direction is: its counters, and the debt and credit of its
     // clocks. Before this one is attached.
     void continue_from(const Instance& predecessor);
+    // Has no credit, and so many bytes wait already. After configure(), before it is attached.
+    void begin_behind(std::uint64_t queued_bytes);
 
     // How long what was admitted takes to leave at the rate, as the total clock has it.
     [[nodiscard]] std::uint64_t queued_ns() const;

@@ -36,6 +36,7 @@ struct Qdisc {
     std::uint32_t handle = 0;
     std::uint32_t parent = 0;          // TC_H_ROOT, TC_H_CLSACT, a class
     std::uint32_t queued_packets = 0;  // in it and below
+    std::uint64_t queued_bytes = 0;    // the same
 };
 
 struct BpfFilter {
@@ -122,6 +123,9 @@ public:
     // 65535 with 1 running first, and at one priority the newest; 0 lets the kernel choose, which may be behind others.
     Result<BpfFilter> add_bpf_filter(int ifindex, std::uint32_t parent, std::uint32_t priority, int prog_fd,
                                      std::string_view name);
+    // Puts prog_fd into the place of the one at filter's parent, priority and handle, in one step, under filter's name.
+    // ENOENT if there is none, EINVAL if it is not a BPF filter.
+    Result<void> replace_bpf_filter(int ifindex, const BpfFilter& filter, int prog_fd);
     // The one at its parent, priority and handle. Absent is success.
     Result<void> delete_filter(int ifindex, const BpfFilter& filter);
 

@@ -39,13 +39,14 @@ void read_link_info(Bytes link_info, Link& link) {
     });
 }
 
-std::uint32_t read_queued_packets(Bytes statistics) {
-    std::uint32_t packets = 0;
+void read_queue(Bytes statistics, Qdisc& qdisc) {
     for_each_attribute(statistics, [&](int type, Bytes value) {
         if (type != TCA_STATS_QUEUE) return;
-        if (const auto queue = read_struct<gnet_stats_queue>(value)) packets = queue->qlen;
+        const auto queue = read_struct<gnet_stats_queue>(value);
+        if (!queue) return;
+        qdisc.queued_packets = queue->qlen;
+        qdisc.queued_bytes = queue->backlog;
     });
-    return packets;
 }
 
 void read_bpf_options(Bytes options, BpfFilter& filter) {
@@ -97,7 +98,7 @@ std::optional<Qdisc> parse_qdisc(const NetlinkMessage& message) {
     Qdisc qdisc{.ifindex = tc->tcm_ifindex, .handle = tc->tcm_handle, .parent = tc->tcm_parent};
     for_each_attribute(rest_of(message.payload, sizeof *tc), [&](int type, Bytes value) {
         if (type == TCA_KIND) qdisc.kind = read_text(value);
-        if (type == TCA_STATS2) qdisc.queued_packets = read_queued_packets(value);
+        if (type == TCA_STATS2) read_queue(value, qdisc);
     });
     return qdisc;
 }

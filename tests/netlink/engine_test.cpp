@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/datapath/engine.hpp"
 
-#include <bpf/bpf.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,28 +16,6 @@
 
 namespace natra::datapath::testing {
 namespace {
-
-// In the state that is pinned there.
-void set_abi(const std::string& pin, std::uint32_t abi) {
-    const UniqueFd map(bpf_obj_get(pin.c_str()));
-    ASSERT_TRUE(map) << pin << ": " << std::strerror(errno);
-    void* const pages = ::mmap(nullptr, sizeof(natra_state), PROT_READ | PROT_WRITE, MAP_SHARED, map.get(), 0);
-    ASSERT_NE(pages, MAP_FAILED) << std::strerror(errno);
-    static_cast<natra_state*>(pages)->abi = abi;
-    ::munmap(pages, sizeof(natra_state));
-}
-
-// A natrad with an older ABI has pinned a smaller state there.
-void shrink_state(const std::string& pin) {
-    bpf_map_create_opts options{};
-    options.sz = sizeof options;
-    options.map_flags = BPF_F_MMAPABLE;
-    const UniqueFd map(
-        bpf_map_create(BPF_MAP_TYPE_ARRAY, "older", sizeof(__u32), sizeof(natra_state) / 2, 1, &options));
-    ASSERT_TRUE(map) << std::strerror(errno);
-    ASSERT_EQ(::unlink(pin.c_str()), 0) << pin << ": " << std::strerror(errno);
-    ASSERT_EQ(bpf_obj_pin(map.get(), pin.c_str()), 0) << pin << ": " << std::strerror(errno);
-}
 
 TEST_F(Engines, MendInsideWhereNoBackstopCanBePutUp) {
     auto attached = attach();
@@ -138,47 +114,6 @@ TEST_F(Engines, SweepWhatFollowedOnABackstopThatNobodyRecorded) {
     EXPECT_EQ(filters_outside(), 1U);
     EXPECT_NE(in_pod("tc qdisc show dev eth0 root"), qdisc);
     EXPECT_EQ(in_pod("tc filter show dev eth0 egress"), "");
-}
-
-// As after an upgrade: the limit is there again, with a program of this natrad.
-TEST_F(Engines, RenewWhatAnOlderAbiLeft) {
-    const auto before = attach();
-    shrink_state(pins_.path("pins/pod1/egress_state"));
-    restart();
-    const auto adopted = engine_->adopt(before.record);
-    ASSERT_OK(adopted);
-    expect_inside(*adopted);
-    EXPECT_EQ(adopted->record.egress->rate, rate);
-    EXPECT_NE(adopted->egress->prog_id(), before.egress->prog_id());
-    EXPECT_NE(adopted->egress->config().mode, NATRA_MODE_OFF);
-}
-
-// Pinned by a natrad with another ABI, or no longer pinned at all, in a pod that cannot be entered.
-TEST_F(Engines, PoliceOutsideWhatCannotBeAdopted) {
-    for (const auto* const left : {"another ABI", "a smaller state", "nothing"}) {
-        SCOPED_TRACE(left);
-        auto recorded = attach().record;
-        recorded.netns_path = "/nonexistent";
-        const auto state = pins_.path("pins/pod1/egress_state");
-        if (left == std::string("another ABI"))
-            set_abi(state, NATRA_ABI + 1);
-        else if (left == std::string("a smaller state"))
-            shrink_state(state);
-        else
-            engine_->remove_pins("pod1");
-        restart();
-        const auto adopted = engine_->adopt(recorded);
-        ASSERT_OK(adopted);
-        ASSERT_TRUE(adopted->record.egress);
-        EXPECT_TRUE(adopted->record.egress->backstop);
-        EXPECT_EQ(adopted->record.egress->rate, rate);
-        EXPECT_EQ(filters_outside(), 1U);
-        EXPECT_EQ(files::list(pins_.path("pins/pod1")), (std::vector<std::string>{"egress_prog", "egress_state"}));
-        EXPECT_OK(engine_->detach(*adopted));
-        // What its detach could not reach.
-        in_pod("tc qdisc del dev eth0 root");
-        in_pod("tc qdisc del dev eth0 clsact");
-    }
 }
 
 // The stock plugin's root qdisc could not be deleted when the pod was taken over.

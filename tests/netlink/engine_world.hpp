@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "daemon/datapath/engine.hpp"
+#include "tests/netlink/wire.hpp"
 #include "tests/netlink/world.hpp"
 
 namespace natra::datapath::testing {
@@ -69,6 +70,17 @@ protected:
         const auto filters = netlink().filters(ifindex("p0"), TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS));
         EXPECT_TRUE(filters) << filters.error().what;
         return filters ? filters->size() : 0;
+    }
+    // From where the pod's traffic of that direction starts to where it ends.
+    Wire wire(Direction direction) {
+        UniqueFd inside;
+        std::thread([&] {
+            ASSERT_EQ(::setns(pod_.get(), CLONE_NEWNET), 0) << std::strerror(errno);
+            inside = Wire::open(ifindex("eth0"));
+        }).join();
+        auto outside = Wire::open(ifindex("p0"));
+        if (direction == Direction::egress) return {std::move(inside), std::move(outside)};
+        return {std::move(outside), std::move(inside)};
     }
 
     BpfFolder pins_;

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A limit is lifted while packets wait behind it.
-#include <thread>
-
 #include "tests/netlink/engine_world.hpp"
-#include "tests/netlink/wire.hpp"
 
 namespace natra::datapath::testing {
 namespace {
@@ -15,20 +12,7 @@ struct Case {
     int frames;  // that wait at most as long as the program lets them
 };
 
-class Lift : public Engines, public ::testing::WithParamInterface<Case> {
-protected:
-    // From where the pod's traffic of that direction starts to where it ends.
-    Wire wire(Direction direction) {
-        UniqueFd inside;
-        std::thread([&] {
-            ASSERT_EQ(::setns(pod_.get(), CLONE_NEWNET), 0) << std::strerror(errno);
-            inside = Wire::open(ifindex("eth0"));
-        }).join();
-        auto outside = Wire::open(ifindex("p0"));
-        if (direction == Direction::egress) return {std::move(inside), std::move(outside)};
-        return {std::move(outside), std::move(inside)};
-    }
-};
+class Lift : public Engines, public ::testing::WithParamInterface<Case> {};
 
 TEST_P(Lift, LosesNothingThatWaits) {
     const auto& [name, direction, shaper, frames] = GetParam();
