@@ -71,6 +71,33 @@ TEST_F(Filters, GetAPriorityFromTheKernel) {
     EXPECT_EQ(shown[2].at("pref"), first->priority);
 }
 
+TEST_F(Filters, GiveTheirPlaceToAnotherProgram) {
+    const auto last = netlink().add_bpf_filter(a_, egress, 1, program_.fd.get(), "last");
+    const auto between = netlink().add_bpf_filter(a_, egress, 1, program_.fd.get(), "natra");
+    const auto first = netlink().add_bpf_filter(a_, egress, 1, program_.fd.get(), "first");
+    ASSERT_TRUE(last && between && first);
+    const auto other = load_program();
+    EXPECT_OK(netlink().replace_bpf_filter(a_, *between, other.fd.get()));
+    const auto listed = netlink().filters(a_, egress);
+    ASSERT_OK(listed);
+    ASSERT_EQ(listed->size(), 3U);
+    EXPECT_EQ((*listed)[0].prog_id, program_.id);
+    EXPECT_EQ((*listed)[1].prog_id, other.id);
+    EXPECT_EQ((*listed)[1].name, "natra");
+    EXPECT_EQ((*listed)[1].handle, between->handle);
+    EXPECT_EQ((*listed)[2].prog_id, program_.id);
+    const auto shown = run_json("tc -j filter show dev a0 egress");
+    ASSERT_EQ(shown.size(), 4U) << shown;
+    EXPECT_EQ(shown[2].at("options").at("direct-action"), true);
+
+    EXPECT_OK(netlink().delete_filter(a_, *between));
+    EXPECT_EQ(error_of(netlink().replace_bpf_filter(a_, *between, other.fd.get())).sys, ENOENT);
+    auto whole_priority = *first;
+    whole_priority.handle = 0;
+    EXPECT_EQ(error_of(netlink().replace_bpf_filter(a_, whole_priority, other.fd.get())).code, Code::invalid_argument);
+    EXPECT_EQ(count(egress), 2U);
+}
+
 TEST_F(Filters, ShareAPriorityUnderTheirOwnHandles) {
     const auto first = netlink().add_bpf_filter(a_, egress, 5, program_.fd.get(), "one");
     const auto second = netlink().add_bpf_filter(a_, egress, 5, program_.fd.get(), "two");

@@ -146,6 +146,7 @@ TEST(RtnlParse, ReadsAQdisc) {
         message(RTM_NEWQDISC, raw(tc) + attribute(TCA_KIND, std::string("htb")) + attribute(TCA_STATS2, statistics))));
     ASSERT_TRUE(parsed);
     EXPECT_EQ(parsed->queued_packets, 5U);
+    EXPECT_EQ(parsed->queued_bytes, 5000U);
     EXPECT_EQ(parsed->ifindex, 3);
     EXPECT_EQ(parsed->kind, "htb");
     EXPECT_EQ(parsed->handle, 0x4e410000U);

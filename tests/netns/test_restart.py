@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import Any, ClassVar
 
+from lab.pod import Pod
+from lab.state import write_abi
 from lab.traffic import DIRECTIONS
 from support import RATE, NodeCase, mean_rate
 
@@ -78,3 +81,63 @@ class Restart(NodeCase):
         self.assertIn(path, self.natrad.attachments())
         pod.chain.check(pod.attachment)
         self.assertFalse((self.natrad.pins / "stray").exists(), "pins that nobody recorded are removed")
+
+
+class AnotherAbiCase(NodeCase):
+    """The state that runs is another natrad's, whose programs this one cannot take over: they are replaced in their
+    places, under traffic. That the programs are the same here but for their state's version matters to nobody."""
+
+    def qdisc(self, pod: Pod, facts: dict[str, Any], direction: str) -> dict[str, Any]:
+        """At the root of the device where the direction is limited; empty if it is policed."""
+        if facts[f"{direction.capitalize()}Shaper"] == "police":
+            return {}
+        inside = direction == "egress"
+        shown = (pod.netns if inside else self.node.host).json(
+            ["tc", "-s", "-json", "qdisc", "show", "dev", "eth0" if inside else facts["HostInterface"], "root"])
+        return dict(shown[0])
+
+    def replaced(self, direction: str) -> None:
+        pod = self.pod()
+        path = pod.object_path()
+        facts = self.natrad.properties(path)
+        pins = self.natrad.pins / path.rpartition("/")[2]
+        pinned = sorted(each.name for each in pins.iterdir())
+        with pod.client().bulk(direction, 8) as bulk:
+            time.sleep(2.5)
+            self.natrad.kill()
+            for each in DIRECTIONS:
+                write_abi(str(pins / f"{each}_state"), 1)
+            before = self.qdisc(pod, facts, direction)
+            self.natrad.start()
+            after = self.qdisc(pod, facts, direction)
+            result = bulk.result()  # raises if a connection broke
+        timeline = result["timeline_bytes"]
+        for second in range(1, 8):
+            self.assert_rate(mean_rate(timeline, second, second + 1), RATE, 0.3, 1.2)
+        self.assertEqual(after.get("handle"), before.get("handle"))
+        self.assertGreaterEqual(after.get("packets", 0), before.get("packets", 0), "another qdisc")
+        log = self.natrad.log.read_text(errors="replace")
+        for each in DIRECTIONS:
+            self.assertIn(f"renewing the program of {each}", log)
+            self.assertNotIn(f"renewing {each}", log, "it was made anew")
+        now = self.natrad.properties(path)
+        self.assertEqual({name: now[name] for name in IDENTITY}, {name: facts[name] for name in IDENTITY})
+        self.assertEqual(sorted(each.name for each in pins.iterdir()), pinned)
+        counted = self.natrad.counters(path, direction)["PacedBytes"]
+        self.assertLess(counted, result["bytes"], "what the old program counted is none of the new one's")
+        pod.chain.check(pod.attachment)
+        self.natrad.set_limits(path, **{f"{direction.capitalize()}Rate": 2 * RATE})
+        self.assert_rate(self.goodput(pod, direction, seconds=3), 2 * RATE, 0.65)
+        self.assertGreater(self.natrad.counters(path, direction)["PacedBytes"], counted)
+
+
+class AnotherAbi(AnotherAbiCase):
+    def test_from_the_pod(self) -> None:
+        self.replaced("egress")
+
+
+class AnotherAbiPoliced(AnotherAbiCase):
+    natrad_env: ClassVar[dict[str, str] | None] = {"NATRA_SHAPER": "police"}
+
+    def test_to_the_pod(self) -> None:
+        self.replaced("ingress")

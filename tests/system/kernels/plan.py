@@ -74,7 +74,7 @@ DEPENDENT = (
 # Which kernels may skip which cases; everybody else's skip is a failure: it is a
 # feature that went missing.
 MAY_SKIP = (  # the case, and the first kernel that has what it needs
-    (re.compile(r"^(shapers .*Tcx|foreign_hooks .*OnTcx|netlink TcxHooks\.)"), (6, 6)),
+    (re.compile(r"^(shapers .*Tcx|foreign_hooks .*OnTcx|netlink Tcx(Hooks|Renewals)\.|netlink .*Renewals.*_tcx$)"), (6, 6)),
     (re.compile(r"^netlink Links\.AreInANamespaceThatHasACookie$"), (5, 14)),
 )
 
