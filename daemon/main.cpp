@@ -128,6 +128,7 @@ int run() {
         running_pods.start();
         sd_notify(0, "READY=1");
         reloader.start(registry);
+        core.every(EventLoop::second_usec, "degradation", [&service] { service.look_for_degradation(); });
         log::write(log::Level::info, log::events::ready,
                    concat("natrad ", NATRA_VERSION, " ready on kernel ", (*engine)->features().kernel, " with ",
                           registry.pods().size(), " attachments"));

@@ -103,4 +103,11 @@ std::vector<std::string> ManagerObject::Degraded() {
     return guarded([&] { return pods::degraded(registry_, engine_, troubles_()); });
 }
 
+void ManagerObject::look_for_degradation() {
+    auto now = pods::degraded(registry_, engine_, troubles_());
+    if (now == told_degraded_) return;
+    told_degraded_ = std::move(now);
+    compat::properties_changed(getObject(), Manager_adaptor::INTERFACE_NAME, {"Degraded"});
+}
+
 }  // namespace natra::dbus

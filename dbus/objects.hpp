@@ -21,6 +21,9 @@ public:
     ManagerObject(sdbus::IConnection& bus, pods::Registry& registry, const datapath::Engine& engine, Troubles troubles);
     ~ManagerObject();
 
+    // PropertiesChanged if Degraded is another one than at the last call.
+    void look_for_degradation();
+
 private:
     void Attach(sdbus::Result<sdbus::ObjectPath>&& result, sdbus::UnixFd netns, Dictionary request) override;
     void Detach(sdbus::Result<>&& result, std::string container_id, std::string interface_name,
@@ -37,6 +40,7 @@ private:
     const datapath::Engine& engine_;
     const Troubles troubles_;
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+    std::vector<std::string> told_degraded_;
 };
 
 class AttachmentObject final

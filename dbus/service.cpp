@@ -28,6 +28,10 @@ Service::~Service() { registry_.set_observer(nullptr); }
 
 void Service::publish() { compat::request_name(*bus_, bus_name); }
 
+void Service::look_for_degradation() {
+    tolerate("Degraded", [&] { manager_->look_for_degradation(); });
+}
+
 void Service::pod_added(const pods::Pod& pod) {
     tolerate(pod.id, [&] {
         attachments_.erase(pod.id);

@@ -34,6 +34,9 @@ public:
     // Takes the well-known name: from now on callers are answered. Throws sdbus::Error.
     void publish();
 
+    // Tells on the bus if Degraded is another one than at the last call. From time to time.
+    void look_for_degradation();
+
     void pod_added(const pods::Pod& pod) override;
     void pod_changed(const pods::Pod& pod) override;
     void pod_removed(const std::string& id) override;

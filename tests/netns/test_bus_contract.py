@@ -113,3 +113,26 @@ class Signals(BusCase):
                 changed = {name for name in after if after[name] != before[name] and told_of[name] != "false"}
                 self.assertTrue(changed)
                 self.assertLessEqual(changed, emitting)
+
+    def test_degradation_and_its_end_are_told_of(self) -> None:
+        pod = self.pod()
+
+        def told() -> list[str]:
+            """What the last signal said."""
+            changes = self.signals("PropertiesChanged", ROOT)
+            if not changes:
+                return []
+            interface, changed, invalidated = changes[-1]
+            self.assertEqual((interface, list(changed), invalidated), (MANAGER, ["Degraded"], []))
+            found: list[str] = changed["Degraded"]["data"]
+            return found
+
+        def undone() -> bool:
+            # Until natrad has enough of it, and polices the pod from outside.
+            pod.netns.run(["tc", "qdisc", "del", "dev", "eth0", "root"], check=False)
+            return any(each.startswith(f"lab/pod{pod.number} eth0: ") for each in told())
+
+        self.assertTrue(eventually(undone, 60), self.told.read_text())
+        self.assertTrue(eventually(lambda: told() == self.natrad.status()["Degraded"]))
+        self.natrad.reset_limits(pod.object_path())
+        self.assertTrue(eventually(lambda: told() == [], 60), self.told.read_text())
