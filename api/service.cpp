@@ -265,7 +265,7 @@ Response Service::write_limits(const Match& match, const Request& request, const
                 if (*stale) return fail(Error::Code::mismatch, "if-match: the limits are others by now");
                 return {};
             };
-            log::info(concat("REST: ", who, ": ", method, " limits of ", pods::describe(target)));
+            log::debug(concat("REST: ", who, ": ", method, " limits of ", pods::describe(target)));
             registry_.edit_limits(target.id, edit, concat(who, " over REST"), unchanged,
                                   [this, answer, stale, id = target.id](const Result<void>& done) {
                                       const auto* pod = registry_.find(id);

@@ -115,6 +115,7 @@ int run() {
     watch_devices(core, monitor->get(), registry);
     watch_limits(core, tc_monitor->get(), **engine, registry);
     watch_accuracy(core, registry, accuracy);
+    core.every(EventLoop::second_usec, "log", [] { log::flush_due(); });
     registry.adopt([&] {
         try {
             service.publish();
@@ -140,6 +141,12 @@ int run() {
     return status;
 }
 
+int run_logged() {
+    const int status = run();
+    log::flush_all();
+    return status;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -160,7 +167,7 @@ int main(int argc, char** argv) {
                          "natrad is configured by /etc/natra/natrad.json and its environment, see natrad(8).\n";
             return 2;
         }
-        return run();
+        return run_logged();
     } catch (const std::exception& e) {
         log::error(concat("natrad: ", e.what()));
         return EXIT_FAILURE;

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "daemon/util/log.hpp"
+#include "daemon/pods/announce.hpp"
 
 namespace natra::pods {
 namespace {
@@ -67,8 +67,9 @@ void AccuracyWatch::look(const std::map<std::string, Pod>& pods, std::uint64_t n
             history.add(sample_of(*instance), now_us);
             const auto trouble = history.trouble(now_us);
             if (trouble.empty()) continue;
-            problems_.emplace_back(id, concat(describe(pod), ": ", to_string(direction), ": ", trouble));
-            if (!known) log::warning(problems_.back().second);
+            const auto text = concat(to_string(direction), ": ", trouble);
+            problems_.emplace_back(id, concat(describe(pod), ": ", text));
+            if (!known) announce(log::Level::warning, log::events::classification_unreliable, pod, text);
         }
 }
 

@@ -11,9 +11,9 @@ log::Fields identity_fields(const AttachRequest& request, const std::string& id)
             {"NATRA_INTERFACE", request.interface_name}, {"NATRA_ATTACHMENT", id}};
 }
 
-log::Fields limit_fields(const Pod& pod) {
+log::Fields limit_fields(const Pod& pod, const std::string& by) {
     auto fields = identity_fields(pod.request, pod.id);
-    fields.emplace_back("NATRA_OPERATOR", pod.changes.by);
+    fields.emplace_back("NATRA_OPERATOR", by);
     for (const auto direction : datapath::directions) {
         const bool ingress = direction == datapath::Direction::ingress;
         const std::string prefix = ingress ? "NATRA_INGRESS_" : "NATRA_EGRESS_";
@@ -32,7 +32,12 @@ log::Fields limit_fields(const Pod& pod) {
 void announce(const log::Event& event, std::string_view verb, const Pod& pod) {
     const auto who = pod.changes.by.empty() ? "" : concat("; overridden by ", pod.changes.by);
     log::write(log::Level::info, event, concat(verb, " ", describe(pod), ": ", describe_limits(pod), who),
-               limit_fields(pod));
+               limit_fields(pod, pod.changes.by));
+}
+
+void announce_change(const log::Event& event, std::string_view verb, const Pod& pod, const std::string& by) {
+    log::write(log::Level::info, event, concat(verb, " ", describe(pod), ": ", describe_limits(pod), "; by ", by),
+               limit_fields(pod, by));
 }
 
 void announce(log::Level level, const log::Event& event, const Pod& pod, std::string_view text) {

@@ -14,11 +14,13 @@ namespace natra::pods {
 // NATRA_ATTACHMENT.
 log::Fields identity_fields(const AttachRequest& request, const std::string& id);
 // The same, and for each direction NATRA_INGRESS_RATE (bit/s), _BURST (bits), _SOURCE, _HOOK and _SHAPER;
-// NATRA_OPERATOR of an override.
-log::Fields limit_fields(const Pod& pod);
+// NATRA_OPERATOR: by whom.
+log::Fields limit_fields(const Pod& pod, const std::string& by);
 
 // "VERB namespace/name interface: what is in force, where and why"
 void announce(const log::Event& event, std::string_view verb, const Pod& pod);
+// The same of a change, and who made it or ended it: "uid 0 over D-Bus".
+void announce_change(const log::Event& event, std::string_view verb, const Pod& pod, const std::string& by);
 // "namespace/name interface: text"
 void announce(log::Level level, const log::Event& event, const Pod& pod, std::string_view text);
 // A warning for each direction that is not limited as asked.

@@ -3,7 +3,6 @@
 #include <memory>
 
 #include "daemon/pods/registry.hpp"
-#include "daemon/util/log.hpp"
 
 namespace natra::pods {
 
@@ -23,12 +22,12 @@ void Registry::collect_garbage(const std::string& network, const ValidAttachment
             garbage.emplace_back(id, AttachmentName{request.container_id, request.interface_name, network});
     }
     for (const auto& [id, name] : garbage) {
-        log::info(concat("network ", network, ": ", id, " is not valid any more"));
         ++collection->running;
-        detach(name, [collection, finish_one, id = id](const Result<void>&) {
-            collection->removed.push_back(id);
-            finish_one();
-        });
+        detach_for(name, concat("the runtime does not know it any more in the network ", network),
+                   [collection, finish_one, id = id](const Result<void>&) {
+                       collection->removed.push_back(id);
+                       finish_one();
+                   });
     }
     finish_one();
 }

@@ -112,7 +112,8 @@ std::string describe_limits(const Pod& pod) {
             out += "not limited";
             continue;
         }
-        out += concat(limit.rate_bps, " bit/s from ", limits::to_string(limit.source), " at ",
+        const auto burst = limit.burst_bits == 0 ? "" : concat(" with ", limit.burst_bits, " bits of burst");
+        out += concat(limit.rate_bps, " bit/s", burst, " from ", limits::to_string(limit.source), " at ",
                       describe_hook(pod.kernel.record, *shaping), " (", shaping->reason, ")");
     }
     return out;

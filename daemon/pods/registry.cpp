@@ -22,6 +22,14 @@ using Code = Error::Code;
 
 constexpr std::size_t max_state_bytes = 1 << 20;
 
+// Of a pod that was found running, whoever found it tells.
+void tell_not_attached(const AttachRequest& request, const std::string& id, const Error& why) {
+    if (request.running) return;
+    log::write(log::Level::warning, log::events::not_attached,
+               concat("not attached: container ", request.container_id, " ", request.interface_name, ": ", why.what),
+               identity_fields(request, id));
+}
+
 // The two speak of the same interface, not only of the same name.
 bool same_interface(const datapath::AttachmentRecord& a, const datapath::AttachmentRecord& b) {
     return a.host_ifindex == b.host_ifindex && a.pod_ifindex == b.pod_ifindex && a.netns == b.netns &&
@@ -64,8 +72,11 @@ void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone caller) 
         caller(std::move(r));
     };
     interpret(request);
-    if (auto valid = validate(request); !valid) return done(valid.error());
     const auto id = attachment_id(request.container_id, request.interface_name);
+    if (auto valid = validate(request); !valid) {
+        tell_not_attached(request, id, valid.error());
+        return done(valid.error());
+    }
     auto fd = std::make_shared<UniqueFd>(std::move(netns));
     enqueue(id, [this, id, request, fd, done](std::function<void()> finish) {
         if (request.running && find(id) != nullptr) {
@@ -114,12 +125,7 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
             log::write(log::Level::warning, log::events::annotation_ignored, concat(id, ": ", warning),
                        identity_fields(request, id));
         if (!result) {
-            // Of a pod that was found running, whoever found it tells.
-            if (!request.running)
-                log::write(log::Level::warning, log::events::not_attached,
-                           concat("not attached: container ", request.container_id, " ", request.interface_name, ": ",
-                                  result.error().what),
-                           identity_fields(request, id));
+            tell_not_attached(request, id, result.error());
             // Annotations that limit nothing must not stop a pod on an interface that cannot be limited.
             if (!effective.any() && result.error().code != Code::already_exists) return done(std::string());
             return done(std::move(result).error());
@@ -149,7 +155,7 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
         if (left) look_again(id);
         done(id);
         // The configuration may have changed meanwhile.
-        if (generation != generation_) renew(id, {});
+        if (generation != generation_) renew(id, node_configuration, {});
         // Its end may have been announced before it was in the books.
         drop_if_dead(id);
     };
@@ -157,16 +163,20 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
 }
 
 void Registry::detach(const AttachmentName& name, Done done) {
+    detach_for(name, "as its runtime asked", std::move(done));
+}
+
+void Registry::detach_for(const AttachmentName& name, const std::string& why, Done done) {
     const auto id = attachment_id(name.container_id, name.interface_name);
-    enqueue(id, [this, id, name, done](std::function<void()> finish) {
+    enqueue(id, [this, id, name, why, done](std::function<void()> finish) {
         const auto* pod = find(id);
         // A DEL of a runtime that knows no network is about the one of the ADD.
         const auto& network = name.network.empty() && pod != nullptr ? pod->request.network : name.network;
-        detach_now(id, network.empty() ? "" : stock_ifb_name(network, name.container_id), done, finish);
+        detach_now(id, network.empty() ? "" : stock_ifb_name(network, name.container_id), why, done, finish);
     });
 }
 
-void Registry::detach_now(const std::string& id, const std::string& stock_ifb, const Done& done,
+void Registry::detach_now(const std::string& id, const std::string& stock_ifb, const std::string& why, const Done& done,
                           const std::function<void()>& finish) {
     const auto* pod = find(id);
     std::optional<datapath::Attached> kernel;
@@ -181,9 +191,9 @@ void Registry::detach_now(const std::string& id, const std::string& stock_ifb, c
             if (!leftover) log::warning(concat(id, ": ", leftover.error().what));
             return kernel ? engine_.detach(*kernel) : Result<void>();
         },
-        [this, id, done, finish](const Result<void>& result) {
+        [this, id, why, done, finish](const Result<void>& result) {
             if (const auto* gone = find(id))
-                log::write(log::Level::info, log::events::detached, concat("detached ", describe(*gone)),
+                log::write(log::Level::info, log::events::detached, concat("detached ", describe(*gone), ": ", why),
                            identity_fields(gone->request, id));
             // What could not be removed goes with the device; the pod must not stay for it.
             if (!result) log::warning(concat(id, ": detach: ", result.error().what));
@@ -254,7 +264,7 @@ void Registry::edit_limits(const std::string& id, const LimitsEdit& edit, const 
         if (!edit.any()) return over({});
         const auto changes = edited(pod->changes, edit);
         if (auto valid = validate(changes, pod->request); !valid) return over(valid.error());
-        change_now(id, stamped(changes, by), edit.egress.any(), over);
+        change_now(id, stamped(changes, by), edit.egress.any(), by, over);
     });
 }
 
@@ -262,14 +272,14 @@ void Registry::reset_limits(const std::string& id, const std::string& by, Done d
     enqueue(id, [this, id, by, done](std::function<void()> finish) {
         Override cleared;
         if (const auto* pod = find(id)) cleared.pins = pod->changes.pins;
-        change_now(id, stamped(cleared, by), true, [done, finish](Result<void> r) {
+        change_now(id, stamped(cleared, by), true, by, [done, finish](Result<void> r) {
             done(std::move(r));
             finish();
         });
     });
 }
 
-void Registry::change_now(const std::string& id, const Override& changes, bool lift, Done done) {
+void Registry::change_now(const std::string& id, const Override& changes, bool lift, const std::string& by, Done done) {
     const auto* pod = find(id);
     if (pod == nullptr) return done(fail(Code::not_found, "no attachment ", id));
     const auto effective = in_force(id, pod->request, changes);
@@ -280,7 +290,7 @@ void Registry::change_now(const std::string& id, const Override& changes, bool l
         auto result = engine_.change(kernel, rates, datapath::Waiting::let_out);
         return Change(std::move(kernel), std::move(result));
     };
-    on_worker(std::move(work), [this, id, changes, effective, lift, done](Result<Change> outcome) {
+    on_worker(std::move(work), [this, id, changes, effective, lift, by, done](Result<Change> outcome) {
         if (!outcome) return done(std::move(outcome).error());
         auto& changed = pods_.at(id);
         changed.kernel = std::move(outcome->first);
@@ -295,7 +305,7 @@ void Registry::change_now(const std::string& id, const Override& changes, bool l
         changed.changes = changes;
         changed.effective = effective;
         keep(changed);
-        announce(log::events::limits_changed, "changed", changed);
+        announce_change(log::events::limits_changed, "changed", changed, by);
         announce_shortfalls(changed);
         tell_changed(changed);
         done({});
@@ -368,7 +378,7 @@ void Registry::adopt(std::function<void()> done) {
         // Under another configuration than that of now.
         for (const auto& [id, pod] : pods_)
             if (pod.kernel.record.wish != wish_for(pod) || pod.kernel.record.rates() != to_rates(pod.effective))
-                renew(id, {});
+                renew(id, node_configuration, {});
         // Ends that were announced meanwhile met empty books.
         drop_dead();
     });
@@ -387,9 +397,9 @@ void Registry::drop_as_dead(const std::string& id, const datapath::AttachmentRec
         const auto* pod = find(id);
         // By now another ADD may have put a living interface in its place.
         if (pod == nullptr || !same_interface(pod->kernel.record, dead)) return finish();
-        log::info(concat(describe(*pod), ": ", describe_device(dead), " is gone"));
         detach_now(
-            id, stock_ifb_name(pod->request.network, pod->request.container_id), [](const Result<void>&) {}, finish);
+            id, stock_ifb_name(pod->request.network, pod->request.container_id),
+            concat(describe_device(dead), " is gone"), [](const Result<void>&) {}, finish);
     });
 }
 

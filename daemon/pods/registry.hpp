@@ -123,17 +123,20 @@ private:
     void enqueue(const std::string& id, Operation operation);
     void run_next(const std::string& id);
 
+    void detach_for(const AttachmentName& name, const std::string& why, Done done);
     void attach_now(const std::string& id, AttachRequest request, UniqueFd netns, AttachDone done);
-    // stock_ifb: see stock_ifb_name; may be empty.
-    void detach_now(const std::string& id, const std::string& stock_ifb, const Done& done,
+    // stock_ifb: see stock_ifb_name; may be empty. why: for the log.
+    void detach_now(const std::string& id, const std::string& stock_ifb, const std::string& why, const Done& done,
                     const std::function<void()>& finish);
     void drop_if_dead(const std::string& id);
     void drop_as_dead(const std::string& id, const datapath::AttachmentRecord& dead);
     // lift_backstop: an operator's word about egress gives the pod's own side another chance.
-    void change_now(const std::string& id, const Override& changes, bool lift_backstop, Done done);
-    // Puts the node's configuration in force for one attachment.
-    void renew(const std::string& id, std::function<void()> done);
-    void renew_now(const std::string& id, std::function<void()> done);
+    void change_now(const std::string& id, const Override& changes, bool lift_backstop, const std::string& by,
+                    Done done);
+    // Puts the node's configuration in force for one attachment. by: who wants it, for the log.
+    static constexpr const char* node_configuration = "the node's configuration";
+    void renew(const std::string& id, const std::string& by, std::function<void()> done);
+    void renew_now(const std::string& id, const std::string& by, std::function<void()> done);
     void pin_now(const std::string& id, const Pins& pins, const std::string& by, Done done);
     [[nodiscard]] datapath::Wish wish_for(const Pod& pod) const;
     void tell_added(const Pod& pod);

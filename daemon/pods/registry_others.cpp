@@ -41,14 +41,15 @@ void Registry::surveyed(const Pod& pod) {
             direction == datapath::Direction::ingress ? pod.request.limits.ingress : pod.request.limits.egress;
         if (other == known.of(direction) || !asked.limited()) continue;
         if (!other)
-            log::info(concat(describe(pod), ": nobody else limits its ", to_string(direction), " any more"));
+            announce(log::Level::info, log::events::limited_alone, pod,
+                     concat("nobody else limits its ", to_string(direction), " any more"));
         else
             announce(log::Level::warning, log::events::limited_twice, pod,
                      concat(to_string(direction), " is limited by ", other->who, ", too (", other->evidence, ")"));
     }
     known = std::move(now);
     // Not only after news: an earlier attempt may have failed, or crossed an operator's change.
-    if (in_force(pod.id, pod.request, pod.changes) != pod.effective) renew(pod.id, {});
+    if (in_force(pod.id, pod.request, pod.changes) != pod.effective) renew(pod.id, "the node's configuration (otherLimiters)", {});
 }
 
 limits::Limits Registry::in_force(const std::string& id, const AttachRequest& request, const Override& changes) const {

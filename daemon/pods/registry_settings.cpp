@@ -17,20 +17,20 @@ void Registry::reconfigure(RegistrySettings settings, const datapath::HeavyThres
     const auto one_is_over = [left, done] {
         if (--*left == 0) done();
     };
-    for (const auto& [id, pod] : pods_) renew(id, one_is_over);
+    for (const auto& [id, pod] : pods_) renew(id, node_configuration, one_is_over);
     one_is_over();
 }
 
-void Registry::renew(const std::string& id, std::function<void()> done) {
-    enqueue(id, [this, id, done](std::function<void()> finish) {
-        renew_now(id, [done, finish] {
+void Registry::renew(const std::string& id, const std::string& by, std::function<void()> done) {
+    enqueue(id, [this, id, by, done](std::function<void()> finish) {
+        renew_now(id, by, [done, finish] {
             if (done) done();
             finish();
         });
     });
 }
 
-void Registry::renew_now(const std::string& id, std::function<void()> done) {
+void Registry::renew_now(const std::string& id, const std::string& by, std::function<void()> done) {
     const auto* pod = find(id);
     if (pod == nullptr) return done();
     const auto effective = in_force(id, pod->request, pod->changes);
@@ -41,17 +41,23 @@ void Registry::renew_now(const std::string& id, std::function<void()> done) {
         if (result && kernel.record.wish != wish) result = engine_.switch_to(kernel, wish, {});
         return Change(std::move(kernel), std::move(result));
     };
-    on_worker(std::move(work), [this, id, effective, done](Result<Change> change) {
+    on_worker(std::move(work), [this, id, effective, by, done](Result<Change> change) {
         if (!change) {
             log::error(concat(id, ": new configuration: ", change.error().what));
             return done();
         }
         auto& changed = pods_.at(id);
+        const auto before = describe_limits(changed);
+        const auto limits_before = changed.effective;
         changed.kernel = std::move(change->first);
         begin_watch(id, false);
         // Where only the data path could not be switched, the limits are the new ones.
         if (is_in_force(effective, changed.kernel.record)) changed.effective = effective;
         if (!change->second) log::error(concat(id, ": new configuration: ", change->second.error().what));
+        if (describe_limits(changed) != before)
+            announce_change(changed.effective == limits_before ? log::events::data_path_changed
+                                                               : log::events::limits_changed,
+                            changed.effective == limits_before ? "switched" : "changed", changed, by);
         keep(changed);
         tell_changed(changed);
         done();
@@ -107,7 +113,7 @@ void Registry::pin_now(const std::string& id, const Pins& pins, const std::strin
         }
         keep(changed);
         if (!change->second) return done(change->second);
-        announce(log::events::data_path_changed, "switched", changed);
+        announce_change(log::events::data_path_changed, "switched", changed, by);
         tell_changed(changed);
         done({});
     });

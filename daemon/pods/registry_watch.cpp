@@ -162,10 +162,9 @@ void Registry::look_now(const std::string& id, const std::function<void()>& fini
         const auto* now = find(id);
         if (now == nullptr) return finish();
         if (!mended && mended.error().code == Code::no_device) {
-            log::info(concat(describe(*now), ": ", mended.error().what));
             return detach_now(
-                id, stock_ifb_name(now->request.network, now->request.container_id), [](const Result<void>&) {},
-                finish);
+                id, stock_ifb_name(now->request.network, now->request.container_id), mended.error().what,
+                [](const Result<void>&) {}, finish);
         }
         if (mended) {
             looked(id, std::move(outcome->first), *mended);

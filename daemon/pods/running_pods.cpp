@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "daemon/datapath/netns.hpp"
+#include "daemon/pods/announce.hpp"
 #include "daemon/pods/attachment_id.hpp"
 #include "daemon/pods/state_file.hpp"
 #include "daemon/util/files.hpp"
@@ -42,6 +43,15 @@ Result<UniqueFd> open_pod(const std::string& path) {
 bool is_calicos(const std::vector<std::string>& host_interfaces) {
     return std::any_of(host_interfaces.begin(), host_interfaces.end(),
                        [](const std::string& name) { return name.starts_with("cali"); });
+}
+
+log::Fields fields_of(const cni::Identity& identity) {
+    const AttachRequest request{.container_id = identity.container_id,
+                                .interface_name = identity.interface,
+                                .pod_namespace = identity.pod_namespace,
+                                .pod_name = identity.pod_name,
+                                .pod_uid = identity.pod_uid};
+    return identity_fields(request, attachment_id(identity.container_id, identity.interface));
 }
 
 }  // namespace
@@ -101,45 +111,52 @@ void RunningPods::look_at(const std::string& path) {
     const auto cached = cni::read_cached_result(*text);
     if (!cached) return pass_over(path, cached.error());
     const auto& identity = cached->identity;
+    const auto skip = [this, &path, &identity](const Error& why) {
+        pass_over(path, why, fields_of(identity));
+    };
     if (registry_.find(attachment_id(identity.container_id, identity.interface)) != nullptr) {
         ++total_.known;
         return next();
     }
     const auto pod = cni::running_pod(*cached);
-    if (!pod) return pass_over(path, pod.error());
+    if (!pod) return skip(pod.error());
     if (!is_to_be_adopted(*pod, settings_.which)) {
         ++total_.foreign;
         return next();
     }
     if (identity.netns_path.empty())
-        return pass_over(path, fail(Code::no_device, "neither the entry nor its result names the network namespace"));
+        return skip(fail(Code::no_device, "neither the entry nor its result names the network namespace"));
     if (::access(identity.netns_path.c_str(), F_OK) != 0) {
         // What another process may not look at (below /proc) is not gone.
         if (errno != ENOENT && errno != ENOTDIR)
-            return pass_over(path, fail_errno(Code::kernel, errno, identity.netns_path));
+            return skip(fail_errno(Code::kernel, errno, identity.netns_path));
         ++total_.gone;
         log::debug(concat("not adopted: ", path, ": ", identity.netns_path, " is gone"));
         return next();
     }
-    for (const auto& problem : pod->problems) log::warning(concat(path, ": ", problem));
+    for (const auto& problem : pod->problems)
+        log::write(log::Level::warning, log::events::annotation_ignored, concat(path, ": ", problem),
+                   fields_of(identity));
     auto request = request_for(*pod);
-    if (!request) return pass_over(path, request.error());
+    if (!request) return skip(request.error());
     attach(path, *std::move(request));
 }
 
 void RunningPods::attach(const std::string& path, AttachRequest request) {
+    const auto fields = identity_fields(request, attachment_id(request.container_id, request.interface_name));
     auto netns = open_pod(request.netns_path);
-    if (!netns) return pass_over(path, netns.error());
-    registry_.attach(std::move(request), *std::move(netns), [this, path](const Result<std::string>& attached) {
-        if (!attached && attached.error().code != Code::already_exists) return pass_over(path, attached.error());
+    if (!netns) return pass_over(path, netns.error(), fields);
+    registry_.attach(std::move(request), *std::move(netns), [this, path, fields](const Result<std::string>& attached) {
+        if (!attached && attached.error().code != Code::already_exists)
+            return pass_over(path, attached.error(), fields);
         ++(attached ? total_.adopted : total_.known);
         next();
     });
 }
 
-void RunningPods::pass_over(const std::string& path, const Error& why) {
+void RunningPods::pass_over(const std::string& path, const Error& why, const log::Fields& fields) {
     ++total_.failed;
-    log::warning(concat("not adopted: ", path, ": ", why.what));
+    log::write(log::Level::warning, log::events::not_attached, concat("not adopted: ", path, ": ", why.what), fields);
     next();
 }
 

@@ -10,6 +10,7 @@
 
 #include "daemon/cni/cached_result.hpp"
 #include "daemon/pods/registry.hpp"
+#include "daemon/util/log.hpp"
 
 namespace natra::pods {
 
@@ -48,7 +49,7 @@ private:
     void next();
     void look_at(const std::string& path);
     void attach(const std::string& path, AttachRequest request);
-    void pass_over(const std::string& path, const Error& why);
+    void pass_over(const std::string& path, const Error& why, const log::Fields& fields = {});
     void tell_total() const;
 
     const AdoptionSettings settings_;

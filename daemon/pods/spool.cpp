@@ -87,13 +87,18 @@ void Spool::apply(const std::string& name) {
     auto netns = datapath::open_netns(request->netns_path);
     if (!netns) return finished(name, netns.error());
     registry_.attach(*std::move(request), *std::move(netns), [this, name](Result<std::string> r) {
-        finished(name, r ? Result<void>() : Result<void>(std::move(r).error()));
+        // The registry has told why it could not.
+        remove_if_final(name, r ? Result<void>() : Result<void>(std::move(r).error()));
     });
 }
 
 void Spool::finished(const std::string& name, const Result<void>& result) {
-    applying_.erase(name);
     if (!result) log::warning(concat("spool: ", name, ": ", result.error().what));
+    remove_if_final(name, result);
+}
+
+void Spool::remove_if_final(const std::string& name, const Result<void>& result) {
+    applying_.erase(name);
     if (!result && !is_final(result.error())) return;
     if (auto r = files::remove(concat(directory_, "/", name)); !r) log::error(concat("spool: ", r.error().what));
 }

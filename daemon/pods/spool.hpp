@@ -21,6 +21,7 @@ private:
     void apply_all();
     void apply(const std::string& name);
     void finished(const std::string& name, const Result<void>& result);
+    void remove_if_final(const std::string& name, const Result<void>& result);
 
     const std::string directory_;
     EventLoop& core_;

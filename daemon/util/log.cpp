@@ -10,9 +10,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
+#include <mutex>
 
 #include "daemon/util/error.hpp"
+#include "daemon/util/log_limit.hpp"
 
 namespace natra::log {
 namespace {
@@ -76,6 +79,49 @@ void write_any(Level level, const Event* event, std::string_view text, const Fie
     to_stderr(std::move(line));
 }
 
+std::mutex mutex;
+LineLimit limit;  // guarded by mutex
+
+std::uint64_t now_us() {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+
+void write_limited(Level level, const Event* event, std::string_view text, const Fields& fields) noexcept {
+    if (level > threshold.load(std::memory_order_relaxed)) return;
+    try {
+        // Who asks for details gets all of them.
+        if (level == Level::debug) return write_any(level, event, text, fields);
+        {
+            const std::lock_guard lock(mutex);
+            if (!limit.admit({.level = level, .event = event, .text = std::string(text), .fields = fields}, now_us()))
+                return;
+        }
+        write_any(level, event, text, fields);
+    } catch (...) {
+        return;  // out of memory while logging: the caller's work matters more
+    }
+}
+
+template <class Take> void flush(Take take) noexcept {
+    try {
+        std::vector<LineLimit::Held> held;
+        {
+            const std::lock_guard lock(mutex);
+            held = take(limit);
+        }
+        for (auto& [line, left_out] : held) {
+            if (left_out != 0) {
+                line.text += concat(" (", left_out, " lines like this one before it were left out)");
+                line.fields.emplace_back("NATRA_LEFT_OUT", std::to_string(left_out));
+            }
+            write_any(line.level, line.event, line.text, line.fields);
+        }
+    } catch (...) {
+        return;  // as above
+    }
+}
+
 }  // namespace
 
 std::string_view to_string(Level level) {
@@ -92,22 +138,18 @@ std::optional<Level> level_from(std::string_view name) {
 
 void set_level(Level level) { threshold.store(level, std::memory_order_relaxed); }
 
-void write(Level level, std::string_view text) noexcept {
-    if (level > threshold.load(std::memory_order_relaxed)) return;
-    try {
-        write_any(level, nullptr, text, {});
-    } catch (...) {
-        return;  // out of memory while logging: the caller's work matters more
-    }
-}
+void write(Level level, std::string_view text) noexcept { write_limited(level, nullptr, text, {}); }
 
 void write(Level level, const Event& event, std::string_view text, const Fields& fields) noexcept {
-    if (level > threshold.load(std::memory_order_relaxed)) return;
-    try {
-        write_any(level, &event, text, fields);
-    } catch (...) {
-        return;  // as above
-    }
+    write_limited(level, &event, text, fields);
+}
+
+void flush_due() noexcept {
+    flush([](LineLimit& limit) { return limit.due(now_us()); });
+}
+
+void flush_all() noexcept {
+    flush([](LineLimit& limit) { return limit.all(); });
 }
 
 }  // namespace natra::log

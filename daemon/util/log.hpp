@@ -27,6 +27,12 @@ void write(Level level, std::string_view text) noexcept;
 // A decision of a known kind. Fields reach the journal only.
 void write(Level level, const Event& event, std::string_view text, const Fields& fields = {}) noexcept;
 
+// Of lines of one kind at most twenty at once and one a second are written: of those about one attachment (or file) for
+// the same event, or with the same text where there is no event. The last of those that were left out follows, with
+// their number; flush_due() writes it when it may be, flush_all() at once. Debugging lines are not limited.
+void flush_due() noexcept;
+void flush_all() noexcept;
+
 inline void error(std::string_view text) noexcept { write(Level::error, text); }
 inline void warning(std::string_view text) noexcept { write(Level::warning, text); }
 inline void info(std::string_view text) noexcept { write(Level::info, text); }

@@ -41,6 +41,10 @@ inline constexpr Event not_held{"61c601810df04a9bb6db8f0b4d6af293"};
 inline constexpr Event undone_again{"e53df2c315384633b9496c1794651822"};
 // A network agent, or somebody else, limits the same pod.
 inline constexpr Event limited_twice{"01b66e19dd104eb18189f42de54e5332"};
+// And does so no more.
+inline constexpr Event limited_alone{"02a6e160a0f046bebdbb111cb22050c5"};
+// Small flows of the pod are taken for heavy ones, or its list of heavy flows is incomplete.
+inline constexpr Event classification_unreliable{"1a02eb25c1b749ceb2e6e457456cf5d6"};
 // What in an annotation has no effect.
 inline constexpr Event annotation_ignored{"bea330d6dacb47639aef26d87b215e96"};
 // natrad answers.

@@ -13,9 +13,8 @@ from cells import Cell, Figures, pod_for
 from lab.natrad import Natrad
 from lab.node import Node
 from lab.pod import Pod
-from lab.rest import Rest
+from lab.rest import Rest, change_one
 from lab.traffic import Running, start_wire
-from rest_cells import change_one
 
 STEP_SECONDS = 1.5
 SETTLE_SECONDS = 2.0

@@ -15,22 +15,13 @@ import cells
 from cells import Cell, Figures
 from lab import process
 from lab.node import Node
-from lab.rest import MERGE_PATCH, Rest
+from lab.rest import Rest, change_one
 
 CLIENTS = 64
 # All of the answers that an operator and Prometheus ask for again and again, each as often as the others.
 PATHS = ("/v1/pods", "/v1/pods/{id}", "/v1/pods/{id}/flows", "/metrics")
 CHANGE_SECONDS = 0.1  # from one limit's change to the next
 CHURN_SECONDS = 1.0  # from one pod's ADD and DEL to the next
-
-
-def change_one(rest: Rest, attachment: str, rate: int, direction: str = "ingress") -> None:
-    body = json.dumps({direction: {"rate": rate}}).encode()
-    head = (f"PATCH /v1/pods/{attachment}/limits HTTP/1.1\r\nHost: localhost\r\nContent-Type: {MERGE_PATCH}\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n")
-    answer = rest.raw(head.encode() + body)
-    if b" 200 " not in answer.split(b"\r\n", 1)[0]:
-        raise RuntimeError(f"a change of limits was answered {answer[:200]!r}")
 
 
 class Repeated(threading.Thread):

@@ -92,3 +92,13 @@ class Rest:
             except ConnectionResetError:
                 pass  # likewise
         return out
+
+
+def change_one(rest: Rest, attachment: str, rate: int, direction: str = "ingress") -> None:
+    """Without a process for it: many follow one another quickly. Raises RuntimeError if it is refused."""
+    body = json.dumps({direction: {"rate": rate}}).encode()
+    head = (f"PATCH /v1/pods/{attachment}/limits HTTP/1.1\r\nHost: localhost\r\nContent-Type: {MERGE_PATCH}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n")
+    answer = rest.raw(head.encode() + body)
+    if b" 200 " not in answer.split(b"\r\n", 1)[0]:
+        raise RuntimeError(f"a change of limits was answered {answer[:200]!r}")

@@ -179,6 +179,10 @@ class Trust(RestCase):
 class Writing(RestCase):
     TEMPLATE = "/v1/pods/{namespace}/{name}/limits"
 
+    @classmethod
+    def start(cls, node: Node, **env: str) -> Natrad:
+        return super().start(node, NATRA_LOG_LEVEL="debug", **env)  # requests are logged before they are carried out
+
     def patched(self, pod: Pod, patch: object, *options: str) -> dict[str, Any]:
         answer = self.valid(self.rest.patch(f"{self.path_of(pod)}/limits", patch, *options), self.TEMPLATE, "PATCH")
         self.assertEqual(answer.status, 200, answer.body)

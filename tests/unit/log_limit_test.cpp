@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/util/log_limit.hpp"
+
+#include <gtest/gtest.h>
+
+#include "daemon/util/error.hpp"
+
+namespace natra::log {
+namespace {
+
+constexpr std::uint64_t second_us = LineLimit::interval_us;
+
+Line about(const std::string& attachment, const std::string& text, const Event& event = events::limits_changed) {
+    return {.level = Level::info, .event = &event, .text = text, .fields = {{"NATRA_ATTACHMENT", attachment}}};
+}
+
+unsigned admitted(LineLimit& limit, const Line& line, std::uint64_t now_us, unsigned times = 1000) {
+    unsigned out = 0;
+    for (unsigned i = 0; i < times; ++i) out += limit.admit(line, now_us) ? 1 : 0;
+    return out;
+}
+
+TEST(LineLimit, WritesSoManyOfAKindAtOnce) {
+    LineLimit limit;
+    EXPECT_EQ(admitted(limit, about("a", "changed"), 0), LineLimit::at_once);
+    EXPECT_EQ(admitted(limit, about("a", "changed otherwise"), 0), 0U) << "of the same kind";
+    EXPECT_EQ(admitted(limit, about("b", "changed"), 0), LineLimit::at_once) << "another attachment";
+    EXPECT_EQ(admitted(limit, about("a", "changed", events::detached), 0), LineLimit::at_once) << "another event";
+    EXPECT_EQ(admitted(limit, {.level = Level::error, .text = "x", .fields = {}}, 0), LineLimit::at_once);
+    EXPECT_EQ(admitted(limit, {.level = Level::error, .text = "x", .fields = {}}, 0), 0U);
+    EXPECT_EQ(admitted(limit, {.level = Level::error, .text = "y", .fields = {}}, 0), LineLimit::at_once);
+}
+
+TEST(LineLimit, TheLastOfThoseLeftOutFollows) {
+    LineLimit limit;
+    for (unsigned i = 0; i < LineLimit::at_once + 3; ++i) limit.admit(about("a", concat("line ", i)), 0);
+    EXPECT_TRUE(limit.due(second_us / 2).empty());
+    const auto held = limit.due(second_us);
+    ASSERT_EQ(held.size(), 1U);
+    EXPECT_EQ(held[0].line.text, concat("line ", LineLimit::at_once + 2));
+    EXPECT_EQ(held[0].line.event, &events::limits_changed);
+    EXPECT_EQ(held[0].left_out, 2U);
+    EXPECT_TRUE(limit.due(2 * second_us).empty()) << "once";
+}
+
+TEST(LineLimit, NothingOvertakesWhatIsKept) {
+    LineLimit limit;
+    admitted(limit, about("a", "before"), 0, LineLimit::at_once + 1);
+    EXPECT_FALSE(limit.admit(about("a", "last"), 10 * second_us));
+    const auto held = limit.due(10 * second_us);
+    ASSERT_EQ(held.size(), 1U);
+    EXPECT_EQ(held[0].line.text, "last");
+    EXPECT_EQ(held[0].left_out, 1U);
+    EXPECT_EQ(admitted(limit, about("a", "next"), 10 * second_us), 9U) << "of ten in ten seconds, one is that";
+}
+
+TEST(LineLimit, AfterAQuietTimeItIsAsAtFirst) {
+    LineLimit limit;
+    admitted(limit, about("a", "changed"), 0, LineLimit::at_once);
+    EXPECT_EQ(admitted(limit, about("a", "changed"), 1000 * second_us), LineLimit::at_once);
+}
+
+TEST(LineLimit, AtTheEndAllIsSaid) {
+    LineLimit limit;
+    admitted(limit, about("a", "changed"), 0);
+    admitted(limit, about("b", "changed"), 0);
+    EXPECT_EQ(limit.all().size(), 2U);
+    EXPECT_TRUE(limit.all().empty());
+}
+
+}  // namespace
+}  // namespace natra::log
