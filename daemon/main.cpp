@@ -147,9 +147,24 @@ int run_logged() {
     return status;
 }
 
+constexpr const char* usage =
+    "usage: natrad [--help | --version | --check-config [FILE] | --withdraw]\n"
+    "\n"
+    "Holds the pods of this node to their bandwidth. Without arguments: runs, as natrad.service.\n"
+    "\n"
+    "  --check-config [FILE]  every problem of the configuration (exit status 1), or all values in force\n"
+    "  --withdraw             undoes what natrad has done on this node, for the removal of its package\n"
+    "\n"
+    "natrad is configured by /etc/natra/natrad.json, /etc/natra/natrad.d/*.json and its environment,\n"
+    "and asked by busctl and curl: see natrad(8), natrad.json(5), io.natra.Natrad1(5), natrad-api(5).\n";
+
 }  // namespace
 
 int main(int argc, char** argv) {
+    if (argc == 2 && (std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0)) {
+        std::cout << usage;
+        return EXIT_SUCCESS;
+    }
     if (argc == 2 && std::strcmp(argv[1], "--version") == 0) {
         std::cout << "natrad " NATRA_VERSION "\n";
         return EXIT_SUCCESS;
@@ -163,8 +178,7 @@ int main(int argc, char** argv) {
         }
         if (argc == 2 && std::strcmp(argv[1], "--withdraw") == 0) return withdraw(config::sources_from_environment());
         if (argc > 1) {
-            std::cerr << "usage: natrad [--version | --check-config [FILE] | --withdraw]\n"
-                         "natrad is configured by /etc/natra/natrad.json and its environment, see natrad(8).\n";
+            std::cerr << usage;
             return 2;
         }
         return run_logged();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import time
@@ -137,6 +138,32 @@ class Check(NodeCase):
         self.assertEqual(status, 1)
         for word in ("shaper: 7 is none of", "colour: unknown key", 'limits.maxBurst: "long" is not a time'):
             self.assertIn(word, said)
+
+    def test_the_manuals_have_every_key_default_and_variable(self) -> None:
+        status, said = self.check("{}")
+        self.assertEqual(status, 0, said)
+        keys = re.findall(r"^(\S+) = ", said, re.MULTILINE)
+        self.assertGreater(len(keys), 20)
+        docs = Path(__file__).resolve().parents[2] / "docs"
+        schema = (docs.parent / "daemon/config/schema.cpp").read_text()
+        variables = re.findall(r'"(NATRA_\w+)"', schema)
+        self.assertGreater(len(variables), 5)
+        for page in (docs / "usage/configuration.md", docs / "man/natrad.json.5"):
+            words = set(re.findall(r"[\w.]+", page.read_text()))
+            self.assertEqual([each for each in (*keys, *variables) if each not in words], [], page)
+
+    def test_help_and_wrong_usage(self) -> None:
+        for option in ("--help", "-h"):
+            done = process.run([str(support.BUILD.natrad), option])
+            self.assertTrue(done.stdout.startswith("usage: natrad "), done.stdout)
+            self.assertEqual(done.stderr, "")
+        for wrong in (["--colour"], ["--help", "me"], ["--check-config", "a", "b"]):
+            done = process.run([str(support.BUILD.natrad), *wrong], check=False)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertTrue(done.stderr.startswith("usage: natrad "), done.stderr)
+        manual = (Path(__file__).resolve().parents[2] / "docs/man/natrad.8").read_text().replace("\\-", "-")
+        for option in re.findall(r"--[a-z-]+", process.run([str(support.BUILD.natrad), "--help"]).stdout):
+            self.assertIn(option, manual)
 
     def test_absent_file(self) -> None:
         done = process.run([str(support.BUILD.natrad), "--check-config", "/nonexistent.json"], check=False)
