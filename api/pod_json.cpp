@@ -105,6 +105,19 @@ Json flow_json(const pods::Flow& flow, std::uint64_t boot_usec) {
                    {"lastSeen", rfc3339(boot_usec + flow.last_seen_usec)}});
 }
 
+// What is pinned of hook and shaper, and by whom; null where natrad chooses.
+Json data_path_json(const datapath::Wish& wish) {
+    const bool hook = wish.attach_mode != datapath::AttachMode::automatic;
+    const bool shaper = wish.shaper || wish.avoid_edt;
+    return object({{"attachMode", hook ? Json(to_string(wish.attach_mode)) : Json()},
+                   {"attachModeBy", hook ? Json(wish.attach_mode_by) : Json()},
+                   {"shaper", shaper ? Json(wish.shaper ? to_string(*wish.shaper) : "not edt") : Json()},
+                   {"shaperBy", shaper ? Json(wish.shaper_by) : Json()}});
+}
+
+// Of limits or of the data path.
+Json overridden_at(const pods::Override& changes) { return changes.any() ? Json(rfc3339(changes.at_usec)) : Json(); }
+
 }  // namespace
 
 std::string rfc3339(std::uint64_t usec) {
@@ -139,15 +152,18 @@ Json pod_json(const PodFacts& facts) {
                    {"unshapedSubnets", limits::to_strings(request.subnets.unshaped)},
                    {"warnings", request.warnings},
                    {"tamperEvents", pod.tamper_events},
+                   {"dataPath", data_path_json(pod.kernel.record.wish)},
                    {"overriddenBy", pod.changes.by},
-                   {"overriddenAt", pod.changes.any() ? Json(rfc3339(pod.changes.at_usec)) : Json()},
+                   {"overriddenAt", overridden_at(pod.changes)},
                    {"ingress", direction_json(facts, Direction::ingress)},
                    {"egress", direction_json(facts, Direction::egress)}});
 }
 
 Json limits_json(const pods::Pod& pod) {
     return object({{"ingress", limits_direction_json(pod, Direction::ingress)},
-                   {"egress", limits_direction_json(pod, Direction::egress)}});
+                   {"egress", limits_direction_json(pod, Direction::egress)},
+                   {"overriddenBy", pod.changes.by},
+                   {"overriddenAt", overridden_at(pod.changes)}});
 }
 
 Json flows_json(const pods::Pod& pod, std::optional<Direction> direction, std::size_t top) {

@@ -2,6 +2,7 @@
 """The REST interface against real pods: every path and method, and every answer as the OpenAPI document has it."""
 from __future__ import annotations
 
+import datetime
 import grp
 import json
 import stat
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 from lab import process
 from lab.kinds import add_other_network
-from lab.natrad import Natrad
+from lab.natrad import ATTACHMENT, Natrad
 from lab.node import Node
 from lab.pod import Pod
 from lab.ptrace import held
@@ -219,13 +220,44 @@ class Writing(RestCase):
         self.assertEqual(answer.json["ingress"]["override"], {})
         self.assertEqual(self.valid(self.rest.get(f"{self.path_of(pod)}/limits"), self.TEMPLATE).json, answer.json)
 
-    def test_overrides_survive_a_restart(self) -> None:
+    def test_overrides_survive_a_restart_and_end_with_the_pod(self) -> None:
         pod = self.pod()
-        self.patched(pod, {"ingress": {"rate": RATE // 2}})
+        begin = time.time()
+        self.assertEqual(self.rest.get(f"{self.path_of(pod)}/limits").json["overriddenAt"], None)
+        limits = self.patched(pod, {"ingress": {"rate": RATE // 2}})
+        self.assertRegex(limits["overriddenBy"], r"^uid 0, pid \d+ over REST$")
+        at = datetime.datetime.fromisoformat(limits["overriddenAt"].replace("Z", "+00:00")).timestamp()
+        self.assertTrue(begin - 1 <= at <= time.time() + 1, limits["overriddenAt"])
         before = self.rest.get(f"{self.path_of(pod)}/limits")
         self.natrad.restart()
         after = self.rest.get(f"{self.path_of(pod)}/limits")
         self.assertEqual((after.body, after.headers["etag"]), (before.body, before.headers["etag"]))
+        # The same container, interface and name once more are another pod all the same.
+        pod.delete()
+        pod.destroy()
+        pod.create()
+        pod.add()
+        limits = self.rest.get(f"{self.path_of(pod)}/limits").json
+        self.assertEqual((limits["ingress"]["rate"], limits["ingress"]["override"], limits["overriddenBy"],
+                          limits["overriddenAt"]), (RATE, {}, "", None))
+
+    def test_what_is_pinned_of_the_data_path(self) -> None:
+        pod = self.pod()
+        template = "/v1/pods/{namespace}/{name}"
+
+        def pinned() -> Any:
+            found = self.valid(self.rest.get(self.path_of(pod)), template).json
+            return found["dataPath"], bool(found["overriddenBy"])
+
+        nothing = {"attachMode": None, "attachModeBy": None, "shaper": None, "shaperBy": None}
+        self.assertEqual(pinned(), (nothing, False))
+        self.natrad.call(pod.object_path(), ATTACHMENT, "SetDataPath", "a{sv}", 1, "Shaper", "s", "police")
+        self.assertEqual(pinned(), ({**nothing, "shaper": "police", "shaperBy": "an operator"}, True))
+        self.natrad.call(pod.object_path(), ATTACHMENT, "SetDataPath", "a{sv}", 2, "Shaper", "s", "auto",
+                         "EdtPacing", "s", "off")
+        self.assertEqual(pinned(), ({**nothing, "shaper": "not edt", "shaperBy": "an operator"}, True))
+        self.natrad.call(pod.object_path(), ATTACHMENT, "ResetDataPath")
+        self.assertEqual(pinned(), (nothing, False))
 
     def test_two_operators_do_not_overwrite_each_other(self) -> None:
         pod = self.pod()
