@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dbus/values.hpp"
 
+#include <cstdio>
 #include <limits>
 
 #include "daemon/datapath/counters.hpp"
@@ -18,13 +19,27 @@ template <> constexpr const char* type_name<bool> = "b";
 template <> constexpr const char* type_name<std::vector<std::string>> = "as";
 template <> constexpr const char* type_name<std::map<std::string, std::string>> = "a{ss}";
 
+// What a caller gave instead of what is expected, with a space behind it; empty for what is no single value.
+std::string shown(const sdbus::Variant& value) {
+    if (value.containsValueOfType<std::string>()) return concat("\"", value.get<std::string>(), "\" ");
+    if (value.containsValueOfType<std::uint64_t>()) return concat(value.get<std::uint64_t>(), " ");
+    if (value.containsValueOfType<std::int64_t>()) return concat(value.get<std::int64_t>(), " ");
+    if (value.containsValueOfType<std::uint32_t>()) return concat(value.get<std::uint32_t>(), " ");
+    if (value.containsValueOfType<std::int32_t>()) return concat(value.get<std::int32_t>(), " ");
+    if (!value.containsValueOfType<double>()) return "";
+    char text[32];
+    std::snprintf(text, sizeof text, "%g ", value.get<double>());
+    return text;
+}
+
 // Leaves `out` alone when the key is absent.
 template <class T> Result<void> read(const Dictionary& from, const std::string& key, T& out) {
     const auto it = from.find(key);
     if (it == from.end()) return {};
     if (!it->second.template containsValueOfType<T>()) {
         const std::string found = it->second.peekValueType();
-        return fail(Code::invalid_argument, key, ": type ", found, ", expected ", type_name<T>);
+        return fail(Code::invalid_argument, key, ": ", shown(it->second), "is of type ", found, ", expected ",
+                    type_name<T>);
     }
     out = it->second.template get<T>();
     return {};

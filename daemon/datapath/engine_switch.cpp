@@ -103,6 +103,8 @@ Result<void> Engine::switch_direction(Attached& attached, Direction direction, c
         if (insist.shaper && shaper == wish.shaper) break;
         skipped += concat(" (", to_string(shaper), ": ", last->what, ")");
     }
+    if (last && insist.shaper && wish.shaper)
+        return Error{last->code, last->sys, concat("Shaper: \"", to_string(*wish.shaper), "\": ", last->what)};
     if (last) return *last;
     auto hook_reason = choose_hook(attached, direction, insist, pod);
     if (!hook_reason) return hook_reason.error();

@@ -78,9 +78,11 @@ class BadRequests(NodeCase):
         before = {name: self.natrad.properties(path)[name] for name in LIMITS}
         invalid = "io.natra.Error.InvalidArgument"
         for word, *words in (
-                ("IngressRate", "a{sv}", 1, "IngressRate", "s", "fast"),
-                ("IngressRate", "a{sv}", 1, "IngressRate", "x", -1),
-                ("EgressBurst", "a{sv}", 1, "EgressBurst", "d", 1.5),
+                ('IngressRate: "fast" is of type s, expected t', "a{sv}", 1, "IngressRate", "s", "fast"),
+                ("IngressRate: -1 is of type x, expected t", "a{sv}", 1, "IngressRate", "x", -1),
+                ("IngressRate: 5 is of type u, expected t", "a{sv}", 1, "IngressRate", "u", 5),
+                ("EgressBurst: 1.5 is of type d, expected t", "a{sv}", 1, "EgressBurst", "d", 1.5),
+                ("EgressBurst: is of type as, expected t", "a{sv}", 1, "EgressBurst", "as", 1, "x"),
                 ("IngresRate", "a{sv}", 1, "IngresRate", "t", 5_000_000),
                 ("limits", "a{sv}", 0),
                 # One good and one bad: nothing is half-applied.

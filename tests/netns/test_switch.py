@@ -257,7 +257,7 @@ class Pins(SwitchCase):
                  ("io.natra.Error.InvalidArgument", {"Shapper": "htb"}, "Shapper"),
                  ("io.natra.Error.InvalidArgument", {"EdtPacing": "on", "Shaper": "htb"}, "contradicts")]
         if "edt" not in self.features():
-            cases += [("io.natra.Error.Unsupported", {"Shaper": "edt"}, "sch_fq"),
+            cases += [("io.natra.Error.Unsupported", {"Shaper": "edt"}, 'Shaper: "edt": kernel '),
                       ("io.natra.Error.Unsupported", {"EdtPacing": "on", "AttachMode": "clsact"}, "sch_fq")]
         if "tcx" not in self.features():
             cases += [("io.natra.Error.Unsupported", {"AttachMode": "tcx", "Shaper": "police"}, "tcx")]
