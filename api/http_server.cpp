@@ -43,8 +43,9 @@ std::string head_of(const Response& response) {
     auto out = concat("HTTP/1.1 ", response.status, " ", reason_phrase(response.status), "\r\n");
     if (!response.content_type.empty()) out += concat("Content-Type: ", response.content_type, "\r\n");
     for (const auto& [name, value] : response.headers) out += concat(name, ": ", value, "\r\n");
-    out += concat("Content-Length: ", response.body.size(),
-                  "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n");
+    // Of 304 it would be that of the document which is not sent.
+    if (response.status != 304) out += concat("Content-Length: ", response.body.size(), "\r\n");
+    out += concat("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n");
     return out;
 }
 

@@ -6,6 +6,8 @@
 
 #include "api/problem.hpp"
 #include "api/text.hpp"
+#include "daemon/limits/annotations.hpp"
+#include "daemon/limits/limits.hpp"
 #include "daemon/limits/quantity.hpp"
 
 namespace natra::api {
@@ -27,52 +29,78 @@ Json shown(const Json& value) {
 
 struct ParseFailure {
     std::string what;
+    std::string field;  // if it is about one
 };
 
 std::variant<Json, ParseFailure> parse(std::string_view body) {
     constexpr int max_depth = 8;
     std::vector<std::set<std::string>> seen;
+    std::vector<std::string> names;  // of the objects that are open, the key that was read last
     std::string repeated;
     bool too_deep = false;
     const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
         too_deep = too_deep || depth > max_depth;
-        if (event == Json::parse_event_t::object_start) seen.emplace_back();
-        if (event == Json::parse_event_t::object_end) seen.pop_back();
-        if (event == Json::parse_event_t::key && !seen.back().insert(value.get<std::string>()).second)
-            repeated = value.get<std::string>();
+        if (event == Json::parse_event_t::object_start) {
+            seen.emplace_back();
+            names.emplace_back();
+        }
+        if (event == Json::parse_event_t::object_end) {
+            seen.pop_back();
+            names.pop_back();
+        }
+        if (event == Json::parse_event_t::key) {
+            names.back() = value.get<std::string>();
+            if (!seen.back().insert(names.back()).second)
+                for (const auto& name : names) repeated += concat(repeated.empty() ? "" : ".", name);
+        }
         return !too_deep && repeated.empty();
     };
     // The parser would take it for the end.
-    if (body.find('\0') != std::string_view::npos) return ParseFailure{"a NUL byte"};
+    if (body.find('\0') != std::string_view::npos) return ParseFailure{"the body is not JSON: a NUL byte", {}};
     try {
         auto document = Json::parse(body.begin(), body.end(), watch);
-        if (too_deep) return ParseFailure{"nested too deeply"};
-        if (!repeated.empty()) return ParseFailure{concat("key ", in_quotes(repeated), " is given twice")};
+        if (too_deep) return ParseFailure{"the body is nested too deeply", {}};
+        if (!repeated.empty()) return ParseFailure{concat(repeated, ": is given twice"), repeated};
         return document;
     } catch (const Json::exception& e) {
         const std::string_view what = e.what();
         const auto end = what.find("] ");
-        return ParseFailure{std::string(end == std::string_view::npos ? what : what.substr(end + 2))};
+        return ParseFailure{
+            concat("the body is not JSON: ", end == std::string_view::npos ? what : what.substr(end + 2)), {}};
     }
 }
 
 using Wrong = std::optional<Response>;
 
-Wrong read_amount(const Json& value, const std::string& field, const char* unit, pods::ValueEdit& into) {
+struct Unit {
+    const char* name;
+    std::uint64_t most;
+};
+constexpr Unit rate_unit{"bit/s", limits::max_annotated_rate_bps};
+constexpr Unit burst_unit{"bits", limits::burst_limit_bits - 1};
+
+Wrong read_amount(const Json& value, const std::string& field, const Unit& unit, pods::ValueEdit& into) {
+    const auto too_much = [&] {
+        return wrong_value(422, field, shown(value), concat("above ", unit.most, " ", unit.name));
+    };
     if (value.is_null()) {
         into = pods::ValueEdit(std::in_place);
         return std::nullopt;
     }
     if (value.is_number_unsigned()) {
+        if (value.get<std::uint64_t>() > unit.most) return too_much();
         into = value.get<std::uint64_t>();
         return std::nullopt;
     }
+    // An integer that is too large for one is read as such.
+    if (value.is_number_float() && value.get<double>() > static_cast<double>(unit.most)) return too_much();
     if (!value.is_string())
         return wrong_value(
             422, field, shown(value),
-            concat("neither an integer in ", unit, " from 0 on, nor a quantity such as \"10M\", nor null"));
+            concat("neither an integer in ", unit.name, " from 0 on, nor a quantity such as \"10M\", nor null"));
     const auto amount = limits::parse_quantity(value.get<std::string>());
     if (!amount) return wrong_value(422, field, shown(value), amount.error().what);
+    if (*amount > unit.most) return too_much();
     into = *amount;
     return std::nullopt;
 }
@@ -85,9 +113,9 @@ Wrong read_direction(const Json& value, const std::string& name, pods::Direction
     if (!value.is_object()) return wrong_value(422, name, shown(value), "neither an object nor null");
     for (const auto& [key, amount] : value.items()) {
         const auto field = concat(name, ".", key);
-        auto wrong = key == "rate" ? read_amount(amount, field, "bit/s", into.rate_bps)
+        auto wrong = key == "rate" ? read_amount(amount, field, rate_unit, into.rate_bps)
                      : key == "burst"
-                         ? read_amount(amount, field, "bits", into.burst_bits)
+                         ? read_amount(amount, field, burst_unit, into.burst_bits)
                          : Wrong(wrong_value(422, field, shown(amount), "unknown field; known are rate and burst"));
         if (wrong) return wrong;
     }
@@ -99,7 +127,7 @@ Wrong read_direction(const Json& value, const std::string& name, pods::Direction
 std::variant<pods::LimitsEdit, Response> parse_limits_patch(std::string_view body) {
     const auto parsed = parse(body);
     if (const auto* failure = std::get_if<ParseFailure>(&parsed))
-        return problem(400, concat("the body is not JSON: ", failure->what));
+        return problem(400, failure->what, failure->field.empty() ? Json::object() : Json{{"field", failure->field}});
     const auto& document = std::get<Json>(parsed);
     if (!document.is_object()) return problem(400, "the body is not a JSON object");
     pods::LimitsEdit out;

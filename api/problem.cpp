@@ -30,6 +30,7 @@ int status_of(Error::Code code) {
 std::string_view reason_phrase(int status) {
     switch (status) {
     case 200: return "OK";
+    case 304: return "Not Modified";
     case 400: return "Bad Request";
     case 403: return "Forbidden";
     case 404: return "Not Found";

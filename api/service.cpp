@@ -40,6 +40,12 @@ Response with_tag(const Json& limits) {
 // Takes milliseconds to make.
 bool is_about_all(Endpoint endpoint) { return endpoint == Endpoint::metrics || endpoint == Endpoint::pods; }
 
+// The precondition in this header does not hold.
+Response limits_are_others(std::string_view header, const std::string& value) {
+    return wrong_value(412, header, value,
+                       header == "if-match" ? "the limits are others by now" : "the limits are still these");
+}
+
 // "GET /v1/status" of HEAD, too; what is in no list is not to become a label of a metric.
 std::string known_method(const std::string& method) {
     for (const auto& each : routes())
@@ -103,7 +109,7 @@ Response Service::answer(const Match& match, const Request& request, const Calle
     case Endpoint::status: return status();
     case Endpoint::pods: return list(match);
     case Endpoint::pod: return pod(match);
-    case Endpoint::limits_get: return get_limits(match);
+    case Endpoint::limits_get: return get_limits(match, request);
     case Endpoint::limits_patch: {
         const auto type = check_patch_type(request.header("content-type"));
         if (const auto* wrong = std::get_if<Response>(&type)) return *wrong;
@@ -226,10 +232,17 @@ Response Service::pod(const Match& match) {
     return json_response(pod_json(std::get<PodFacts>(found)));
 }
 
-Response Service::get_limits(const Match& match) {
+Response Service::get_limits(const Match& match, const Request& request) {
+    const auto conditions = parse_preconditions(request);
+    if (const auto* wrong = std::get_if<Response>(&conditions)) return *wrong;
     const auto found = find(match);
     if (const auto* wrong = std::get_if<Response>(&found)) return *wrong;
-    return with_tag(limits_json(std::get<PodFacts>(found).pod));
+    const auto limits = limits_json(std::get<PodFacts>(found).pod);
+    auto out = with_tag(limits);
+    const auto header = std::get<Preconditions>(conditions).failed_by(entity_tag(limits.dump()));
+    if (header.empty()) return out;
+    if (header == "if-match") return limits_are_others(header, request.header(std::string(header)));
+    return {.status = 304, .content_type = {}, .body = {}, .headers = std::move(out.headers)};
 }
 
 Response Service::flows(const Match& match) {
@@ -248,29 +261,29 @@ Response Service::flows(const Match& match) {
 
 Response Service::write_limits(const Match& match, const Request& request, const Caller& caller,
                                const pods::LimitsEdit& edit) {
-    const auto given = request.headers.find("if-match");
-    const auto parsed = given == request.headers.end() ? IfMatch{} : parse_if_match(given->second);
+    const auto parsed = parse_preconditions(request);
     if (const auto* wrong = std::get_if<Response>(&parsed)) return *wrong;
     const auto answer = std::make_shared<Answer<Response>>();
     // Selection and change in one turn of the core thread: an attachment's end in between is a plain 404.
     core_.post([this, answer, edit, name = match.pod, interface = text_of(match.query, "interface"),
-                condition = std::get<IfMatch>(parsed), method = request.method, who = caller.who] {
+                conditions = std::get<Preconditions>(parsed), headers = request.headers, method = request.method,
+                who = caller.who] {
         try {
             const auto selected = select(registry_.pods(), name, interface);
             if (const auto* wrong = std::get_if<Response>(&selected)) return answer->give(*wrong);
             const auto& target = *std::get<const pods::Pod*>(selected);
-            const auto stale = std::make_shared<bool>(false);
-            const auto unchanged = [condition, stale](const pods::Pod& pod) -> Result<void> {
-                *stale = !condition.allows(entity_tag(limits_json(pod).dump()));
-                if (*stale) return fail(Error::Code::mismatch, "if-match: the limits are others by now");
-                return {};
+            const auto stale = std::make_shared<std::string_view>();
+            const auto unchanged = [conditions, stale](const pods::Pod& pod) -> Result<void> {
+                *stale = conditions.failed_by(entity_tag(limits_json(pod).dump()));
+                if (stale->empty()) return {};
+                return fail(Error::Code::mismatch, *stale, ": does not hold");
             };
             log::debug(concat("REST: ", who, ": ", method, " limits of ", pods::describe(target)));
             registry_.edit_limits(target.id, edit, concat(who, " over REST"), unchanged,
-                                  [this, answer, stale, id = target.id](const Result<void>& done) {
+                                  [this, answer, stale, headers, id = target.id](const Result<void>& done) {
                                       const auto* pod = registry_.find(id);
-                                      if (*stale)
-                                          answer->give(problem(412, done.error().what));
+                                      if (!stale->empty())
+                                          answer->give(limits_are_others(*stale, headers.at(std::string(*stale))));
                                       else if (!done)
                                           answer->give(wrong_limits(done.error()));
                                       else if (pod == nullptr)

@@ -50,7 +50,7 @@ private:
     // The same, or what another request was answered a moment ago: figures may be as old as that, limits not.
     SharedResponse recent(const Match& match, const std::function<Response()>& make);
     Response pod(const Match& match);
-    Response get_limits(const Match& match);
+    Response get_limits(const Match& match, const Request& request);
     Response flows(const Match& match);
     Response write_limits(const Match& match, const Request& request, const Caller& caller,
                           const pods::LimitsEdit& edit);

@@ -49,7 +49,8 @@ void Registry::surveyed(const Pod& pod) {
     }
     known = std::move(now);
     // Not only after news: an earlier attempt may have failed, or crossed an operator's change.
-    if (in_force(pod.id, pod.request, pod.changes) != pod.effective) renew(pod.id, "the node's configuration (otherLimiters)", {});
+    if (in_force(pod.id, pod.request, pod.changes) != pod.effective)
+        renew(pod.id, "the node's configuration (otherLimiters)", {});
 }
 
 limits::Limits Registry::in_force(const std::string& id, const AttachRequest& request, const Override& changes) const {

@@ -111,9 +111,7 @@ void RunningPods::look_at(const std::string& path) {
     const auto cached = cni::read_cached_result(*text);
     if (!cached) return pass_over(path, cached.error());
     const auto& identity = cached->identity;
-    const auto skip = [this, &path, &identity](const Error& why) {
-        pass_over(path, why, fields_of(identity));
-    };
+    const auto skip = [this, &path, &identity](const Error& why) { pass_over(path, why, fields_of(identity)); };
     if (registry_.find(attachment_id(identity.container_id, identity.interface)) != nullptr) {
         ++total_.known;
         return next();
@@ -128,8 +126,7 @@ void RunningPods::look_at(const std::string& path) {
         return skip(fail(Code::no_device, "neither the entry nor its result names the network namespace"));
     if (::access(identity.netns_path.c_str(), F_OK) != 0) {
         // What another process may not look at (below /proc) is not gone.
-        if (errno != ENOENT && errno != ENOTDIR)
-            return skip(fail_errno(Code::kernel, errno, identity.netns_path));
+        if (errno != ENOENT && errno != ENOTDIR) return skip(fail_errno(Code::kernel, errno, identity.netns_path));
         ++total_.gone;
         log::debug(concat("not adopted: ", path, ": ", identity.netns_path, " is gone"));
         return next();

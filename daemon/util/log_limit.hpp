@@ -29,7 +29,7 @@ public:
     bool admit(const Line& line, std::uint64_t now_us);
 
     struct Held {
-        Line line;                  // the last of its kind
+        Line line;                   // the last of its kind
         std::uint64_t left_out = 0;  // that came before it, and are not written
     };
     // What may be written by now. To be called from time to time, or lines are late and kinds pile up.

@@ -270,7 +270,7 @@ class Writing(RestCase):
         for answer, method in ((self.rest.patch(path, {"ingress": {"rate": "2M"}}, *with_tag), "PATCH"),
                                (self.rest.delete(path, *with_tag), "DELETE"),
                                (self.rest.patch(path, {}, *with_tag), "PATCH")):
-            self.problem(self.valid(answer, self.TEMPLATE, method), 412)
+            self.problem(self.valid(answer, self.TEMPLATE, method), 412, "if-match", tag)
         self.assertEqual(self.rest.get(path).json["ingress"]["rate"], 1_000_000)
         self.patched(pod, {"ingress": {"rate": "2M"}}, "--header", f"If-Match: \"x\", {first.headers['etag']}")
         # curl sends a header without a value where its name ends in a semicolon.
@@ -283,6 +283,24 @@ class Writing(RestCase):
         self.problem(self.rest.patch(path, {}, "--header", f"If-Match: W/{tag}"), 412)
         self.assertEqual(self.patched(pod, {}, "--header", "If-Match: *")["ingress"]["rate"], 2_000_000)
         self.assertEqual(self.patched(pod, {}, "--header", f"If-Match: , W/{tag}, {tag}")["ingress"]["rate"], 2_000_000)
+
+    def test_if_none_match(self) -> None:
+        pod = self.pod()
+        path = f"{self.path_of(pod)}/limits"
+        tag = self.rest.get(path).headers["etag"]
+        for given in (tag, f"W/{tag}", "*", f'"x", {tag}'):
+            header = ("--header", f"If-None-Match: {given}")
+            for method in ("GET", "HEAD"):
+                answer = self.rest.curl(path, *header, method=method)
+                self.assertEqual((answer.status, answer.body, answer.headers["etag"]), (304, "", tag))
+                self.assertNotIn("content-length", answer.headers)
+            for answer, method in ((self.rest.patch(path, {"ingress": {"rate": 1}}, *header), "PATCH"),
+                                   (self.rest.delete(path, *header), "DELETE")):
+                self.problem(self.valid(answer, self.TEMPLATE, method), 412, "if-none-match", given)
+        self.assertEqual(self.rest.curl(path, "--header", 'If-None-Match: "x"').status, 200)
+        self.problem(self.rest.curl(path, "--header", 'If-Match: "x"'), 412, "if-match", '"x"')
+        self.problem(self.rest.curl(path, "--header", "If-None-Match: x"), 400, "if-none-match", '"x"')
+        self.assertEqual(self.rest.get(path).headers["etag"], tag)
 
     def test_a_patch_of_nothing_takes_its_turn(self) -> None:
         pod = self.pod()

@@ -69,6 +69,20 @@ TEST(LimitsPatch, NamesFieldAndValue) {
     EXPECT_EQ(refused(422, R"({"ingress": 5})").at("field"), "ingress");
 }
 
+TEST(LimitsPatch, ShowsWhatIsTooMuchAsItWasGiven) {
+    EXPECT_EQ(refused(422, R"({"ingress": {"rate": "5E"}})").at("value"), "5E");
+    EXPECT_EQ(refused(422, R"({"ingress": {"burst": "32Gi"}})").at("value"), "32Gi");
+    const auto huge = refused(422, R"({"ingress": {"rate": 99999999999999999999999}})");
+    EXPECT_EQ(huge.at("detail"), "ingress.rate: above 1000000000000000 bit/s");
+}
+
+TEST(LimitsPatch, NamesWhatIsGivenTwice) {
+    const auto twice = refused(400, R"({"ingress": {"rate": 1, "burst": 2, "rate": 3}})");
+    EXPECT_EQ(twice.at("field"), "ingress.rate");
+    EXPECT_EQ(twice.at("detail"), "ingress.rate: is given twice");
+    EXPECT_EQ(refused(400, R"({"egress": {"rate": 1}, "egress": null})").at("field"), "egress");
+}
+
 TEST(LimitsPatch, RefusesWhatIsNoObject) {
     for (const std::string_view body :
          {"", " ", "null", "[]", "5", "{", R"({"ingress": })", R"({"a":1}x)", "{\"a\":\"\xff\"}",
@@ -111,8 +125,8 @@ TEST(EntityTag, FollowsTheContent) {
 
 TEST(IfMatch, ComparesStrongTags) {
     const auto allows = [](const char* header, const char* tag) {
-        const auto parsed = parse_if_match(header);
-        return std::holds_alternative<IfMatch>(parsed) && std::get<IfMatch>(parsed).allows(tag);
+        const auto parsed = parse_tags("if-match", header, Comparison::strong);
+        return std::holds_alternative<Tags>(parsed) && std::get<Tags>(parsed).fit(tag);
     };
     EXPECT_TRUE(allows(" * ", "\"a\""));
     EXPECT_TRUE(allows("\"a\"", "\"a\""));
@@ -129,12 +143,29 @@ TEST(IfMatch, ComparesStrongTags) {
 TEST(IfMatch, NamesTheHeaderWhereItIsNoListOfTags) {
     for (const auto* const header : {"", " ", ",", ", ,", "a", "\"a", "\"a\" \"b\"", "\"a b\"", "*, \"a\"", "\"a\", *",
                                      "**", "w/\"a\"", "W/", "W/ \"a\"", "\"a\", b"}) {
-        const auto parsed = parse_if_match(header);
+        const auto parsed = parse_tags("if-match", header, Comparison::strong);
         ASSERT_TRUE(std::holds_alternative<Response>(parsed)) << header;
         const auto& response = std::get<Response>(parsed);
         EXPECT_EQ(response.status, 400) << header;
         EXPECT_EQ(json::parse(response.body).at("field"), "if-match") << header;
     }
+}
+
+TEST(Preconditions, SayWhichHeaderDoesNotHold) {
+    const auto failed = [](std::map<std::string, std::string> headers) {
+        const auto parsed =
+            parse_preconditions({.method = {}, .target = {}, .headers = std::move(headers), .body = {}});
+        return std::string(std::get<Preconditions>(parsed).failed_by("\"a\""));
+    };
+    EXPECT_EQ(failed({}), "");
+    EXPECT_EQ(failed({{"if-match", "\"a\""}}), "");
+    EXPECT_EQ(failed({{"if-match", "\"b\""}}), "if-match");
+    EXPECT_EQ(failed({{"if-none-match", "\"b\", W/\"c\""}}), "");
+    EXPECT_EQ(failed({{"if-none-match", "*"}}), "if-none-match");
+    EXPECT_EQ(failed({{"if-none-match", "W/\"a\""}}), "if-none-match") << "it compares weakly";
+    EXPECT_EQ(failed({{"if-match", "*"}, {"if-none-match", "\"a\""}}), "if-none-match");
+    EXPECT_TRUE(std::holds_alternative<Response>(
+        parse_preconditions({.method = {}, .target = {}, .headers = {{"if-none-match", "a"}}, .body = {}})));
 }
 
 }  // namespace
