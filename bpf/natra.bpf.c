@@ -113,7 +113,8 @@ int natra(struct __sk_buff *skb)
 
 	if (config->mode == NATRA_MODE_OFF) {
 		if (config->flags & NATRA_F_AT_ONCE)
-			skb->tstamp = 0;
+			/* not 0: to that fq applies TCP's pacing by itself */
+			skb->tstamp = bpf_ktime_get_ns();
 		return VERDICT_PASS;
 	}
 

@@ -88,8 +88,10 @@ Result<void> Engine::change(Attached& attached, const Rates& rates, Waiting wait
         pod.emplace(*std::move(entered));
     }
     auto* const side = pod ? &*pod : nullptr;
+    constexpr std::chrono::milliseconds longest_wait{500};  // the worker has other pods to serve
+    const auto until = waiting == Waiting::let_out ? std::chrono::steady_clock::now() + longest_wait : Time();
     for (const auto direction : directions) {
-        auto changed = set_direction(attached, direction, rates.of(direction), side, waiting);
+        auto changed = set_direction(attached, direction, rates.of(direction), side, until);
         if (changed) continue;
         for (const auto undo : directions)
             if (auto r = set_direction(attached, undo, before.of(undo), side); !r)

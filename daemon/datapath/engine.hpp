@@ -4,6 +4,7 @@
 // either succeeds or leaves the kernel as it was.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -46,7 +47,7 @@ struct AttachSpec {
 enum class Remedy : std::uint8_t { put_back, backstop };
 
 // What becomes of the packets that wait behind a limit when it is lifted. let_out: they leave first, for which the
-// worker is blocked for as long as the queue is, and for half a second at most.
+// worker is blocked for as long as the queues are, and for half a second at most.
 enum class Waiting : std::uint8_t { let_out, dropped };
 
 // What a look at an attachment found and did.
@@ -167,12 +168,14 @@ private:
     Result<void> start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod,
                             bool behind_others);
     Result<void> stop(Attached& attached, Direction direction, PodSide* pod);
-    Result<void> lift(Attached& attached, Direction direction, PodSide* pod, Waiting waiting);
-    Result<void> let_out(Attached& attached, Direction direction, PodSide* pod);
+    using Time = std::chrono::steady_clock::time_point;
+    // A lifted limit's queue has until then; the epoch: it is dropped.
+    Result<void> lift(Attached& attached, Direction direction, PodSide* pod, Time until);
+    Result<void> let_out(Attached& attached, Direction direction, PodSide* pod, Time until);
     Result<void> retune(Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
     bool needs_pod_side(const AttachmentRecord& record, Direction direction, const std::optional<Rate>& rate) const;
     Result<void> set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate, PodSide* pod,
-                               Waiting waiting = Waiting::dropped);
+                               Time until = {});
     struct Defects {
         bool qdisc = false;
         HookState hook = HookState::first;

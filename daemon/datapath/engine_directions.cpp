@@ -25,12 +25,12 @@ bool Engine::needs_pod_side(const AttachmentRecord& record, Direction direction,
 }
 
 Result<void> Engine::set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate,
-                                   PodSide* pod, Waiting waiting) {
+                                   PodSide* pod, Time until) {
     const auto& now = attached.record.of(direction);
     if (now && rate) return now->rate == *rate ? Result<void>() : retune(attached, direction, *rate, pod);
     if (rate && !obstacle(attached.record, direction).empty()) return {};
     if (rate) return start(attached, direction, *rate, pod);
-    if (now) return lift(attached, direction, pod, waiting);
+    if (now) return lift(attached, direction, pod, until);
     return {};
 }
 
