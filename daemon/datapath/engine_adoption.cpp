@@ -46,8 +46,8 @@ Result<void> Engine::adopt_direction(Attached& attached, Direction direction, Po
         if (record.has_host_side()) {
             constexpr auto why = "the pod's side cannot be entered";
             if (auto r = files::make_directory(pins(record.id)); !r) return r;
-            // A program with another ABI is in force in there until one is outside.
-            if (!moved) return police_unreachable(attached, why);
+            // The program in there stays in force until one is outside, and longer where no link holds it.
+            if (!moved) return police_outside(attached, why, nullptr);
             sweep(record, direction, nullptr);
             return start_policing(attached, shaping.rate, why);
         }
@@ -61,7 +61,8 @@ Result<void> Engine::adopt_direction(Attached& attached, Direction direction, Po
         sweep(record, direction, pod);
     } else {
         if (!instance)
-            log::info(
+            log::write(
+                instance.error().code == Code::unsupported ? log::Level::info : log::Level::warning,
                 concat(record.id, ": renewing the program of ", to_string(direction), ": ", instance.error().what));
         auto sound = instance ? Result<void>() : renew_program(attached, direction, pod);
         if (sound) sound = mend_adopted(attached, direction, pod);

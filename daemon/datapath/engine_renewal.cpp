@@ -4,8 +4,10 @@
 // The new one is loaded and configured, then takes the old one's place in one step of the kernel's: each packet
 // meets one of the two. The qdisc stays, with what it holds, and that much the new program's clock is ahead.
 //
-// Pins follow the hook, the program's before its state's. A natrad that dies in between leaves a state of the old
-// ABI, or of none that goes with its program; the next one begins again from there.
+// What waits there a flow's later packets may overtake, until the new program has learnt that the flow is heavy.
+//
+// Pins follow the hook: the old state's goes, then come the new program's and its state's. A natrad that dies in
+// between leaves a program without its state, which no version adopts; the next one begins again from there.
 #include "daemon/datapath/engine.hpp"
 #include "daemon/datapath/shaper.hpp"
 #include "daemon/util/files.hpp"
@@ -33,6 +35,8 @@ Result<void> Engine::renew_program(Attached& attached, Direction direction, PodS
         if (queued) instance->begin_behind(*queued);
         renewed = queued ? exchange_program(where, shaping.hook, instance->prog_fd()) : Result<void>(queued.error());
     }
+    // A program with another's state must not be found: neither by this version nor by one that is put back.
+    if (renewed) renewed = files::remove(concat(pins(record.id), "/", name, "_state"));
     for (const char* const what : {"_prog", "_state"})
         if (renewed)
             renewed = files::rename(concat(pins(record.id), "/", next, what), concat(pins(record.id), "/", name, what));

@@ -135,6 +135,8 @@ Result<Mended> Engine::mend(Attached& attached, const Rates& wanted, Remedy reme
             if (!wanted.of(direction) || !obstacle(attached.record, direction).empty()) continue;
             // Lost when it could not be put back: nobody's doing.
             out.found.push_back(concat(to_string(direction), " limit is missing"));
+            // Pins of what could not be adopted would be in the way.
+            remove_direction_pins(attached.record.id, direction);
             auto made = files::make_directory(pins(attached.record.id));
             if (made) made = start(attached, direction, *wanted.of(direction), pod ? &*pod : nullptr);
             if (!made) out.failed.push_back(made.error().what);

@@ -308,7 +308,12 @@ Result<void> Engine::begin_switch(const Attached& attached, Direction direction,
 
 Result<bool> Engine::mark_switch(const Attached& attached, Direction direction) {
     const auto mark = switch_mark(attached.record.id, direction);
-    if (bpf_obj_pin(attached.instance(direction)->prog_fd(), mark.c_str()) == 0) return true;
+    const auto& instance = attached.instance(direction);
+    // The program of one that could not be adopted will do; any would.
+    UniqueFd pinned;
+    if (!instance)
+        pinned.reset(bpf_obj_get(concat(pins(attached.record.id), "/", to_string(direction), "_prog").c_str()));
+    if (bpf_obj_pin(instance ? instance->prog_fd() : pinned.get(), mark.c_str()) == 0) return true;
     if (errno == EEXIST) return false;
     return fail_errno(Code::kernel, errno, "pin ", mark);
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cmath>
@@ -119,6 +120,8 @@ Result<Instance> Instance::adopt(const std::string& directory, const std::string
     if (auto r = open("state", instance.map_); !r) return r.error();
     if (auto r = instance.map_state(); !r) return r.error();
     if (auto r = instance.read_prog_id(); !r) return r.error();
+    if (const auto own = instance.uses_state(); !own || !*own)
+        return own ? fail(Code::mismatch, directory, ": the state of ", name, " is another program's") : own.error();
     const auto& state = *instance.state_;
     if (state.abi != NATRA_ABI || state.size != sizeof(natra_state))
         return fail(Code::unsupported, directory, ": state has ABI ", state.abi, " and size ", state.size,
@@ -147,6 +150,22 @@ Result<void> Instance::read_prog_id() {
         return fail_errno(Code::kernel, errno, "read BPF program info");
     prog_id_ = info.id;
     return {};
+}
+
+Result<bool> Instance::uses_state() const {
+    bpf_map_info map{};
+    __u32 length = sizeof map;
+    if (bpf_map_get_info_by_fd(map_.get(), &map, &length) < 0)
+        return fail_errno(Code::kernel, errno, "read BPF map info");
+    std::array<__u32, 8> ids{};
+    bpf_prog_info info{};
+    info.nr_map_ids = ids.size();
+    info.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
+    length = sizeof info;
+    if (bpf_prog_get_info_by_fd(prog_.get(), &info, &length) < 0)
+        return fail_errno(Code::kernel, errno, "read BPF program info");
+    const auto* const end = ids.data() + std::min<std::size_t>(info.nr_map_ids, ids.size());
+    return std::find(std::as_const(ids).data(), end, map.id) != end;
 }
 
 void Instance::configure(const natra_config& config) {

@@ -20,7 +20,8 @@ class Instance {
 public:
     // Loads the program (1-3 ms: the verifier) with a fresh seed, in NATRA_MODE_OFF.
     static Result<Instance> load();
-    // Takes over what pin() left behind; Code::unsupported if another ABI wrote it.
+    // Takes over what pin() left behind; Code::unsupported if another ABI wrote it, Code::mismatch if program and state
+    // do not belong together.
     static Result<Instance> adopt(const std::string& directory, const std::string& name);
 
     Instance(Instance&&) noexcept = default;
@@ -68,6 +69,7 @@ private:
     void adjust_clocks(const natra_config& before, const natra_config& after);
     Result<void> map_state();
     Result<void> read_prog_id();
+    [[nodiscard]] Result<bool> uses_state() const;  // whether the program's map is the one that is mapped
 
     UniqueFd prog_;
     UniqueFd map_;

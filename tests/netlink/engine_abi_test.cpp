@@ -218,44 +218,52 @@ TEST_P(RenewalsOfAPolicer, GiveNoCredit) {
     before.instance(direction).reset();
     auto sent = wire(direction);
     sent.send_what_passes(2 * bucket);
-    ASSERT_GE(sent.receive(2 * bucket), bucket);
+    // Where the kernel says something of its own meanwhile, that is another flow, and each may have half of it.
+    ASSERT_GE(sent.receive(2 * bucket), bucket / 2);
     shrink_state(pin(concat(to_string(direction), "_state")));
     restart();
     auto adopted = engine_->adopt(recorded);
     ASSERT_OK(adopted);
     sent.send_what_passes(bucket);
-    EXPECT_LT(sent.receive(bucket), bucket / 2);
+    EXPECT_LT(sent.receive(bucket), bucket / 3);
     EXPECT_EQ(programs(adopted->record, direction), 1U);
     expect_renewed(*adopted, recorded, direction, program);
     EXPECT_OK(engine_->detach(*adopted));
 }
 
-// As a natrad leaves it that dies before it is done.
+// As a natrad leaves it that dies before it is done; or as one would that left the old state beside the new program,
+// for a version that is put back to find.
 TEST_P(RenewalsOf, GoOnWhereAnotherNatradStopped) {
     const auto direction = GetParam().direction;
     const std::string name(to_string(direction));
-    for (const auto* const when :
-         {"before the program took the other one's place", "before it was pinned", "before its state was pinned"}) {
+    const std::string at_first = "before the program took the other one's place";
+    for (const std::string when :
+         {at_first.c_str(), "before it was pinned", "before its state was pinned", "beside the old state"}) {
         SCOPED_TRACE(when);
         auto before = attach_there(rate);
         const auto recorded = before.record;
+        auto old_program = before.instance(direction)->prog_id();
         before.instance(direction).reset();
         const auto prog = pin(name + "_prog");
         const auto state = pin(name + "_state");
         set_abi(state, NATRA_ABI + 1);
-        std::uint32_t old_program = 0;
         {
             const auto stray = load_program();
             pin_again(pin(name + "_next_prog"), stray.fd.get());
             const UniqueFd old_prog(bpf_obj_get(prog.c_str()));
             const UniqueFd old_state(bpf_obj_get(state.c_str()));
-            if (when != std::string("before the program took the other one's place")) {
+            if (when != at_first) {
                 restart();
                 const auto interrupted = engine_->adopt(recorded);
                 ASSERT_OK(interrupted);
                 old_program = interrupted->instance(direction)->prog_id();
-                if (when == std::string("before it was pinned")) pin_again(prog, old_prog.get());
-                pin_again(state, old_state.get());
+                if (when == "before it was pinned") pin_again(prog, old_prog.get());
+                ASSERT_OK(files::remove(state));
+            }
+            if (when == "beside the old state") {
+                ASSERT_EQ(bpf_obj_pin(old_state.get(), state.c_str()), 0) << std::strerror(errno);
+                set_abi(state, NATRA_ABI);
+                EXPECT_EQ(error_of(Instance::adopt(pins_.path("pins/pod1"), name)).code, Code::mismatch);
             }
         }
         restart();
@@ -340,8 +348,10 @@ TEST_F(Renewals, MendWhatWasTakenAway) {
 // Then it is all made anew.
 TEST_F(Renewals, ThatFailLeaveALimitInForce) {
     const bool htb = attach().record.egress->shaper == Shaper::htb;
-    // The filter is replaced, then the qdisc is looked at and tuned.
-    for (const int request : {RTM_NEWTFILTER, RTM_GETQDISC, htb ? RTM_NEWTCLASS : RTM_GETTFILTER}) {
+    // The qdisc is looked at, the filter replaced, the qdisc looked at again, and tuned.
+    const std::pair<int, int> requests[] = {
+        {RTM_GETQDISC, 1}, {RTM_NEWTFILTER, 1}, {RTM_GETQDISC, 2}, {htb ? RTM_NEWTCLASS : RTM_GETTFILTER, 1}};
+    for (const auto& [request, nth] : requests) {
         SCOPED_TRACE(request);
         engine_->remove_pins("pod1");
         restart();
@@ -352,7 +362,7 @@ TEST_F(Renewals, ThatFailLeaveALimitInForce) {
         before.egress.reset();
         set_abi(pin("egress_state"), NATRA_ABI + 1);
         restart();
-        const RefusedRequest refused(request, 1);
+        const RefusedRequest refused(request, nth);
         const auto adopted = engine_->adopt(recorded);
         ASSERT_OK(adopted);
         EXPECT_TRUE(refused.happened());
@@ -400,6 +410,15 @@ TEST_F(Renewals, PoliceOutsideWhatCannotBeReached) {
         EXPECT_TRUE(adopted->record.egress->backstop);
         EXPECT_EQ(adopted->record.egress->rate, rate);
         EXPECT_EQ(filters_outside(), 1U);
+        if (left != std::string("nothing")) {
+            // The next natrad, if this one died now.
+            restart();
+            const auto again = engine_->adopt(recorded);
+            ASSERT_OK(again);
+            EXPECT_TRUE(again->record.egress && again->record.egress->backstop);
+            EXPECT_EQ(filters_outside(), 1U);
+        }
+        engine_->confirm_switch("pod1");
         EXPECT_EQ(files::list(pins_.path("pins/pod1")), (std::vector<std::string>{"egress_prog", "egress_state"}));
         EXPECT_OK(engine_->detach(*adopted));
         // What its detach could not reach.
