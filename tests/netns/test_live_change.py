@@ -24,7 +24,7 @@ class LiveChange(NodeCase):
                         time.sleep(3)
                         self.natrad.set_limits(path, **{name: after})
                         timeline = bulk.result()["timeline_bytes"]
-                    self.assert_rate(mean_rate(timeline, 1, 3), RATE)
+                    self.assert_rate(mean_rate(timeline, 1, 3), RATE, high=1.06)
                     self.assert_rate(mean_rate(timeline, 4.5, 7), after, high=1.05)
                     facts = self.natrad.properties(path)
                     self.assertEqual(facts[name], after)
