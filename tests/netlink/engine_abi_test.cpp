@@ -48,8 +48,8 @@ bool gone(std::uint32_t program) {
     return false;
 }
 
-// So slow that what waits waits for seconds; whatever is sent belongs to a heavy flow.
-constexpr Rate slow{.rate_bps = 20'000, .heavy_threshold_bytes = 1};
+// A frame a second, since an emulated machine takes two to load the program; whatever is sent belongs to a heavy flow.
+constexpr Rate slow{.rate_bps = 8'000, .heavy_threshold_bytes = 1};
 // As many as the program lets wait.
 constexpr int frames = 6;
 
@@ -201,6 +201,9 @@ TEST_P(RenewalsWithAQueue, KeepTheQdiscAndWhatWaitsThere) {
         EXPECT_EQ(adopted->record.of(direction)->hook.handle, recorded.of(direction)->hook.handle);
         EXPECT_EQ(adopted->record.of(direction)->hook.priority, recorded.of(direction)->hook.priority);
         expect_renewed(*adopted, recorded, direction, program);
+        Rates faster;
+        faster.of(direction) = rate;
+        EXPECT_OK(engine_->change(*adopted, faster));
         ASSERT_EQ(sent.receive(frames, 10'000), frames);
         EXPECT_OK(engine_->detach(*adopted));
     }
