@@ -6,9 +6,9 @@
 
 #include "api/problem.hpp"
 #include "api/text.hpp"
-#include "daemon/limits/annotations.hpp"
 #include "daemon/limits/limits.hpp"
 #include "daemon/limits/quantity.hpp"
+#include "daemon/util/shortened.hpp"
 
 namespace natra::api {
 namespace {
@@ -19,12 +19,15 @@ constexpr std::string_view patch_type = "application/merge-patch+json";
 
 // Its value where it is short, else what kind it is: for the member "value" of problems.
 Json shown(const Json& value) {
-    constexpr std::size_t most = 80;
     if (value.is_array()) return "an array";
     if (value.is_object()) return "an object";
-    if (value.is_string() && value.get_ref<const std::string&>().size() > most)
-        return value.get_ref<const std::string&>().substr(0, most) + "...";
+    if (value.is_string()) return shortened(value.get_ref<const std::string&>());
     return value;
+}
+
+// Of the member `name` in the object `outer`; empty: in the body itself.
+std::string field_of(std::string_view outer, std::string_view name) {
+    return concat(outer, outer.empty() ? "" : ".", shortened(name));
 }
 
 struct ParseFailure {
@@ -36,7 +39,7 @@ std::variant<Json, ParseFailure> parse(std::string_view body) {
     constexpr int max_depth = 8;
     std::vector<std::set<std::string>> seen;
     std::vector<std::string> names;  // of the objects that are open, the key that was read last
-    std::string repeated;
+    std::string repeated;            // the first of those that are given twice
     bool too_deep = false;
     const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
         too_deep = too_deep || depth > max_depth;
@@ -50,8 +53,9 @@ std::variant<Json, ParseFailure> parse(std::string_view body) {
         }
         if (event == Json::parse_event_t::key) {
             names.back() = value.get<std::string>();
-            if (!seen.back().insert(names.back()).second)
-                for (const auto& name : names) repeated += concat(repeated.empty() ? "" : ".", name);
+            // The parser reads on, whatever it is answered.
+            if (repeated.empty() && !seen.back().insert(names.back()).second)
+                for (const auto& name : names) repeated = field_of(repeated, name);
         }
         return !too_deep && repeated.empty();
     };
@@ -76,7 +80,7 @@ struct Unit {
     const char* name;
     std::uint64_t most;
 };
-constexpr Unit rate_unit{"bit/s", limits::max_annotated_rate_bps};
+constexpr Unit rate_unit{"bit/s", limits::max_rate_bps};
 constexpr Unit burst_unit{"bits", limits::burst_limit_bits - 1};
 
 Wrong read_amount(const Json& value, const std::string& field, const Unit& unit, pods::ValueEdit& into) {
@@ -92,7 +96,7 @@ Wrong read_amount(const Json& value, const std::string& field, const Unit& unit,
         into = value.get<std::uint64_t>();
         return std::nullopt;
     }
-    // An integer that is too large for one is read as such.
+    // The parser makes a double of an integer above 2^64 - 1.
     if (value.is_number_float() && value.get<double>() > static_cast<double>(unit.most)) return too_much();
     if (!value.is_string())
         return wrong_value(
@@ -112,7 +116,7 @@ Wrong read_direction(const Json& value, const std::string& name, pods::Direction
     }
     if (!value.is_object()) return wrong_value(422, name, shown(value), "neither an object nor null");
     for (const auto& [key, amount] : value.items()) {
-        const auto field = concat(name, ".", key);
+        const auto field = field_of(name, key);
         auto wrong = key == "rate" ? read_amount(amount, field, rate_unit, into.rate_bps)
                      : key == "burst"
                          ? read_amount(amount, field, burst_unit, into.burst_bits)
@@ -132,10 +136,10 @@ std::variant<pods::LimitsEdit, Response> parse_limits_patch(std::string_view bod
     if (!document.is_object()) return problem(400, "the body is not a JSON object");
     pods::LimitsEdit out;
     for (const auto& [key, value] : document.items()) {
-        auto wrong = key == "ingress" ? read_direction(value, key, out.ingress)
-                     : key == "egress"
-                         ? read_direction(value, key, out.egress)
-                         : Wrong(wrong_value(422, key, shown(value), "unknown field; known are ingress and egress"));
+        auto wrong = key == "ingress"  ? read_direction(value, key, out.ingress)
+                     : key == "egress" ? read_direction(value, key, out.egress)
+                                       : Wrong(wrong_value(422, field_of({}, key), shown(value),
+                                                           "unknown field; known are ingress and egress"));
         if (wrong) return *std::move(wrong);
     }
     return out;

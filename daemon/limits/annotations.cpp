@@ -27,7 +27,7 @@ struct Range {
     bool zero;  // is allowed, too
     const char* unit;
 };
-constexpr Range rates{min_annotated_rate_bps, max_annotated_rate_bps, true, "bit/s"};
+constexpr Range rates{min_annotated_rate_bps, max_rate_bps, true, "bit/s"};
 constexpr Range bursts{8, burst_limit_bits - 1, true, "bits"};
 constexpr Range thresholds{min_heavy_threshold_bytes, max_heavy_threshold_bytes, false, "bytes"};
 

@@ -24,9 +24,8 @@ using Annotations = std::map<std::string, std::string>;
 // Is it one of those above, or would it be if it were spelt right?
 bool is_relevant_annotation(std::string_view key);
 
-// Kubernetes' own bounds for a rate in an annotation, in bit/s.
+// Kubernetes' own lower bound for a rate in an annotation, in bit/s; the upper one is max_rate_bps.
 inline constexpr std::uint64_t min_annotated_rate_bps = 1'000;
-inline constexpr std::uint64_t max_annotated_rate_bps = 1'000'000'000'000'000;
 // Bounds of a heavy threshold, in bytes: a full frame, and what the sketch can still tell apart.
 inline constexpr std::uint64_t min_heavy_threshold_bytes = 1'514;
 inline constexpr std::uint64_t max_heavy_threshold_bytes = 256ULL << 20;

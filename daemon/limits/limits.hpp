@@ -15,6 +15,8 @@ namespace natra::limits {
 inline constexpr std::uint64_t burst_limit_bits = 34359738360;
 // Below one byte per second a rate has no meaning; 1..7 bit/s are raised to it.
 inline constexpr std::uint64_t min_rate_bps = 8;
+// Kubernetes' own bound, 1P, for a rate from anywhere.
+inline constexpr std::uint64_t max_rate_bps = 1'000'000'000'000'000;
 
 // Where a limit comes from, weakest first (docs: precedence).
 enum class Source : std::uint8_t { none, runtime, annotation, conf, operator_override };

@@ -10,11 +10,9 @@ namespace {
 
 using Code = Error::Code;
 
-constexpr std::uint64_t max_rate_bps = 1'000'000'000'000'000;  // Kubernetes' own bound, 1P
-
 Result<void> validate_rate(std::string_view field, std::uint64_t rate_bps) {
-    if (rate_bps > max_rate_bps)
-        return fail(Code::invalid_argument, field, ": ", rate_bps, " bit/s is above ", max_rate_bps);
+    if (rate_bps > limits::max_rate_bps)
+        return fail(Code::invalid_argument, field, ": ", rate_bps, " bit/s is above ", limits::max_rate_bps);
     return {};
 }
 

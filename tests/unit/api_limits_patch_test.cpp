@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/entity_tag.hpp"
+#include "daemon/util/error.hpp"
 
 namespace natra::api {
 namespace {
@@ -74,6 +75,7 @@ TEST(LimitsPatch, ShowsWhatIsTooMuchAsItWasGiven) {
     EXPECT_EQ(refused(422, R"({"ingress": {"burst": "32Gi"}})").at("value"), "32Gi");
     const auto huge = refused(422, R"({"ingress": {"rate": 99999999999999999999999}})");
     EXPECT_EQ(huge.at("detail"), "ingress.rate: above 1000000000000000 bit/s");
+    EXPECT_EQ(huge.at("value"), 1e23) << "the nearest double";
 }
 
 TEST(LimitsPatch, NamesWhatIsGivenTwice) {
@@ -81,6 +83,32 @@ TEST(LimitsPatch, NamesWhatIsGivenTwice) {
     EXPECT_EQ(twice.at("field"), "ingress.rate");
     EXPECT_EQ(twice.at("detail"), "ingress.rate: is given twice");
     EXPECT_EQ(refused(400, R"({"egress": {"rate": 1}, "egress": null})").at("field"), "egress");
+}
+
+TEST(LimitsPatch, NamesTheFirstThatIsGivenTwice) {
+    EXPECT_EQ(refused(400, R"({"egress": null, "egress": null, "egress": null})").at("field"), "egress");
+    for (const std::string_view body :
+         {R"({"ingress": {"rate": 1, "rate": 2, "burst": 3, "burst": 4}})",
+          R"({"ingress": {"rate": 1, "rate": 2}, "egress": null, "egress": {"rate": {"a": {}, "a": {}}}})"}) {
+        const auto twice = refused(400, body);
+        EXPECT_EQ(twice.at("field"), "ingress.rate");
+        EXPECT_EQ(twice.at("detail"), "ingress.rate: is given twice");
+    }
+}
+
+TEST(LimitsPatch, AnswersAreShortWhateverNamesAreGiven) {
+    const std::string name(30'000, 'x');
+    std::string repeats = R"("a": 1)";
+    for (int i = 0; i < 4000; ++i) repeats += R"(,"a":1)";
+    for (const auto& [status, body] : {std::pair{400, concat("{\"", name, "\": {", repeats, "}}")},
+                                       {400, concat("{\"", name, "\": 1, \"", name, "\": 2}")},
+                                       {422, concat("{\"", name, "\": 1}")},
+                                       {422, concat("{\"ingress\": {\"", name, "\": 1}}")}}) {
+        const auto response = std::get<Response>(parse_limits_patch(body));
+        EXPECT_EQ(response.status, status);
+        EXPECT_LT(response.body.size(), 1000U);
+        EXPECT_THAT(json::parse(response.body).at("field").get<std::string>(), HasSubstr("xxx..."));
+    }
 }
 
 TEST(LimitsPatch, RefusesWhatIsNoObject) {
