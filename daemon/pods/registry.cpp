@@ -140,6 +140,7 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
             log::error(concat(id, ": ", saved.error().what));
         } else if (!saved) {
             // Unrecorded, a restart could not find it: better no limit than one that nobody can remove.
+            tell_not_attached(request, id, saved.error());
             on_worker([this, kernel = pod.kernel] { return engine_.detach(kernel); },
                       [done, saved](const Result<void>&) { done(saved.error()); });
             return;
