@@ -141,12 +141,6 @@ int run() {
     return status;
 }
 
-int run_logged() {
-    const int status = run();
-    log::flush_all();
-    return status;
-}
-
 constexpr const char* usage =
     "usage: natrad [--help | --version | --check-config [FILE] | --withdraw]\n"
     "\n"
@@ -169,6 +163,7 @@ int main(int argc, char** argv) {
         std::cout << "natrad " NATRA_VERSION "\n";
         return EXIT_SUCCESS;
     }
+    const log::FlushAtEnd flush;
     try {
         if (argc >= 2 && argc <= 3 && std::strcmp(argv[1], "--check-config") == 0) {
             auto sources = config::sources_from_environment();
@@ -181,7 +176,7 @@ int main(int argc, char** argv) {
             std::cerr << usage;
             return 2;
         }
-        return run_logged();
+        return run();
     } catch (const std::exception& e) {
         log::error(concat("natrad: ", e.what()));
         return EXIT_FAILURE;

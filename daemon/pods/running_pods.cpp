@@ -105,11 +105,11 @@ void RunningPods::look_at(const std::string& path) {
     std::error_code ignored;
     const auto status = std::filesystem::status(path, ignored);
     if (!std::filesystem::exists(status)) return next();  // a DEL came first
-    if (!std::filesystem::is_regular_file(status)) return pass_over(path, fail(Code::unsupported, "not a file"));
+    if (!std::filesystem::is_regular_file(status)) return pass_over(path, fail(Code::unsupported, "not a file"), {});
     const auto text = files::read(path, max_entry_bytes);
-    if (!text) return text.error().code == Code::not_found ? next() : pass_over(path, text.error());
+    if (!text) return text.error().code == Code::not_found ? next() : pass_over(path, text.error(), {});
     const auto cached = cni::read_cached_result(*text);
-    if (!cached) return pass_over(path, cached.error());
+    if (!cached) return pass_over(path, cached.error(), {});
     const auto& identity = cached->identity;
     const auto skip = [this, &path, &identity](const Error& why) { pass_over(path, why, fields_of(identity)); };
     if (registry_.find(attachment_id(identity.container_id, identity.interface)) != nullptr) {
@@ -151,8 +151,9 @@ void RunningPods::attach(const std::string& path, AttachRequest request) {
     });
 }
 
-void RunningPods::pass_over(const std::string& path, const Error& why, const log::Fields& fields) {
+void RunningPods::pass_over(const std::string& path, const Error& why, log::Fields fields) {
     ++total_.failed;
+    fields.emplace_back("NATRA_FILE", path);
     log::write(log::Level::warning, log::events::not_attached, concat("not adopted: ", path, ": ", why.what), fields);
     next();
 }

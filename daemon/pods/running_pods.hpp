@@ -49,7 +49,8 @@ private:
     void next();
     void look_at(const std::string& path);
     void attach(const std::string& path, AttachRequest request);
-    void pass_over(const std::string& path, const Error& why, const log::Fields& fields = {});
+    // fields: of the pod, if it is known which.
+    void pass_over(const std::string& path, const Error& why, log::Fields fields);
     void tell_total() const;
 
     const AdoptionSettings settings_;

@@ -28,10 +28,20 @@ void write(Level level, std::string_view text) noexcept;
 void write(Level level, const Event& event, std::string_view text, const Fields& fields = {}) noexcept;
 
 // Of lines of one kind at most twenty at once and one a second are written: of those about one attachment (or file) for
-// the same event, or with the same text where there is no event. The last of those that were left out follows, with
-// their number; flush_due() writes it when it may be, flush_all() at once. Debugging lines are not limited.
+// the same event, or with the same text where there is no event or where it is about neither. The last of those that
+// were left out follows, with their number; flush_due() writes it when it may be, flush_all() at once. Debugging lines
+// are not limited.
 void flush_due() noexcept;
 void flush_all() noexcept;
+
+// flush_all() when its scope is left, be it by an exception.
+class FlushAtEnd {
+public:
+    FlushAtEnd() = default;
+    ~FlushAtEnd() { flush_all(); }
+    FlushAtEnd(const FlushAtEnd&) = delete;
+    FlushAtEnd& operator=(const FlushAtEnd&) = delete;
+};
 
 inline void error(std::string_view text) noexcept { write(Level::error, text); }
 inline void warning(std::string_view text) noexcept { write(Level::warning, text); }

@@ -12,10 +12,11 @@ namespace {
 // Lines of one decision about one thing are of a kind, whatever they say; others where they say the same.
 std::string kind_of(const Line& line) {
     if (line.event == nullptr) return line.text;
-    std::string out(line.event->message_id);
+    std::string things;
     for (const auto& [name, value] : line.fields)
-        if (name == "NATRA_ATTACHMENT" || name == "NATRA_FILE") out += concat(" ", value);
-    return out;
+        if ((name == "NATRA_ATTACHMENT" || name == "NATRA_FILE") && !value.empty())
+            things += concat(" ", name, "=", value);
+    return concat(line.event->message_id, things.empty() ? concat(" ", line.text) : things);
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/util/log_limit.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <stdexcept>
 
 #include "daemon/util/error.hpp"
 
@@ -29,6 +32,33 @@ TEST(LineLimit, WritesSoManyOfAKindAtOnce) {
     EXPECT_EQ(admitted(limit, {.level = Level::error, .text = "x", .fields = {}}, 0), LineLimit::at_once);
     EXPECT_EQ(admitted(limit, {.level = Level::error, .text = "x", .fields = {}}, 0), 0U);
     EXPECT_EQ(admitted(limit, {.level = Level::error, .text = "y", .fields = {}}, 0), LineLimit::at_once);
+}
+
+TEST(LineLimit, WhatIsAboutAFileIsOfTheFilesKind) {
+    LineLimit limit;
+    const auto file = [](const std::string& path) {
+        return Line{.level = Level::warning,
+                    .event = &events::not_attached,
+                    .text = "not a file",
+                    .fields = {{"NATRA_FILE", path}}};
+    };
+    EXPECT_EQ(admitted(limit, file("/a"), 0), LineLimit::at_once);
+    EXPECT_EQ(admitted(limit, file("/b"), 0), LineLimit::at_once);
+    EXPECT_EQ(admitted(limit, about("/b", "not a file", events::not_attached), 0), LineLimit::at_once);
+}
+
+TEST(LineLimit, WhatIsAboutNeitherIsOfItsTextsKind) {
+    LineLimit limit;
+    const auto said = [](const std::string& text, log::Fields fields = {}) {
+        return Line{
+            .level = Level::info, .event = &events::configuration_reloaded, .text = text, .fields = std::move(fields)};
+    };
+    EXPECT_EQ(admitted(limit, said("x"), 0), LineLimit::at_once);
+    EXPECT_EQ(admitted(limit, said("x"), 0), 0U);
+    EXPECT_EQ(admitted(limit, said("y"), 0), LineLimit::at_once);
+    EXPECT_EQ(admitted(limit, said("y", {{"NATRA_ATTACHMENT", ""}}), 0), 0U) << "an empty field is none";
+    EXPECT_EQ(admitted(limit, {.level = Level::info, .text = "x", .fields = {}}, 0), LineLimit::at_once)
+        << "without the event";
 }
 
 TEST(LineLimit, TheLastOfThoseLeftOutFollows) {
@@ -66,6 +96,18 @@ TEST(LineLimit, AtTheEndAllIsSaid) {
     admitted(limit, about("b", "changed"), 0);
     EXPECT_EQ(limit.all().size(), 2U);
     EXPECT_TRUE(limit.all().empty());
+}
+
+TEST(FlushAtEnd, WritesWhatIsKeptWhateverEndsItsScope) {
+    testing::internal::CaptureStderr();
+    const auto fails = [] {
+        const FlushAtEnd flush;
+        for (int i = 0; i < 1000; ++i) info("the same again");
+        throw std::runtime_error("x");
+    };
+    EXPECT_THROW(fails(), std::runtime_error);
+    EXPECT_THAT(testing::internal::GetCapturedStderr(),
+                testing::HasSubstr(" lines like this one before it were left out)\n"));
 }
 
 }  // namespace
