@@ -106,8 +106,8 @@ std::vector<std::string> ManagerObject::Degraded() {
 void ManagerObject::look_for_degradation() {
     auto now = pods::degraded(registry_, engine_, troubles_());
     if (now == told_degraded_) return;
-    told_degraded_ = std::move(now);
     compat::properties_changed(getObject(), Manager_adaptor::INTERFACE_NAME, {"Degraded"});
+    told_degraded_ = std::move(now);  // not if that threw: it is tried again
 }
 
 }  // namespace natra::dbus

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/pods/accuracy.hpp"
 
-#include <algorithm>
 #include <cstdio>
 
 #include "daemon/pods/announce.hpp"
@@ -11,7 +10,7 @@ namespace {
 
 std::string percent(double share) {
     char text[32];
-    std::snprintf(text, sizeof text, "%.1f %%", share * 100);
+    std::snprintf(text, sizeof text, "%.0f %%", share * 100);
     return text;
 }
 
@@ -28,7 +27,7 @@ ClassificationHistory::Sample sample_of(const datapath::Instance& instance) {
 
 void ClassificationHistory::add(const Sample& sample, std::uint64_t now_us) {
     if (sample.accuracy.false_heavy_chance > most_false_heavy)
-        false_heavy_ = {concat(percent(sample.accuracy.false_heavy_chance),
+        false_heavy_ = {concat("more than ", percent(most_false_heavy),
                                " of the flows that begin are taken for heavy ones, whatever they send: more flows at "
                                "once than natra can tell apart"),
                         now_us + told_for_us};
@@ -39,8 +38,9 @@ void ClassificationHistory::add(const Sample& sample, std::uint64_t now_us) {
                                       static_cast<double>(sample.heavy_packets - last_.heavy_packets)
                                 : 0.0;
     if (share > most_table_misses)
-        misses_ = {concat(percent(std::min(share, 1.0)), " of heavy flows' packets are of flows that the table of ",
-                          NATRA_HEAVY_SLOTS, " has no place for: the list of heavy flows is incomplete"),
+        misses_ = {concat("more than ", percent(most_table_misses),
+                          " of heavy flows' packets are of flows that the table of ", NATRA_HEAVY_SLOTS,
+                          " has no place for: the list of heavy flows is incomplete"),
                    now_us + told_for_us};
     last_ = sample;
     begun_ = true;

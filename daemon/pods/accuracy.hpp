@@ -31,7 +31,8 @@ public:
     static constexpr std::uint64_t told_for_us = 60'000'000;
 
     void add(const Sample& sample, std::uint64_t now_us);
-    // What is wrong: nothing, or the end of a sentence; for some time after it was wrong last.
+    // What is wrong: nothing, or the end of a sentence, the same one while it lasts; for some time after it was wrong
+    // last.
     [[nodiscard]] std::string trouble(std::uint64_t now_us) const;
 
 private:
