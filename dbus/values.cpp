@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dbus/values.hpp"
 
-#include <cstdio>
+#include <charconv>
+#include <iterator>
 #include <limits>
 
 #include "daemon/datapath/counters.hpp"
 #include "daemon/pods/flows.hpp"
+#include "daemon/util/shortened.hpp"
 
 namespace natra::dbus {
 namespace {
@@ -19,17 +21,27 @@ template <> constexpr const char* type_name<bool> = "b";
 template <> constexpr const char* type_name<std::vector<std::string>> = "as";
 template <> constexpr const char* type_name<std::map<std::string, std::string>> = "a{ss}";
 
-// What a caller gave instead of what is expected, with a space behind it; empty for what is no single value.
+template <class Text> void show_text(const sdbus::Variant& value, std::string& out) {
+    if (value.containsValueOfType<Text>()) out = concat("\"", shortened(value.get<Text>()), "\" ");
+}
+
+template <class Number> void show_number(const sdbus::Variant& value, std::string& out) {
+    if (!value.containsValueOfType<Number>()) return;
+    char digits[32];
+    const auto end = std::to_chars(std::begin(digits), std::end(digits), value.get<Number>());
+    out = concat(std::string_view(digits, static_cast<std::size_t>(end.ptr - digits)), " ");
+}
+
+// What a caller gave instead of what is expected, with a space behind it; empty for containers and descriptors.
 std::string shown(const sdbus::Variant& value) {
-    if (value.containsValueOfType<std::string>()) return concat("\"", value.get<std::string>(), "\" ");
-    if (value.containsValueOfType<std::uint64_t>()) return concat(value.get<std::uint64_t>(), " ");
-    if (value.containsValueOfType<std::int64_t>()) return concat(value.get<std::int64_t>(), " ");
-    if (value.containsValueOfType<std::uint32_t>()) return concat(value.get<std::uint32_t>(), " ");
-    if (value.containsValueOfType<std::int32_t>()) return concat(value.get<std::int32_t>(), " ");
-    if (!value.containsValueOfType<double>()) return "";
-    char text[32];
-    std::snprintf(text, sizeof text, "%g ", value.get<double>());
-    return text;
+    std::string out;
+    if (value.containsValueOfType<bool>()) out = value.get<bool>() ? "true " : "false ";
+    const auto texts = [&]<class... Texts>() { (show_text<Texts>(value, out), ...); };
+    texts.operator()<std::string, sdbus::ObjectPath, sdbus::Signature>();
+    const auto numbers = [&]<class... Numbers>() { (show_number<Numbers>(value, out), ...); };
+    numbers.operator()<std::uint8_t, std::int16_t, std::uint16_t, std::int32_t, std::uint32_t, std::int64_t,
+                       std::uint64_t, double>();
+    return out;
 }
 
 // Leaves `out` alone when the key is absent.
