@@ -31,10 +31,21 @@ constexpr std::uint64_t default_flows = 10;
 
 Response core_is_late() { return problem(503, "natrad's core did not answer in time"); }
 
-Response with_tag(const Json& limits) {
+// Of a document that limits_json() made: of what holds, is overridden and was asked for. Not of who made the last
+// change and when: that may have been to the data path.
+std::string tag_of(const Json& limits) {
+    return entity_tag(concat(limits.at("ingress").dump(), limits.at("egress").dump()));
+}
+
+Response with_tag(const Json& limits, std::string tag) {
     auto out = json_response(limits);
-    out.headers.emplace_back("ETag", entity_tag(limits.dump()));
+    out.headers.emplace_back("ETag", std::move(tag));
     return out;
+}
+
+Response with_tag(const pods::Pod& pod) {
+    const auto limits = limits_json(pod);
+    return with_tag(limits, tag_of(limits));
 }
 
 // Takes milliseconds to make.
@@ -238,11 +249,11 @@ Response Service::get_limits(const Match& match, const Request& request) {
     const auto found = find(match);
     if (const auto* wrong = std::get_if<Response>(&found)) return *wrong;
     const auto limits = limits_json(std::get<PodFacts>(found).pod);
-    auto out = with_tag(limits);
-    const auto header = std::get<Preconditions>(conditions).failed_by(entity_tag(limits.dump()));
-    if (header.empty()) return out;
+    auto tag = tag_of(limits);
+    const auto header = std::get<Preconditions>(conditions).failed_by(tag);
+    if (header.empty()) return with_tag(limits, std::move(tag));
     if (header == "if-match") return limits_are_others(header, request.header(std::string(header)));
-    return {.status = 304, .content_type = {}, .body = {}, .headers = std::move(out.headers)};
+    return {.status = 304, .content_type = {}, .body = {}, .headers = {{"ETag", std::move(tag)}}};
 }
 
 Response Service::flows(const Match& match) {
@@ -274,7 +285,7 @@ Response Service::write_limits(const Match& match, const Request& request, const
             const auto& target = *std::get<const pods::Pod*>(selected);
             const auto stale = std::make_shared<std::string_view>();
             const auto unchanged = [conditions, stale](const pods::Pod& pod) -> Result<void> {
-                *stale = conditions.failed_by(entity_tag(limits_json(pod).dump()));
+                *stale = conditions.failed_by(tag_of(limits_json(pod)));
                 if (stale->empty()) return {};
                 return fail(Error::Code::mismatch, *stale, ": does not hold");
             };
@@ -289,7 +300,7 @@ Response Service::write_limits(const Match& match, const Request& request, const
                                       else if (pod == nullptr)
                                           answer->give(problem(404, "the attachment has ended"));
                                       else
-                                          answer->give(with_tag(limits_json(*pod)));
+                                          answer->give(with_tag(*pod));
                                   });
         } catch (...) {
             answer->fail(std::current_exception());

@@ -284,6 +284,22 @@ class Writing(RestCase):
         self.assertEqual(self.patched(pod, {}, "--header", "If-Match: *")["ingress"]["rate"], 2_000_000)
         self.assertEqual(self.patched(pod, {}, "--header", f"If-Match: , W/{tag}, {tag}")["ingress"]["rate"], 2_000_000)
 
+    def test_a_tag_is_of_the_limits_whoever_changes_the_data_path(self) -> None:
+        pod = self.pod()
+        path = f"{self.path_of(pod)}/limits"
+        before = self.patched(pod, {"ingress": {"rate": RATE // 2}})
+        tag = self.rest.get(path).headers["etag"]
+        self.natrad.call(pod.object_path(), ATTACHMENT, "SetDataPath", "a{sv}", 1, "Shaper", "s", "police")
+        now = self.rest.get(path)
+        self.assertNotEqual(now.json["overriddenBy"], before["overriddenBy"])
+        self.assertEqual(now.headers["etag"], tag)
+        self.assertEqual(self.rest.curl(path, "--header", f"If-None-Match: {tag}").status, 304)
+        # What is asked for is the same as what holds: still another override.
+        for patch in ({"egress": {"rate": RATE}}, {"ingress": {"rate": RATE // 4}}, {"ingress": None}):
+            self.patched(pod, patch, "--header", f"If-Match: {tag}")
+            tag, last = self.rest.get(path).headers["etag"], tag
+            self.assertNotEqual(tag, last)
+
     def test_if_none_match(self) -> None:
         pod = self.pod()
         path = f"{self.path_of(pod)}/limits"
@@ -291,15 +307,15 @@ class Writing(RestCase):
         for given in (tag, f"W/{tag}", "*", f'"x", {tag}'):
             header = ("--header", f"If-None-Match: {given}")
             for method in ("GET", "HEAD"):
-                answer = self.rest.curl(path, *header, method=method)
-                self.assertEqual((answer.status, answer.body, answer.headers["etag"]), (304, "", tag))
+                answer = self.valid(self.rest.curl(path, *header, method=method), self.TEMPLATE)
+                self.assertEqual((answer.status, answer.headers["etag"]), (304, tag))
                 self.assertNotIn("content-length", answer.headers)
             for answer, method in ((self.rest.patch(path, {"ingress": {"rate": 1}}, *header), "PATCH"),
                                    (self.rest.delete(path, *header), "DELETE")):
                 self.problem(self.valid(answer, self.TEMPLATE, method), 412, "if-none-match", given)
         self.assertEqual(self.rest.curl(path, "--header", 'If-None-Match: "x"').status, 200)
-        self.problem(self.rest.curl(path, "--header", 'If-Match: "x"'), 412, "if-match", '"x"')
-        self.problem(self.rest.curl(path, "--header", "If-None-Match: x"), 400, "if-none-match", '"x"')
+        for header, status, field in (('If-Match: "x"', 412, "if-match"), ("If-None-Match: x", 400, "if-none-match")):
+            self.problem(self.valid(self.rest.curl(path, "--header", header), self.TEMPLATE), status, field, '"x"')
         self.assertEqual(self.rest.get(path).headers["etag"], tag)
 
     def test_a_patch_of_nothing_takes_its_turn(self) -> None:
