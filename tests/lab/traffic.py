@@ -107,6 +107,19 @@ class Client:
                            "--sender", "socket" if waits else "flood",
                            "--ports", "random" if random_ports else "fixed")
 
+    def stream(self, direction: str, seconds: float, *, rate: int, bursts: int = 25, payload: int = 1200) -> Running:
+        """One UDP flow of `rate` bit/s on the wire in so many bursts a second (0: evenly spaced packets), from an ordinary
+        socket: packets of `payload` bytes at most, what is lost of them, and one-way delays."""
+        return self._start("stream", seconds, "--control", self.server.control, "--milliseconds", round(seconds * 1000),
+                           "--direction", tool_direction(direction), "--rate", rate, "--bursts", bursts,
+                           "--payload", payload)
+
+    def dns(self, seconds: float, *, interval_us: int, answer: int = 600) -> Running:
+        """Queries of 60 bytes from the pod, each from a new socket and none repeated, answered with `answer` bytes;
+        what is not answered within 5 s is lost."""
+        return self._start("dns", seconds, "--control", self.server.control, "--milliseconds", round(seconds * 1000),
+                           "--interval-us", interval_us, "--answer", answer)
+
     def _start(self, kind: str, seconds: float, *options: object) -> Running:
         argv = [str(self.server.executable), kind, "--server", self.address, "--port", str(PORT),
                 *map(str, options)]

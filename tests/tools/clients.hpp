@@ -10,6 +10,8 @@ int run_bulk(Options& options);
 int run_rr(Options& options);
 int run_short(Options& options);
 int run_udp(Options& options);
+int run_stream(Options& options);
+int run_dns(Options& options);
 // No server: samples what all devices but lo receive here.
 int run_wire(Options& options);
 

@@ -19,8 +19,10 @@
 
 #include "tests/tools/bulk_side.hpp"
 #include "tests/tools/channel.hpp"
+#include "tests/tools/dns_responder.hpp"
 #include "tests/tools/hello.hpp"
 #include "tests/tools/report.hpp"
+#include "tests/tools/stream.hpp"
 #include "tests/tools/udp.hpp"
 
 namespace natra::traffic {
@@ -86,26 +88,19 @@ Plan plan_bulk(const json& request) {
                 }};
 }
 
-Result<Plan> plan_udp_up(const json& request) {
-    auto sink = UdpSink::open(request.at("family").get<int>(), duration_of(request));
-    if (!sink) return sink.error();
-    const std::shared_ptr<UdpSink> shared = std::move(*sink);
-    return Plan{.opened = {{"port", shared->port()}},
-                .start = [shared]() -> Result<void> {
-                    shared->start();
-                    return {};
-                },
-                .report = [shared] { return shared->report(); }};
+// Of whoever receives by a thread of its own.
+template <typename Sink> Plan plan_to_receive(std::unique_ptr<Sink> sink) {
+    const std::shared_ptr<Sink> shared = std::move(sink);
+    return {.opened = {{"port", shared->port()}},
+            .start = [shared]() -> Result<void> {
+                shared->start();
+                return {};
+            },
+            .report = [shared] { return shared->report(); }};
 }
 
-Result<Plan> plan_udp_down(const json& request) {
-    auto to = ip_address(request.at("address"), request.at("port").get<std::uint16_t>());
-    if (!to) return to.error();
-    const UdpPlan plan{.rate = request.at("rate"),
-                       .payload = request.at("payload"),
-                       .random_source_ports = request.at("random_ports"),
-                       .sender = request.at("sender").get<UdpSender>(),
-                       .duration = duration_of(request)};
+// `send` blocks until all is sent, and returns what there is to report.
+Plan plan_to_send(std::function<json()> send) {
     struct Running {
         json result;
         std::thread thread;
@@ -114,22 +109,63 @@ Result<Plan> plan_udp_down(const json& request) {
         }
     };
     auto running = std::make_shared<Running>();
-    return Plan{.opened = json::object(),
-                .start = [running, to = *to, plan]() -> Result<void> {
-                    running->thread =
-                        std::thread([running = running.get(), to, plan] { running->result = send_udp(to, plan); });
-                    return {};
-                },
-                .report =
-                    [running] {
-                        running->thread.join();
-                        return running->result;
-                    }};
+    return {.opened = json::object(),
+            .start = [running, send = std::move(send)]() -> Result<void> {
+                running->thread = std::thread([running = running.get(), send] { running->result = send(); });
+                return {};
+            },
+            .report =
+                [running] {
+                    running->thread.join();
+                    return running->result;
+                }};
+}
+
+Result<Plan> plan_udp(const json& request) {
+    if (request.at("direction") == "up") {
+        auto sink = UdpSink::open(request.at("family").get<int>(), duration_of(request));
+        if (!sink) return sink.error();
+        return plan_to_receive(std::move(*sink));
+    }
+    auto to = ip_address(request.at("address"), request.at("port").get<std::uint16_t>());
+    if (!to) return to.error();
+    const UdpPlan plan{.rate = request.at("rate"),
+                       .payload = request.at("payload"),
+                       .random_source_ports = request.at("random_ports"),
+                       .sender = request.at("sender").get<UdpSender>(),
+                       .duration = duration_of(request)};
+    return plan_to_send([to = *to, plan] { return send_udp(to, plan); });
+}
+
+Result<Plan> plan_stream(const json& request) {
+    const StreamPlan plan{.rate = request.at("rate"),
+                          .payload = request.at("payload"),
+                          .bursts_per_second = request.at("bursts"),
+                          .duration = std::chrono::milliseconds(request.at("milliseconds").get<int>())};
+    const std::chrono::milliseconds grace(request.at("grace_milliseconds").get<int>());
+    if (request.at("direction") == "up") {
+        auto sink = StreamSink::open(request.at("family").get<int>(), plan, grace);
+        if (!sink) return sink.error();
+        return plan_to_receive(std::move(*sink));
+    }
+    auto to = ip_address(request.at("address"), request.at("port").get<std::uint16_t>());
+    if (!to) return to.error();
+    return plan_to_send([to = *to, plan, grace] { return send_stream(to, plan, grace); });
+}
+
+Result<Plan> plan_dns(const json& request) {
+    auto responder = DnsResponder::open(request.at("family").get<int>(), request.at("answer").get<std::size_t>());
+    if (!responder) return responder.error();
+    return plan_to_receive(std::move(*responder));
 }
 
 Result<Plan> plan_for(const json& request) {
-    if (request.at("kind") == "bulk") return plan_bulk(request);
-    return request.at("direction") == "up" ? plan_udp_up(request) : plan_udp_down(request);
+    const auto kind = request.at("kind").get<std::string>();
+    if (kind == "bulk") return plan_bulk(request);
+    if (kind == "udp") return plan_udp(request);
+    if (kind == "stream") return plan_stream(request);
+    if (kind == "dns") return plan_dns(request);
+    return fail(Code::invalid_argument, "unknown kind \"", kind, "\"");
 }
 
 json answer_to(const json& request, std::optional<Plan>& plan) {

@@ -83,6 +83,15 @@ Result<Address> local_address(int fd) {
     return address;
 }
 
+Result<std::string> own_address(const Address& peer) {
+    const UniqueFd fd(::socket(peer.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!fd) return fail_errno(Code::kernel, errno, "UDP socket");
+    if (::connect(fd.get(), peer.get(), peer.length) != 0) return fail_errno(Code::kernel, errno, "route");
+    const auto local = local_address(fd.get());
+    if (!local) return local.error();
+    return host_of(*local);
+}
+
 Result<UniqueFd> connect_until(const Address& address, Clock::time_point deadline) {
     UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!fd) return fail_errno(Code::kernel, errno, "stream socket");

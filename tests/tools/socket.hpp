@@ -28,6 +28,8 @@ Result<Address> unix_address(const std::string& path);
 std::string host_of(const Address& address);
 std::uint16_t port_of(const Address& address);
 Result<Address> local_address(int fd);
+// The numeric address that the kernel would send from to a peer.
+Result<std::string> own_address(const Address& peer);
 
 // A stream connection, non-blocking, TCP_NODELAY set for TCP.
 Result<UniqueFd> connect_until(const Address& address, Clock::time_point deadline);

@@ -25,6 +25,12 @@ constexpr auto usage = R"(usage: natra-traffic COMMAND [--option value]...
           [--payload BYTES] [--sender flood|socket] [--ports random|fixed] [--seconds N]
           flood: never waits; random: a new source port for every packet. socket: one flow, which waits while
           its socket's buffer is full. Payloads over the MTU go as fragments
+  stream  --server ADDRESS [--port N] [--control PATH] [--direction up|down] [--rate BITS_PER_SECOND]
+          [--payload BYTES] [--bursts PER_SECOND, 0: evenly spaced] [--milliseconds N] [--grace-milliseconds N]
+          one UDP flow in bursts, as of video: what is lost, one-way delays. Packets have --payload at most
+  dns     --server ADDRESS [--port N] [--control PATH] [--milliseconds N] [--interval-us N] [--request BYTES]
+          [--answer BYTES] [--timeout-milliseconds N]
+          queries over UDP, each from a new socket, none repeated: what is answered in time, and when
   wire    [--milliseconds N] [--interval-us N]
           bytes that all devices here but lo have received, sampled, with times of CLOCK_MONOTONIC
 Every command prints one JSON object. --control is a UNIX socket path of the server: what client and server
@@ -49,6 +55,12 @@ int run(std::string_view command, std::span<char* const> arguments) {
     if (command == "udp")
         return with(run_udp, {"--server", "--port", "--control", "--direction", "--rate", "--payload", "--sender",
                               "--ports", "--seconds"});
+    if (command == "stream")
+        return with(run_stream, {"--server", "--port", "--control", "--direction", "--rate", "--payload", "--bursts",
+                                 "--milliseconds", "--grace-milliseconds"});
+    if (command == "dns")
+        return with(run_dns, {"--server", "--port", "--control", "--milliseconds", "--interval-us", "--request",
+                              "--answer", "--timeout-milliseconds"});
     if (command == "wire") return with(run_wire, {"--milliseconds", "--interval-us"});
     std::cerr << usage;
     return 2;

@@ -155,17 +155,23 @@ nlohmann::json send_udp(const Address& to, const UdpPlan& plan) {
     return plan.sender == UdpSender::socket ? send_patiently(to, plan) : flood(to, plan);
 }
 
-Result<std::unique_ptr<UdpSink>> UdpSink::open(int family, std::chrono::seconds duration) {
+Result<UniqueFd> udp_receiver(int family) {
     auto any = ip_address(family == AF_INET6 ? "::" : "0.0.0.0", 0);
     if (!any) return any.error();
     UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     if (!fd) return fail_errno(Code::kernel, errno, "UDP socket");
-    const int bytes = 16 * 1024 * 1024;
+    const int bytes = 64 * 1024 * 1024;
     ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
     if (::bind(fd.get(), any->get(), any->length) != 0) return fail_errno(Code::kernel, errno, "bind");
-    auto bound = local_address(fd.get());
+    return fd;
+}
+
+Result<std::unique_ptr<UdpSink>> UdpSink::open(int family, std::chrono::seconds duration) {
+    auto fd = udp_receiver(family);
+    if (!fd) return fd.error();
+    auto bound = local_address(fd->get());
     if (!bound) return bound.error();
-    return std::unique_ptr<UdpSink>(new UdpSink(std::move(fd), port_of(*bound), duration));
+    return std::unique_ptr<UdpSink>(new UdpSink(std::move(*fd), port_of(*bound), duration));
 }
 
 UdpSink::~UdpSink() {

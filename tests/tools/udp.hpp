@@ -29,6 +29,9 @@ inline constexpr std::size_t max_payload = 60'000;
 // What a datagram takes of a link with an MTU of 1500: Ethernet, IP and UDP headers, those of every fragment.
 std::size_t wire_bytes(std::size_t payload, int family);
 
+// A bound socket with a buffer that one late reader does not overflow. Any address and port of the family.
+Result<UniqueFd> udp_receiver(int family);
+
 // Sends and blocks for the plan's duration. {offered_packets, sent_packets, refused_packets, send_error}:
 // refused by the kernel (a full queue or socket buffer). A flood needs CAP_NET_RAW.
 nlohmann::json send_udp(const Address& to, const UdpPlan& plan);

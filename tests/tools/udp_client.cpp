@@ -10,16 +10,6 @@ namespace {
 
 using nlohmann::json;
 
-// The address that the kernel would send from.
-Result<std::string> own_address(const Address& server) {
-    const UniqueFd fd(::socket(server.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    if (!fd) return fail_errno(Error::Code::kernel, errno, "UDP socket");
-    if (::connect(fd.get(), server.get(), server.length) != 0) return fail_errno(Error::Code::kernel, errno, "route");
-    const auto local = local_address(fd.get());
-    if (!local) return local.error();
-    return host_of(*local);
-}
-
 Result<json> send_up(Channel& channel, json request, const Address& server, const UdpPlan& plan) {
     request["family"] = server.family();
     const auto opened = channel.ask(request, Clock::now() + setup_time);
