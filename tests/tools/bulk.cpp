@@ -66,6 +66,7 @@ json merge(const json& sent, json received, std::chrono::seconds duration, const
             {"jain", jain_of(shares)},
             {"timeline_bytes", Timeline::total(timelines)},
             {"wire", received["wire"]},
+            {"rtt", sent["rtt"]},
             {"errors", errors}};
 }
 

@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 
 // The receiver's clock starts a little before the sender's: after its own end it waits for the sender to hang up.
 constexpr auto drain_time = 1s;
+constexpr auto round_trip_interval = 50ms;
 
 std::string ended_early(Clock::time_point start, int error) {
     const std::chrono::duration<double> after = Clock::now() - start;
@@ -29,6 +30,11 @@ BulkSide::BulkSide(Role role, std::size_t flows, std::chrono::seconds duration,
     : role_(role), duration_(duration), congestion_controls_(std::move(congestion_controls)) {
     flows_.reserve(flows);
     for (std::size_t i = 0; i < flows; ++i) flows_.emplace_back(duration);
+}
+
+BulkSide::~BulkSide() {
+    abort();
+    if (sampler_.joinable()) sampler_.join();
 }
 
 void BulkSide::run_flow(std::size_t index, UniqueFd fd) {
@@ -69,7 +75,10 @@ Result<void> BulkSide::start(Clock::time_point deadline) {
                     flows_.size(), " flows connected in time");
     start_ = Clock::now();
     started_ = true;
-    if (role_ == Role::receiver) meter_ = std::make_unique<WireMeter>(start_, duration_);
+    if (role_ == Role::receiver)
+        meter_ = std::make_unique<WireMeter>(start_, duration_);
+    else
+        sampler_ = std::thread([this] { sample_round_trips(); });
     changed_.notify_all();
     return {};
 }
@@ -94,6 +103,7 @@ nlohmann::json BulkSide::report() {
     }
     nlohmann::json out{{"flows", std::move(flows)}};
     if (meter_) out["wire"] = meter_->result();
+    if (role_ == Role::sender) out["rtt"] = summary_of(round_trips_);
     return out;
 }
 
@@ -103,6 +113,15 @@ void BulkSide::abort() {
     for (auto& flow : flows_)
         if (flow.fd) ::shutdown(flow.fd.get(), SHUT_RDWR);
     changed_.notify_all();
+}
+
+void BulkSide::sample_round_trips() {
+    std::unique_lock lock(mutex_);
+    for (auto next = start_ + 1s; next < end() && !aborted_; next += round_trip_interval) {
+        changed_.wait_until(lock, next, [this] { return aborted_; });
+        for (const auto& flow : flows_)
+            if (flow.fd) round_trips_.push_back(round_trip_of(flow.fd.get()));
+    }
 }
 
 std::string BulkSide::transfer(Flow& flow) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/tools/statistics.hpp"
@@ -22,7 +23,7 @@ class BulkSide {
 public:
     // congestion_controls: for the sender, cycled over the flows; empty: the kernel's default.
     BulkSide(Role role, std::size_t flows, std::chrono::seconds duration, std::vector<std::string> congestion_controls);
-    ~BulkSide() { abort(); }
+    ~BulkSide();
     BulkSide(const BulkSide&) = delete;
     BulkSide& operator=(const BulkSide&) = delete;
 
@@ -31,7 +32,8 @@ public:
 
     // Returns once all flows have joined and were let go; an Error if one could not or the deadline passed.
     Result<void> start(Clock::time_point deadline);
-    // Waits for the flows to end. Sender: flows of {congestion_control, retransmits, error}.
+    // Waits for the flows to end. Sender: flows of {congestion_control, retransmits, error}, and rtt: summary_of() all
+    // flows' smoothed round-trip times (TCP_INFO), sampled every 50 ms after the first second.
     // Receiver: flows of {first_second_bytes, later_bytes, timeline_bytes, error}, and wire (see WireMeter).
     nlohmann::json report();
     // Ends every flow soon; waits for nothing.
@@ -53,6 +55,7 @@ private:
     std::string send_until_end(Flow& flow) const;
     std::string receive_until_end(Flow& flow) const;
     [[nodiscard]] Clock::time_point end() const { return start_ + duration_; }
+    void sample_round_trips();
 
     const Role role_;
     const std::chrono::seconds duration_;
@@ -66,6 +69,8 @@ private:
     bool aborted_ = false;
     Clock::time_point start_;  // written once, before started_
     std::unique_ptr<WireMeter> meter_;
+    std::vector<std::chrono::nanoseconds> round_trips_;
+    std::thread sampler_;  // of round_trips_
 };
 
 }  // namespace natra::traffic

@@ -30,6 +30,14 @@ std::string allowed_congestion_controls() {
     return line;
 }
 
+// All zero if the kernel refuses.
+tcp_info info_of(int fd) {
+    tcp_info info{};
+    socklen_t length = sizeof info;
+    if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return {};
+    return info;
+}
+
 }  // namespace
 
 Result<Address> ip_address(const std::string& host, std::uint16_t port) {
@@ -131,12 +139,9 @@ std::string congestion_control_of(int fd) {
     return name.data();
 }
 
-std::uint32_t retransmits_of(int fd) {
-    tcp_info info{};
-    socklen_t length = sizeof info;
-    if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return 0;
-    return info.tcpi_total_retrans;
-}
+std::uint32_t retransmits_of(int fd) { return info_of(fd).tcpi_total_retrans; }
+
+std::chrono::microseconds round_trip_of(int fd) { return std::chrono::microseconds(info_of(fd).tcpi_rtt); }
 
 void reset_on_close(int fd) {
     const linger now{.l_onoff = 1, .l_linger = 0};

@@ -41,6 +41,8 @@ Result<void> set_congestion_control(int fd, const std::string& name);
 std::string congestion_control_of(int fd);
 // TCP_INFO's total retransmitted segments.
 std::uint32_t retransmits_of(int fd);
+// TCP_INFO's smoothed round-trip time.
+std::chrono::microseconds round_trip_of(int fd);
 // close() sends RST: what still queues is of no interest to anyone.
 void reset_on_close(int fd);
 
