@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import by_hand
 from lab.cni import CONTAINERD_BURST
 from lab.kinds import KINDS
 from lab.node import Node
@@ -20,24 +21,33 @@ from lab.traffic import Load, share_interval_us, under_load
 
 class Contender(enum.Enum):
     """The stock plugin with a burst that an operator would choose, and with the one that the runtimes
-    send; natra always gets the latter, as it does in a cluster."""
+    send; natra always gets the latter, as it does in a cluster. CAKE and fq_codel below HTB are set by hand."""
     NONE = "none"
     STOCK = "stock"
     STOCK_RUNTIME_BURST = "stock-rb"
     NATRA = "natra"
+    CAKE = "cake"
+    FQ_CODEL = "fq_codel"
 
-    def limits(self, rate: int) -> Limits:
+    def limits(self, rate: int, *, egress_alone: bool = False) -> Limits:
         if self is Contender.NONE:
             return Limits()
-        if self is not Contender.STOCK:
-            return Limits(rate, rate, CONTAINERD_BURST, CONTAINERD_BURST)
-        # 10 ms, and a GSO packet at least: what it saves in queue is to the stock plugin's advantage.
-        burst = max(65536 * 8, rate // 100)
-        return Limits(rate, rate, burst, burst)
+        burst = CONTAINERD_BURST
+        if self is Contender.STOCK:
+            # 10 ms, and a GSO packet at least: what it saves in queue is to the stock plugin's advantage.
+            burst = max(65536 * 8, rate // 100)
+        return Limits(0 if egress_alone else rate, rate, burst, burst)
 
     @property
     def limiter(self) -> Limiter:
-        return {Contender.NONE: Limiter.NONE, Contender.NATRA: Limiter.NATRA}.get(self, Limiter.STOCK)
+        """The plugin in the pod's chain."""
+        if self in (Contender.STOCK, Contender.STOCK_RUNTIME_BURST):
+            return Limiter.STOCK
+        return Limiter.NATRA if self is Contender.NATRA else Limiter.NONE
+
+    @property
+    def by_hand(self) -> bool:
+        return self.value in by_hand.KINDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,20 +61,24 @@ class Cell:
     flows: int = 0
     pods: int = 0  # on the node besides
     kind: str = "ptp"  # of lab.kinds
+    traffic: str = ""  # what else tells cells of a part apart
+    egress_alone: bool = False  # the limit
 
     def labels(self) -> dict[str, Any]:
         names = sorted(set(self.congestion_controls))
         return {"part": self.part, "limiter": self.contender.value, "direction": self.direction,
                 "rate": self.rate, "congestion_control": "+".join(names), "flows": self.flows, "pods": self.pods,
-                "kind": "" if self.kind == "ptp" else self.kind}
+                "kind": "" if self.kind == "ptp" else self.kind, "traffic": self.traffic}
 
 
 Figures = dict[str, float | None]
 
 
 def pod_for(node: Node, cell: Cell) -> Pod:
-    limiter = cell.contender.limiter
-    return Pod(node, limiter, cell.contender.limits(cell.rate), **KINDS[cell.kind].connect(node, limiter))
+    limiter, limits = cell.contender.limiter, cell.contender.limits(cell.rate, egress_alone=cell.egress_alone)
+    if cell.contender.by_hand:
+        return by_hand.PodByHand(node, by_hand.KINDS[cell.contender.value], limits)
+    return Pod(node, limiter, limits, **KINDS[cell.kind].connect(node, limiter))
 
 
 def wire_share(wire: dict[str, Any], rate: int) -> float:
