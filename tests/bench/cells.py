@@ -34,8 +34,9 @@ class Contender(enum.Enum):
             return Limits()
         burst = CONTAINERD_BURST
         if self is Contender.STOCK:
-            # 10 ms, and a GSO packet at least: what it saves in queue is to the stock plugin's advantage.
-            burst = max(65536 * 8, rate // 100)
+            # 10 ms, and a GSO packet at least unless it were a second: what it saves in queue is to the stock plugin's
+            # advantage.
+            burst = max(min(65536 * 8, rate), rate // 100)
         return Limits(0 if egress_alone else rate, rate, burst, burst)
 
     @property

@@ -6,6 +6,7 @@ JSON; see tests/tools.
 """
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import subprocess
@@ -108,8 +109,8 @@ class Client:
                            "--ports", "random" if random_ports else "fixed")
 
     def stream(self, direction: str, seconds: float, *, rate: int, bursts: int = 25, payload: int = 1200) -> Running:
-        """One UDP flow of `rate` bit/s on the wire in so many bursts a second (0: evenly spaced packets), from an ordinary
-        socket: packets of `payload` bytes at most, what is lost of them, and one-way delays."""
+        """One UDP flow of `rate` bit/s on the wire in so many bursts a second (0: evenly spaced packets), from an
+        ordinary socket: packets of `payload` bytes at most, what is lost of them, and one-way delays."""
         return self._start("stream", seconds, "--control", self.server.control, "--milliseconds", round(seconds * 1000),
                            "--direction", tool_direction(direction), "--rate", rate, "--bursts", bursts,
                            "--payload", payload)
@@ -136,6 +137,7 @@ class Load:
     bulk: Json
     rr: Json
     short: Json
+    stream: Json | None = None
 
 
 def share_interval_us(packet_bytes: int, share: float, rate: int) -> int:
@@ -144,18 +146,21 @@ def share_interval_us(packet_bytes: int, share: float, rate: int) -> int:
 
 
 def under_load(client: Client, direction: str, seconds: int, *, flows: int = 1,
-               congestion_controls: Sequence[str] = ("cubic",), rate: int = 0) -> Load:
+               congestion_controls: Sequence[str] = ("cubic",), rate: int = 0, stream_rate: int = 0) -> Load:
     """Bulk flows for 1 + seconds; the thin flows start when the first second is over.
 
-    The thin flows are really thin: 2 % of the rate for the ping-pong, 5 % for the 16 kB transfers.
+    The thin flows are really thin: 2 % of the rate for the ping-pong, 5 % for the 16 kB transfers. With stream_rate
+    there is a UDP stream of so many bit/s, too.
     """
     ping_interval = max(1000, share_interval_us(130, 0.02, rate))
     short_interval = max(50_000, share_interval_us(16_700, 0.05, rate))
     with client.bulk(direction, 1 + seconds, flows=flows,
                      congestion_controls=congestion_controls) as bulk:
         time.sleep(1)
-        with client.rr(seconds, interval_us=ping_interval) as rr, \
-                client.short(direction, seconds, interval_us=short_interval) as short:
+        with contextlib.ExitStack() as ends:
+            stream = ends.enter_context(client.stream(direction, seconds, rate=stream_rate)) if stream_rate else None
+            rr = ends.enter_context(client.rr(seconds, interval_us=ping_interval))
+            short = ends.enter_context(client.short(direction, seconds, interval_us=short_interval))
             short_result = short.result(may_fail=True)
             rr_result = rr.result(may_fail=True)
-            return Load(bulk.result(), rr_result, short_result)
+            return Load(bulk.result(), rr_result, short_result, stream.result() if stream else None)
