@@ -60,8 +60,8 @@ def fair_columns(part: str, figures: Figures) -> dict[str, str]:
                 "total": part_of(figures["total"]), **times(figures, "rr", "rr"),
                 "before": table.milliseconds(figures["before_rr_p50_us"]), "p99": late(figures, "before_rr")}
     if part == "dns":
-        return {"sent": number(figures["sent"]), "lost": number(figures["lost"]),
-                **{f"{size} B lost": f"{figures[f'lost_{size}']:.0f}/{figures[f'sent_{size}']:.0f}"
+        return {"sent": number(figures["sent"]), "lost": number(figures["unanswered"]),
+                **{f"{size} B lost": f"{figures[f'unanswered_{size}']:.0f}/{figures[f'sent_{size}']:.0f}"
                    for size in (600, 1200)},
                 **{f"{size} B p50": table.milliseconds(figures[f"dns_{size}_p50_us"]) for size in (600, 1200)},
                 **{f"{size} B max": table.milliseconds(figures[f"dns_{size}_max_us"]) for size in (600, 1200)}}

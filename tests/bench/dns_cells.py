@@ -24,17 +24,19 @@ def measure_dns(node: Node, cell: Cell, seconds: int) -> Figures:
         client = pod.client()
         # It is stopped when the last query is answered or lost.
         with client.bulk(cell.direction, SETTLE_SECONDS + seconds + 30, flows=cell.flows,
-                         congestion_controls=cell.congestion_controls):
+                         congestion_controls=cell.congestion_controls) as bulk:
             time.sleep(SETTLE_SECONDS)
             with contextlib.ExitStack() as ends:
                 askers = {answer: ends.enter_context(client.dns(seconds, answer=answer, interval_us=max(
                     50_000, share_interval_us(answer + HEADERS, share, cell.rate)))) for answer in ANSWERS}
                 results = {answer: asker.result() for answer, asker in askers.items()}
+            if not bulk.running():
+                raise RuntimeError(f"the downloads ended early: {bulk.result()['errors']}")
     sent = sum(each["sent_queries"] for each in results.values())
     answered = sum(each["answered_queries"] for each in results.values())
-    out: Figures = {"sent": sent, "lost": sent - answered, "lost_share": 1 - answered / sent}
+    out: Figures = {"sent": sent, "unanswered": sent - answered, "lost_share": 1 - answered / sent}
     for answer, each in results.items():
-        out |= {f"lost_{answer}": each["sent_queries"] - each["answered_queries"],
+        out |= {f"unanswered_{answer}": each["sent_queries"] - each["answered_queries"],
                 f"sent_{answer}": each["sent_queries"],
                 f"dns_{answer}_p50_us": each["p50_us"], f"dns_{answer}_max_us": each["max_us"]}
     return out

@@ -59,7 +59,7 @@ def many_text(figures: Figures) -> str:
 
 
 def dns_text(figures: Figures) -> str:
-    lost = ", ".join(f"{figures[f'lost_{size}']:.0f} of {figures[f'sent_{size}']:.0f}" for size in (600, 1200))
+    lost = ", ".join(f"{figures[f'unanswered_{size}']:.0f} of {figures[f'sent_{size}']:.0f}" for size in (600, 1200))
     return f"{lost}; {table.milliseconds(figures['dns_600_p50_us'])}, {table.milliseconds(figures['dns_1200_p50_us'])}"
 
 
