@@ -17,6 +17,7 @@ from lab.node import Node  # noqa: E402
 from lab.pod import Limiter, Limits, Pod  # noqa: E402
 
 RATE = 20_000_000
+VIDEO_RATE = RATE // 4  # half of what two flows have each
 SECONDS = 5
 NAMES = {Limiter.NONE: "no limiter", Limiter.STOCK: "stock bandwidth plugin", Limiter.NATRA: "natra"}
 WHERE = {"ingress": "to the pod", "egress": "from the pod"}
@@ -41,39 +42,45 @@ def measure(node: Node) -> dict[tuple[str, Limiter], traffic.Load]:
         for limiter, name in NAMES.items():
             limits = Limits() if limiter is Limiter.NONE else Limits(RATE, RATE)
             progress(f"{WHERE[direction]}, {name}: a new pod, 1 bulk flow for {1 + SECONDS} s, "
-                     f"pings and 16 kB transfers beside it")
+                     f"pings, 16 kB transfers and a video beside it")
             with Pod(node, limiter, limits) as pod:
                 out[direction, limiter] = traffic.under_load(
-                    pod.client(), direction, SECONDS, rate=RATE)
+                    pod.client(), direction, SECONDS, rate=RATE, stream_rate=VIDEO_RATE)
     return out
 
 
 def print_comparison(loads: dict[tuple[str, Limiter], traffic.Load]) -> None:
-    rows = [["", "goodput", "first second", "ping p50", "ping p99", "16 kB p50"],
-            ["", "Mbit/s", "MB", "ms", "ms", "ms"]]
+    rows = [["", "goodput", "1st second", "ping p50", "p99", "16 kB p50", "video arrived", "p50", "p99"],
+            ["", "Mbit/s", "MB", "ms", "ms", "ms", "%", "ms", "ms"]]
     for direction in traffic.DIRECTIONS:
-        rows.append([f"{WHERE[direction]} ({direction})", "", "", "", "", ""])
+        rows.append([f"{WHERE[direction]} ({direction})", *[""] * 8])
         for limiter, name in NAMES.items():
             load = loads[direction, limiter]
+            assert load.stream is not None
             rows.append([f"  {name}", megabits(load.bulk["goodput_bps"]),
                          table.significant(load.bulk["first_second_bytes"] / 1e6),
                          table.milliseconds(load.rr["p50_us"]), table.milliseconds(load.rr["p99_us"]),
-                         table.milliseconds(load.short["p50_us"])])
+                         table.milliseconds(load.short["p50_us"]),
+                         f"{100 * (1 - load.stream['lost_share']):.1f}",
+                         table.milliseconds(load.stream["p50_us"]), table.milliseconds(load.stream["p99_us"])])
     say(f"""
-One bulk TCP flow (cubic) takes what it can get; the pod's limit is {RATE // 10**6} Mbit/s each way.
+One bulk TCP flow (cubic) takes what it can get; the pod's limit is {RATE // 10**6} Mbit/s each way. Beside it there
+is a video: {VIDEO_RATE // 10**6} Mbit/s of UDP in 25 bursts a second, half its fair share.
 """)
     say(table.render(rows, headings=2))
     samples = min(load.short["samples"] for load in loads.values())
     say(f"""
-goodput       what the bulk flow delivered after its first second. The limit counts headers, and the
-              pings and transfers take their share, so a perfect limiter shows a little less than the limit.
-first second  delivered in the first second of a pod that was idle: {RATE / 8e6:g} MB is the limit. The container
+goodput       what the bulk flow delivered after its first second. The limit counts headers, and the video,
+              pings and transfers take their share: about {(RATE - VIDEO_RATE) * 0.88 / 1e6:.0f} Mbit/s remain.
+1st second    delivered in the first second of a pod that was idle: {RATE / 8e6:g} MB is the limit. The container
               runtime knows no burst and sends the largest number it has; the stock plugin takes it
               at its word, natra knows it for what it is.
 ping          64 bytes there and back on a connection of their own, beside the bulk flow.
 16 kB         a transfer on a new connection, beside the bulk flow ({samples} of them or more). At exactly the
               limit it takes {16_000 * 8 * 1e3 / RATE:g} ms; natra lets small flows run ahead and makes the bulk flow wait
-              for it, so that the total stays at the limit.""")
+              for it, so that the total stays at the limit.
+video         packets that arrived, and how long they were on their way. A real one shows what is lost as
+              blocks, and waits for what is late.""")
 
 
 def address(host: str, port: int) -> str:
