@@ -73,14 +73,14 @@ def jain_text(figures: Figures) -> str:
 
 # Of each part: heading, what its cells hold, and how they are written.
 PARTS: dict[str, tuple[str, str, Callable[[Figures], str]]] = {
-    "stream": ("A video at half its fair share", "UDP in 25 bursts a second beside TCP flows: packets that arrived, "
+    "stream": ("A video below its fair share", "UDP in 25 bursts a second beside TCP flows: packets that arrived, "
                "one-way delay. \"idle\" is the same stream's delay without limiter and load. Of natra: 99.5 % at least "
                "arrives, p50 is within 0.2 ms and p99 within 3 ms of idle's.", stream_text),
     "share": ("UDP at its fair share", "The same stream at the rate divided by the number of all flows. Of natra: "
               "95 % at least arrives.", stream_text),
     "attack": ("UDP at three times the limit", "In one flow, and with a new 5-tuple for every packet, beside TCP "
-               "flows: what TCP delivers of its fair shares, pings (without the flood in brackets), total of the limit. Of "
-               "natra: 0.75 of the fair share at least, p50 within 0.2 ms and p99 within 3 ms of the pings without the "
+               "flows: what TCP delivers of its fair shares, pings (without the flood in brackets), total of the limit. "
+               "Of natra: 0.75 of the fair share at least, p50 within 0.2 ms and p99 within 3 ms of the pings without the "
                "flood, total at most 1.01.", attack_text),
     "many": ("16 kB transfers beside many connections", "Completion times, and what the connections deliver of the "
              "limit. Of natra: p50 at most 10 ms, p99 at most 0.3 of the stock plugin's.", many_text),
@@ -139,9 +139,11 @@ def part_table(rows: Sequence[Json], text: Callable[[Figures], str]) -> str:
     lines = [headings]
     for place, contenders in cells.items():
         line = list(place)
-        some = next(iter(contenders.values()))["figures"]
+        row = next(iter(contenders.values()))
+        some = row["figures"]
         if streams:
-            line += [table.significant(some["stream_rate"] / 1e6),
+            share = some["stream_rate"] * (row["flows"] + 1) / row["rate"]
+            line += [f"{table.significant(some['stream_rate'] / 1e6)} ({share:.2g} of its share)",
                      f"{table.milliseconds(some['idle_p50_us'])} / {table.milliseconds(some['idle_p99_us'])}"]
         line += [text(contenders[name]["figures"]) if name in contenders else "" for name in limiters]
         ours = contenders.get("natra", {})

@@ -108,7 +108,7 @@ class Bench:
                           measure, targets.FAIRNESS_64)
 
     def stream(self) -> None:
-        self._streams("stream", 0.5, targets.STREAM)
+        self._streams("stream", self.arguments.stream_share, targets.STREAM)
 
     def share(self) -> None:
         self._streams("share", 1.0, targets.SHARE)

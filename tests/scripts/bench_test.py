@@ -55,8 +55,8 @@ class Markdown(unittest.TestCase):
                               row("cake", {**STREAM, "arrived": 1.0})], [])
         self.assertIn("| limit | direction | TCP | UDP Mbit/s | idle | natra | stock | CAKE | target | behind CAKE |",
                       text)
-        self.assertIn("| 20 Mbit/s | to the pod | 4 cubic | 2.0 | 0.1 / 0.9 | 99.9 %, 0.15 / =4.0 | 99.9 %, 0.15 / "
-                      "=4.0 | 100 %, 0.15 / =4.0 | ok |  |", text)
+        self.assertIn("| 20 Mbit/s | to the pod | 4 cubic | 2.0 (0.5 of its share) | 0.1 / 0.9 | 99.9 %, "
+                      "0.15 / =4.0 | 99.9 %, 0.15 / =4.0 | 100 %, 0.15 / =4.0 | ok |  |", text)
         self.assertIn("1 of 1 cells meet their targets.", text)
 
     def test_misses_and_absences_are_told(self) -> None:
