@@ -120,7 +120,7 @@ void BulkSide::sample_round_trips() {
     for (auto next = start_ + 1s; next < end() && !aborted_; next += round_trip_interval) {
         changed_.wait_until(lock, next, [this] { return aborted_; });
         for (const auto& flow : flows_)
-            if (flow.fd) round_trips_.push_back(round_trip_of(flow.fd.get()));
+            if (flow.fd) round_trips_.emplace_back(round_trip_of(flow.fd.get()));
     }
 }
 

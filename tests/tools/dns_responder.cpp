@@ -24,7 +24,7 @@ void DnsResponder::start() {
 }
 
 void DnsResponder::respond() {
-    std::array<char, max_dns_size> query;
+    std::array<char, max_dns_size> query{};
     while (!stop_) {
         if (!wait_for(fd_.get(), POLLIN, Clock::now() + std::chrono::milliseconds(100))) continue;
         Address from;

@@ -82,8 +82,8 @@ nlohmann::json send_stream(const Address& to, const StreamPlan& plan, std::chron
     const auto start = Clock::now();
     const auto deadline = start + plan.duration + grace;
     for (; sent < shape.packets; ++sent) {
-        const auto burst = static_cast<double>(sent / shape.packets_per_burst);
-        const auto due = start + std::chrono::duration_cast<Clock::duration>(burst * shape.period);
+        const std::uint64_t burst = sent / shape.packets_per_burst;
+        const auto due = start + std::chrono::duration_cast<Clock::duration>(static_cast<double>(burst) * shape.period);
         if (Clock::now() < due) {
             sender.rest();
             std::this_thread::sleep_until(due);
