@@ -68,6 +68,23 @@ inline_fn void set_departure(struct __sk_buff *skb, const struct natra_config *c
 }
 
 /*
+ * SO_TXTIME takes other clocks than fq's: their times are beyond its horizon,
+ * and it would drop the packet. Times that it takes (TCP's pacing) hold.
+ */
+inline_fn void replace_foreign_time(struct __sk_buff *skb, __u64 now)
+{
+	if (skb->tstamp > now + FOREIGN_TSTAMP_NS)
+		skb->tstamp = now;
+}
+
+/* A packet that leaves without waiting for the clock of the rate. */
+inline_fn void pass_at_once(struct __sk_buff *skb, const struct natra_config *config, __u64 now)
+{
+	if (config->mode == NATRA_MODE_EDT)
+		replace_foreign_time(skb, now);
+}
+
+/*
  * What the sketch keeps of a heavy packet. Estimates are cut so that a flow
  * that stops is small again soon; but as long as its packets wait it stays
  * heavy, or later ones would overtake them. The cost of one small packet is
@@ -115,6 +132,9 @@ int natra(struct __sk_buff *skb)
 		if (config->flags & NATRA_F_AT_ONCE)
 			/* not 0: to that fq applies TCP's pacing by itself */
 			skb->tstamp = bpf_ktime_get_ns();
+		else if (skb->tstamp)
+			/* fq may be there still, as on the way from EDT to something else */
+			replace_foreign_time(skb, bpf_ktime_get_ns());
 		return VERDICT_PASS;
 	}
 
@@ -122,6 +142,7 @@ int natra(struct __sk_buff *skb)
 	parse(skb, &p);
 	if (state.subnets.mode != NATRA_SUBNETS_ANY && !is_shaped(config, &p)) {
 		set_class(skb, config, NATRA_HTB_DIRECT_MINOR);
+		pass_at_once(skb, config, now);
 		return VERDICT_PASS;
 	}
 	hash = flow_hash(&p.flow);
@@ -143,6 +164,7 @@ int natra(struct __sk_buff *skb)
 			    ~0ULL, cost_of(len, config->total_mult, config->total_shift));
 		sketch_raise(&view, estimate);
 		set_class(skb, config, NATRA_HTB_SMALL_MINOR);
+		pass_at_once(skb, config, now);
 		count(config, &counters->fast_packets, len);
 		return VERDICT_PASS;
 	}

@@ -31,6 +31,35 @@ TEST_P(SmallFlow, PassesUntouchedAndIsCountedFast) {
     EXPECT_EQ(limiter().heavy_flows(), 0U);
 }
 
+constexpr std::uint64_t tai = 1'800'000'037 * second;
+
+// SO_TXTIME with CLOCK_TAI or CLOCK_REALTIME: fq would drop these.
+TEST_P(SmallFlow, LosesATimeOfAnotherClockToNow) {
+    limit(Shaper::edt);
+    never_use_up_the_allowance();
+    for (const std::uint64_t foreign : {tai, ~std::uint64_t{0}, monotonic_ns() + 12 * second}) {
+        const std::uint64_t before = monotonic_ns();
+        const Outcome outcome = limiter().run(tcp_ack(), {.tstamp = foreign});
+        EXPECT_GE(outcome.tstamp, before);
+        EXPECT_LE(outcome.tstamp, monotonic_ns());
+    }
+    EXPECT_EQ(limiter().counters().fast_packets, 3U);
+}
+
+TEST_P(SmallFlow, KeepsATimeThatFqTakes) {
+    limit(Shaper::edt);
+    never_use_up_the_allowance();
+    for (const std::uint64_t own : {std::uint64_t{0}, std::uint64_t{123}, monotonic_ns() + 9 * second})
+        EXPECT_EQ(limiter().run(tcp_ack(), {.tstamp = own}).tstamp, own);
+}
+
+TEST_P(SmallFlow, KeepsATimeOfAnotherClockWhereNoFqIs) {
+    for (const Shaper shaper : {Shaper::htb, Shaper::police}) {
+        limit(shaper);
+        EXPECT_EQ(limiter().run(tcp_ack(), {.tstamp = tai}).tstamp, tai);
+    }
+}
+
 TEST_P(SmallFlow, GoesToTheSmallClassOfHtb) {
     limit(Shaper::htb);
     const Outcome outcome = limiter().run(udp_packet(), {.priority = 7, .tstamp = 123});
@@ -193,6 +222,14 @@ TEST_P(Off, LeavesTcpsPacingAloneUnlessTold) {
     const std::uint64_t before = monotonic_ns();
     const Outcome outcome = limiter().run(udp_packet(), paced_by_tcp);
     EXPECT_EQ(outcome.verdict, verdict_pass);
+    EXPECT_GE(outcome.tstamp, before);
+    EXPECT_LE(outcome.tstamp, monotonic_ns());
+}
+
+TEST_P(Off, ATimeOfAnotherClockBecomesNow) {
+    // a qdisc of EDT's may be there still
+    const std::uint64_t before = monotonic_ns();
+    const Outcome outcome = limiter().run(udp_packet(), {.tstamp = tai});
     EXPECT_GE(outcome.tstamp, before);
     EXPECT_LE(outcome.tstamp, monotonic_ns());
 }

@@ -6,9 +6,12 @@ packet once, so that TCP at exactly the limit shows as 0.957 of it.
 """
 from __future__ import annotations
 
+import sys
+import time
 from typing import Any
 
 from lab import offload
+from lab.node import PEER_V4
 from lab.pod import POD_V6, Limiter, Limits, Pod, conflist
 from lab.traffic import DIRECTIONS, Client, Server, under_load
 from support import RATE, NodeCase
@@ -17,6 +20,24 @@ from support import RATE, NodeCase
 PROMPT_US = 8000
 # Parsing does not know directions, and shapers do not know families: two of the four will do.
 PLACES = ((4, "ingress"), (6, "egress"))
+
+
+# Sends datagrams that are to leave at a time by that clock: SO_TXTIME.
+TIMED = """
+import socket, struct, sys, time
+address, (clock, packets, ahead_ns) = sys.argv[1], map(int, sys.argv[2:])
+SO_SNDBUFFORCE, SO_TXTIME = 32, 61
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 28)
+sender.setsockopt(socket.SOL_SOCKET, SO_TXTIME, struct.pack("iI", clock, 0))
+due = struct.pack("Q", time.clock_gettime_ns(clock) + ahead_ns)
+for _ in range(packets):
+    sender.sendmsg([bytes(18)], [(socket.SOL_SOCKET, SO_TXTIME, due)], 0, (address, 9))
+"""
+
+
+def send_timed(pod: Pod, clock: int, packets: int, ahead_ns: int) -> None:
+    pod.netns.run([sys.executable, "-c", TIMED, PEER_V4, str(clock), str(packets), str(ahead_ns)], timeout=120)
 
 
 def total(result: dict[str, Any]) -> float:
@@ -67,6 +88,20 @@ class TrafficKinds(NodeCase):
             result = udp.result()
         self.assert_total(result)
         self.assertGreater(result["received_packets"], 0.95 * result["sent_packets"])
+
+    def test_times_of_another_clock_are_no_reason_to_drop(self) -> None:
+        """fq takes them for times by its own, far beyond its horizon."""
+        pod = self.pod()
+        for name in ("CLOCK_TAI", "CLOCK_REALTIME", "CLOCK_MONOTONIC"):
+            with self.subTest(name):
+                before = self.sent_packets(pod)
+                send_timed(pod, getattr(time, name), 100, ahead_ns=1_000_000)
+                time.sleep(0.2)
+                self.assertGreaterEqual(self.sent_packets(pod) - before, 100)
+
+    def sent_packets(self, pod: Pod) -> int:
+        link = pod.netns.json(["ip", "-json", "-stats", "link", "show", "dev", "eth0"])[0]
+        return int(link["stats64"]["tx"]["packets"])
 
     def test_nobody_starves_beside_udp(self) -> None:
         """A UDP flow that would take all, a TCP flow, and pings."""

@@ -54,6 +54,7 @@ DEPENDENT = (
           "Police.test_del_restores_and_restart_adopts"),
     netns("traffic_kinds", *(f"TrafficKinds.{each}" for each in (
         "test_ecn", "test_new_flows_by_the_thousand",
+        "test_times_of_another_clock_are_no_reason_to_drop",
         "test_udp_sender_is_held_back_and_loses_nothing"))),
     netns("interface_kinds", "Macvlan.test_del_leaves_nothing", "Macvlan.test_restart_adopts",
           "IpvlanL2.test_tcp_is_held_at_the_limit", "IpvlanL2.test_del_leaves_nothing",
