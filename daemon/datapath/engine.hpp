@@ -173,6 +173,8 @@ private:
     Result<void> lift(Attached& attached, Direction direction, PodSide* pod, Time until);
     Result<void> let_out(Attached& attached, Direction direction, PodSide* pod, Time until);
     Result<void> retune(Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
+    bool needs_more_room(const AttachmentRecord& record, Direction direction, const Rate& rate) const;
+    Result<void> make_room(const Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
     bool needs_pod_side(const AttachmentRecord& record, Direction direction, const std::optional<Rate>& rate) const;
     Result<void> set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate, PodSide* pod,
                                Time until = {});

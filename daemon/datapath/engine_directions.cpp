@@ -2,6 +2,7 @@
 // Engine: one direction of an attachment, put into the kernel, changed, taken out.
 #include "daemon/datapath/engine.hpp"
 
+#include <cerrno>
 #include <cstring>
 
 #include "daemon/datapath/placement.hpp"
@@ -17,11 +18,35 @@ using Code = Error::Code;
 bool Engine::needs_pod_side(const AttachmentRecord& record, Direction direction,
                             const std::optional<Rate>& rate) const {
     const auto& now = record.of(direction);
-    if (now && rate) return now->pod_side && now->shaper == Shaper::htb && now->rate != *rate;
+    if (now && rate)
+        return now->pod_side && now->rate != *rate &&
+               (now->shaper == Shaper::htb ||
+                (now->shaper == Shaper::edt && needs_more_room(record, direction, *rate)));
     if (now) return now->pod_side;
     if (!record.has_host_side()) return rate && obstacle(record, direction).empty();
     // Which shaper it will be is not known yet; the forced one is.
     return rate && direction == Direction::egress && record.wish.shaper != Shaper::police;
+}
+
+// Whether fq has to hold more packets than it was made for.
+bool Engine::needs_more_room(const AttachmentRecord& record, Direction direction, const Rate& rate) const {
+    const auto& now = record.of(direction)->rate;
+    return fq_shape(rate, config_for(record, rate, Shaper::edt, direction)).limit >
+           fq_shape(now, config_for(record, now, Shaper::edt, direction)).limit;
+}
+
+// Room first, then rate; and none is taken away, for what waits leaves at the times that it was given.
+Result<void> Engine::make_room(const Attached& attached, Direction direction, const Rate& rate, PodSide* pod) {
+    const auto& record = attached.record;
+    const auto& shaping = *record.of(direction);
+    if (shaping.pod_side && pod == nullptr) return {};
+    const auto shape = larger(fq_shape(shaping.rate, config_for(record, shaping.rate, Shaper::edt, direction)),
+                              fq_shape(rate, config_for(record, rate, Shaper::edt, direction)));
+    const auto where = point(record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
+    auto r = where.netlink.change_fq(where.ifindex, shape);
+    // Who puts it back gives it the room of the rate that is recorded then.
+    if (!r && r.error().sys == ENOENT) return {};
+    return r;
 }
 
 Result<void> Engine::set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate,
@@ -140,6 +165,8 @@ Result<void> Engine::retune(Attached& attached, Direction direction, const Rate&
             return r;
         }
     }
+    if (shaping.shaper == Shaper::edt)
+        if (auto r = make_room(attached, direction, rate, pod); !r) return r;
     attached.instance(direction)->configure(config);
     shaping.rate = rate;
     return {};

@@ -55,6 +55,7 @@ struct HtbShape {
     std::uint32_t leaf_limit_bytes = 0;  // bfifo of each leaf
 };
 
+// What fq has besides is left to its defaults: none of it holds a packet back or drops it that carries its time.
 struct FqShape {
     std::uint32_t flow_limit = 10000;  // packets
     std::uint32_t limit = 40000;       // packets
@@ -105,6 +106,8 @@ public:
     Result<void> add_fq(int ifindex, const FqShape& shape, std::uint32_t replaces = 0);
     // Live: what is queued stays queued. On failure some parts may have the new shape: give the old one again.
     Result<void> change_htb(int ifindex, const HtbShape& shape);
+    // Live: what is beyond a lower limit is dropped. ENOENT if natra's fq is not the root.
+    Result<void> change_fq(int ifindex, const FqShape& shape);
     // htb_handle or fq_handle. A root that is not natra's stays; that, and absence, is success.
     Result<void> delete_root(int ifindex, std::uint32_t handle);
 

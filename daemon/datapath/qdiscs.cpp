@@ -39,6 +39,20 @@ Result<void> delete_qdisc(Netlink::Socket& socket, int ifindex, std::uint32_t pa
     return r;
 }
 
+// Packets without a socket (forwarded ones) share a queue of fq's with all whose hash is the same in these bits, and
+// one that may leave at once waits behind that queue's first. By default 10 bits: beside 64 heavy flows 6 % of the
+// others.
+constexpr std::uint32_t orphan_mask = (1U << 14) - 1;
+
+void put_fq(NetlinkRequest& request, const FqShape& shape) {
+    request.put(TCA_KIND, "fq");
+    request.nest(TCA_OPTIONS, [&] {
+        request.put_u32(TCA_FQ_PLIMIT, shape.limit);
+        request.put_u32(TCA_FQ_FLOW_PLIMIT, shape.flow_limit);
+        request.put_u32(TCA_FQ_ORPHAN_MASK, orphan_mask);
+    });
+}
+
 }  // namespace
 
 Result<std::vector<Qdisc>> Netlink::qdiscs(int ifindex) {
@@ -82,12 +96,14 @@ Result<void> Netlink::expect_root(int ifindex, std::uint32_t handle) {
 Result<void> Netlink::add_fq(int ifindex, const FqShape& shape, std::uint32_t replaces) {
     if (auto r = expect_root(ifindex, replaces); !r) return r;
     NetlinkRequest request(RTM_NEWQDISC, root_flags(replaces), ifindex, TC_H_ROOT, fq_handle);
-    request.put(TCA_KIND, "fq");
-    request.nest(TCA_OPTIONS, [&] {
-        request.put_u32(TCA_FQ_PLIMIT, shape.limit);
-        request.put_u32(TCA_FQ_FLOW_PLIMIT, shape.flow_limit);
-    });
+    put_fq(request, shape);
     return add_root(request, ifindex, "fq");
+}
+
+Result<void> Netlink::change_fq(int ifindex, const FqShape& shape) {
+    NetlinkRequest request(RTM_NEWQDISC, 0, ifindex, TC_H_ROOT, fq_handle);
+    put_fq(request, shape);
+    return socket_->exchange(request, concat("change fq qdisc on ifindex ", ifindex));
 }
 
 Result<void> Netlink::delete_root(int ifindex, std::uint32_t handle) {

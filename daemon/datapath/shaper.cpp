@@ -30,13 +30,35 @@ bool on_pod_side(Shaper shaper, Direction direction) {
     return direction == Direction::egress && shaper != Shaper::police;
 }
 
+namespace {
+
+// The program drops what would wait longer than its horizon: a queue that holds twice that never drops by itself.
+double queue_bytes(const Rate& rate, const natra_config& config) {
+    const auto horizon_ns = std::max(config.horizon_tcp_ns, config.horizon_other_ns);
+    return static_cast<double>(rate.rate_bps) / 8 * static_cast<double>(horizon_ns) / 1e9 * 2;
+}
+
+}  // namespace
+
+FqShape fq_shape(const Rate& rate, const natra_config& config) {
+    // No frame of Ethernet is shorter; those between a veth pair may be, hence the factor of 2 in queue_bytes(). What
+    // is small keeps the room that flows may need that TCP itself paces.
+    constexpr double smallest_packet = 64;
+    constexpr double most = 0x7fffffff;
+    constexpr FqShape least;
+    const auto packets = static_cast<std::uint32_t>(std::min(queue_bytes(rate, config) / smallest_packet, most));
+    return {.flow_limit = std::max(packets, least.flow_limit), .limit = std::max(packets, least.limit)};
+}
+
+FqShape larger(const FqShape& a, const FqShape& b) {
+    return {.flow_limit = std::max(a.flow_limit, b.flow_limit), .limit = std::max(a.limit, b.limit)};
+}
+
 HtbShape htb_shape(const Rate& rate, const natra_config& config) {
-    // The program drops what would wait longer than its horizon, so a leaf that
-    // holds twice that never drops by itself. At least 1 MiB: several GSO packets.
+    // At least 1 MiB: several GSO packets.
     constexpr std::uint64_t least = 1 << 20;
     constexpr std::uint64_t most = 1 << 30;
-    const auto horizon_ns = std::max(config.horizon_tcp_ns, config.horizon_other_ns);
-    const auto bytes = static_cast<double>(rate.rate_bps) / 8 * static_cast<double>(horizon_ns) / 1e9 * 2;
+    const auto bytes = queue_bytes(rate, config);
     const auto limit = bytes >= static_cast<double>(most) ? most : std::max(least, static_cast<std::uint64_t>(bytes));
     // An idle pod's credit is the program's to give: HTB gets as much only where the operator asked for it.
     constexpr std::uint64_t default_burst_ns = 1'000'000;
@@ -55,7 +77,8 @@ Result<void> add_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper, cons
                               const natra_config& config) {
     if (shaper == Shaper::police) return {};
     const auto add = [&] {
-        return shaper == Shaper::edt ? netlink.add_fq(ifindex, {}) : netlink.add_htb(ifindex, htb_shape(rate, config));
+        return shaper == Shaper::edt ? netlink.add_fq(ifindex, fq_shape(rate, config))
+                                     : netlink.add_htb(ifindex, htb_shape(rate, config));
     };
     auto added = add();
     if (added || added.error().sys != EEXIST) return added;
@@ -67,7 +90,7 @@ Result<void> add_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper, cons
 
 Result<void> replace_shaper_qdisc(Netlink& netlink, int ifindex, Shaper from, Shaper to, const Rate& rate,
                                   const natra_config& before, const natra_config& after) {
-    auto replaced = to == Shaper::edt ? netlink.add_fq(ifindex, {}, shaper_handle(from))
+    auto replaced = to == Shaper::edt ? netlink.add_fq(ifindex, fq_shape(rate, after), shaper_handle(from))
                                       : netlink.add_htb(ifindex, htb_shape(rate, after), shaper_handle(from));
     if (replaced) return replaced;
     const auto there = shaper_qdisc_in_force(netlink, ifindex, from);

@@ -27,6 +27,9 @@ bool on_pod_side(Shaper shaper, Direction direction);
 std::uint32_t shaper_handle(Shaper shaper);
 
 HtbShape htb_shape(const Rate& rate, const natra_config& config);
+// As many packets as the program lets wait, however short they are.
+FqShape fq_shape(const Rate& rate, const natra_config& config);
+FqShape larger(const FqShape& a, const FqShape& b);
 
 // Installs the root qdisc of a shaper (nothing for police). Replaces natra's own
 // leftovers, never others' qdiscs: those give EEXIST.

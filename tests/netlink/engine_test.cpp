@@ -36,6 +36,45 @@ TEST_F(Engines, MendInsideWhereNoBackstopCanBePutUp) {
     EXPECT_FALSE(again->any());
 }
 
+// Packets; of the fq in the pod.
+int fq_limit(const std::string& shown) {
+    const auto qdisc = nlohmann::json::parse(shown).at(0);
+    EXPECT_EQ(qdisc.at("kind"), "fq");
+    EXPECT_EQ(qdisc.at("options").at("flow_limit"), qdisc.at("options").at("limit"));
+    return qdisc.at("options").at("limit");
+}
+
+TEST_F(Engines, GiveFqTheRoomThatARateNeeds) {
+    if (!engine_->features().fq) GTEST_SKIP() << "this kernel has no sch_fq";
+    const auto limit = [&] { return fq_limit(in_pod("tc -j -d qdisc show dev eth0 root")); };
+    const auto bits = [](std::uint64_t bps) { return Rates{.ingress = {}, .egress = Rate{.rate_bps = bps}}; };
+    auto attached = engine_->attach({.id = "pod1",
+                                     .netns_fd = pod_.get(),
+                                     .netns_path = netns_path(),
+                                     .device = "eth0",
+                                     .rates = bits(10'000'000'000),
+                                     .wish = {.shaper = Shaper::edt, .shaper_by = "the test"}});
+    ASSERT_OK(attached);
+    const int at_10g = limit();
+    // 50 ms of 64 bytes each
+    EXPECT_GT(at_10g, 976'000);
+    ASSERT_OK(engine_->change(*attached, bits(25'000'000'000)));
+    const int at_25g = limit();
+    EXPECT_GT(at_25g, 2 * at_10g);
+    // what waits was let in at the higher rate
+    ASSERT_OK(engine_->change(*attached, bits(1'000'000)));
+    EXPECT_EQ(limit(), at_25g);
+    ASSERT_OK(engine_->change(*attached, bits(10'000'000'000)));
+    // an older natrad's limits
+    const auto recorded = attached->record;
+    attached->egress.reset();
+    in_pod("tc qdisc change dev eth0 root handle 4e42: fq limit 40000 flow_limit 10000");
+    restart();
+    const auto adopted = engine_->adopt(recorded);
+    ASSERT_OK(adopted);
+    EXPECT_EQ(limit(), at_10g);
+}
+
 TEST_F(Engines, KeepAllWhereNoBackstopCanBePutUp) {
     auto attached = attach();
     const auto instance = attached.egress;

@@ -96,7 +96,13 @@ TEST_F(Qdiscs, FqTakesItsLimitsOrSaysThatTheKernelLacksIt) {
     EXPECT_EQ(ours.at("limit"), 56789);
     defaults["flow_limit"] = 1234;
     defaults["limit"] = 56789;
+    defaults["orphan_mask"] = 0x3fff;
     EXPECT_EQ(ours, defaults);
+    EXPECT_OK(netlink().change_fq(ifindex("a0"), {.flow_limit = 12345, .limit = 4'000'000'000}));
+    defaults["flow_limit"] = 12345;
+    defaults["limit"] = 4'000'000'000;
+    EXPECT_EQ(run_json("tc -j -d qdisc show dev a0").at(0).at("options"), defaults);
+    EXPECT_EQ(error_of(netlink().change_fq(ifindex("b0"), {})).sys, ENOENT) << "not natra's";
     EXPECT_OK(netlink().delete_root(ifindex("a0"), fq_handle));
     EXPECT_EQ(root_of("a0"), before);
 }

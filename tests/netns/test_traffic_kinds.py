@@ -103,6 +103,17 @@ class TrafficKinds(NodeCase):
         link = pod.netns.json(["ip", "-json", "-stats", "link", "show", "dev", "eth0"])[0]
         return int(link["stats64"]["tx"]["packets"])
 
+    def test_fq_holds_all_that_the_program_lets_wait(self) -> None:
+        """More small packets than fq's own limits were made for, which all wait for a time of their own."""
+        pod = self.pod(egress=1_000_000_000)
+        if self.natrad.properties(pod.object_path())["EgressShaper"] != "edt":
+            self.skipTest("no fq here")
+        send_timed(pod, time.CLOCK_MONOTONIC, 15_000, ahead_ns=9_000_000_000)
+        qdisc = next(each for each in pod.netns.json(["tc", "-s", "-j", "qdisc", "show", "dev", "eth0"])
+                     if each["kind"] == "fq")
+        self.assertEqual(qdisc["drops"], 0)
+        self.assertGreaterEqual(qdisc["qlen"] + qdisc["packets"], 15_000)
+
     def test_nobody_starves_beside_udp(self) -> None:
         """A UDP flow that would take all, a TCP flow, and pings."""
         client = self.pod().client()

@@ -53,7 +53,7 @@ DEPENDENT = (
               "test_limits_both_directions_and_is_reported", "test_del_restores_and_restart_adopts")),
           "Police.test_del_restores_and_restart_adopts"),
     netns("traffic_kinds", *(f"TrafficKinds.{each}" for each in (
-        "test_ecn", "test_new_flows_by_the_thousand",
+        "test_ecn", "test_new_flows_by_the_thousand", "test_fq_holds_all_that_the_program_lets_wait",
         "test_times_of_another_clock_are_no_reason_to_drop",
         "test_udp_sender_is_held_back_and_loses_nothing"))),
     netns("interface_kinds", "Macvlan.test_del_leaves_nothing", "Macvlan.test_restart_adopts",
