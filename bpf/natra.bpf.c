@@ -139,7 +139,7 @@ int natra(struct __sk_buff *skb)
 	}
 
 	now = bpf_ktime_get_ns();
-	parse(skb, &p);
+	parse(skb, config, &p);
 	if (state.subnets.mode != NATRA_SUBNETS_ANY && !is_shaped(config, &p)) {
 		set_class(skb, config, NATRA_HTB_DIRECT_MINOR);
 		pass_at_once(skb, config, now);

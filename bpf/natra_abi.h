@@ -57,6 +57,7 @@ enum natra_mode {
 #define NATRA_F_INGRESS_HOOK (1U << 0)    /* attached at a device's ingress: GSO headers are not in wire_len */
 #define NATRA_F_SHARED_COUNTERS (1U << 1) /* more CPUs than counter slots: count with atomics */
 #define NATRA_F_TO_POD (1U << 2)          /* the remote end is the source, else the destination */
+#define NATRA_F_NO_LINK_HEADER (1U << 4)  /* packets begin with their IP header: tun, wireguard, ipip, ... */
 #define NATRA_F_AT_ONCE (1U << 3) /* in NATRA_MODE_OFF: all leaves now, TCP's own pacing or not, so that fq empties */
 
 /* skb->priority in HTB mode: the classes of the HTB qdisc that natrad installs. */

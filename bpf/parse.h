@@ -52,7 +52,7 @@ enum parse_result {
 
 struct packet {
 	union flow flow;
-	__u64 header_len;   /* Ethernet to transport header, as far as read: what GSO repeats per segment */
+	__u64 header_len;   /* link to transport header, as far as read: what GSO repeats per segment */
 	__u64 carries_data; /* 0: a TCP ACK and nothing else */
 	__u64 ecn;          /* 0 too where the kernel could not mark: behind a VLAN tag inside the data */
 };
@@ -130,7 +130,7 @@ inline_fn int parse_ipv4(struct packet *p, void *data, void *end, __u64 offset)
 	p->flow.word[2] = ip->daddr;
 	p->flow.key.protocol = ip->protocol;
 	p->header_len = offset + header;
-	if (offset == ETH_HLEN)
+	if (offset == ETH_HLEN || !offset)
 		p->ecn = ip->tos & ECN_MASK;
 	if (ip->frag_off & bpf_htons(IPV4_FRAGMENT_MASK))
 		return PARSED;
@@ -210,7 +210,7 @@ inline_fn int parse_ipv6(struct __sk_buff *skb, struct packet *p, void *data, vo
 	p->flow.key.protocol = ip->nexthdr;
 	offset += sizeof(*ip);
 	p->header_len = offset;
-	if (offset == ETH_HLEN + sizeof(*ip))
+	if (offset == ETH_HLEN + sizeof(*ip) || offset == sizeof(*ip))
 		p->ecn = ip->flow_lbl[0] >> 4 & ECN_MASK;
 	payload = bpf_ntohs(ip->payload_len);
 	if (is_extension(ip->nexthdr))
@@ -218,13 +218,39 @@ inline_fn int parse_ipv6(struct __sk_buff *skb, struct packet *p, void *data, vo
 	return parse_transport(p, ip + 1, end, ip->nexthdr, payload);
 }
 
-inline_fn int parse_linear(struct __sk_buff *skb, struct packet *p)
+/*
+ * Without a link header the version is what tells IP from the rest, as it does
+ * to whoever reads from a tun device: skb->protocol may be what a sender of
+ * packet sockets wrote.
+ */
+inline_fn int parse_network(struct __sk_buff *skb, struct packet *p, void *data, void *end)
+{
+	__u8 version;
+
+	if (data + 1 > end)
+		return MALFORMED;
+	version = *(__u8 *)data >> 4;
+	if (version == 4) {
+		p->flow.key.ethertype = bpf_htons(ETH_P_IP);
+		return parse_ipv4(p, data, end, 0);
+	}
+	if (version == 6) {
+		p->flow.key.ethertype = bpf_htons(ETH_P_IPV6);
+		return parse_ipv6(skb, p, data, end, 0);
+	}
+	p->flow.key.ethertype = skb->protocol;
+	return PARSED;
+}
+
+inline_fn int parse_linear(struct __sk_buff *skb, const struct natra_config *config, struct packet *p)
 {
 	void *data = (void *)(long)skb->data;
 	void *end = (void *)(long)skb->data_end;
 	__u64 offset = ETH_HLEN;
 	__be16 ethertype;
 
+	if (config->flags & NATRA_F_NO_LINK_HEADER)
+		return parse_network(skb, p, data, end);
 	if (data + ETH_HLEN > end)
 		return MALFORMED;
 	ethertype = *(__be16 *)(data + ETH_HLEN - 2);
@@ -248,10 +274,12 @@ inline_fn int parse_linear(struct __sk_buff *skb, struct packet *p)
 }
 
 /* Without an IP header the MAC addresses tell flows apart. */
-inline_fn void read_macs(struct __sk_buff *skb, struct packet *p)
+inline_fn void read_macs(struct __sk_buff *skb, const struct natra_config *config, struct packet *p)
 {
 	__u8 macs[2 * ETH_ALEN];
 
+	if (config->flags & NATRA_F_NO_LINK_HEADER)
+		return;
 	if (bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)))
 		return;
 	__builtin_memcpy(p->flow.key.daddr, macs, ETH_ALEN);
@@ -259,7 +287,7 @@ inline_fn void read_macs(struct __sk_buff *skb, struct packet *p)
 }
 
 /* Fills *p as far as the packet can be read, whatever it is. */
-inline_fn void parse_any(struct __sk_buff *skb, struct packet *p)
+inline_fn void parse_any(struct __sk_buff *skb, const struct natra_config *config, struct packet *p)
 {
 	__u64 linear = skb->data_end - skb->data;
 	__u32 wanted = skb->len < PULL_BYTES ? skb->len : PULL_BYTES;
@@ -268,8 +296,8 @@ inline_fn void parse_any(struct __sk_buff *skb, struct packet *p)
 		bpf_skb_pull_data(skb, wanted);
 	__builtin_memset(p, 0, sizeof(*p));
 	p->carries_data = 1;
-	read_macs(skb, p);
-	if (opaque(parse_linear(skb, p)))
+	read_macs(skb, config, p);
+	if (opaque(parse_linear(skb, config, p)))
 		__sync_fetch_and_add(&state.unparsed_packets, 1);
 }
 
@@ -344,12 +372,12 @@ inline_fn int parse_common(struct __sk_buff *skb, struct packet *p)
 }
 
 /* Fills *p as far as the packet can be read. */
-inline_fn void parse(struct __sk_buff *skb, struct packet *p)
+inline_fn void parse(struct __sk_buff *skb, const struct natra_config *config, struct packet *p)
 {
 	__u64 zero;
 
-	if (!parse_common(skb, p))
-		parse_any(skb, p);
+	if (config->flags & NATRA_F_NO_LINK_HEADER || !parse_common(skb, p))
+		parse_any(skb, config, p);
 	/* see opaque(): from here on all packets are alike to the verifier */
 	asm("" : : "r"(p) : "memory");
 	zero = READ_ONCE(state.zero);

@@ -2,6 +2,7 @@
 // Engine: what an earlier natrad left in the kernel, taken over and mended.
 #include "daemon/datapath/engine.hpp"
 
+#include "daemon/datapath/placement.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
 
@@ -16,6 +17,10 @@ Result<Attached> Engine::adopt(const AttachmentRecord& recorded) {
     Attached attached{.record = recorded};
     std::optional<PodSide> pod;
     if (auto entered = enter(recorded)) pod.emplace(*std::move(entered));
+    // An older natrad did not ask.
+    if (pod && !recorded.has_host_side())
+        if (const auto link = pod->netlink.link_by_index(recorded.pod_ifindex))
+            attached.record.pod_link_header = has_link_header(*link);
     std::optional<Error> last;
     for (const auto direction : directions) {
         if (!recorded.of(direction)) continue;

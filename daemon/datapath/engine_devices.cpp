@@ -126,6 +126,7 @@ Result<void> Engine::find_devices(AttachmentRecord& record, PodSide& pod, const 
     record.netns_cookie = pod.netlink.netns_cookie();
     record.pod_device = spec.device;
     record.pod_kind = kind_text(*inside);
+    record.pod_link_header = has_link_header(*inside);
     record.pod_ifindex = inside->ifindex;
     if (*outside) {
         record.host_device = (*outside)->name;

@@ -207,6 +207,7 @@ natra_config Engine::config_for(const AttachmentRecord& record, const Rate& rate
                         .shaper = shaper,
                         .direction = direction,
                         .ingress_hook = !placement_of(record, shaper, direction).device_egress,
+                        .no_link_header = !record.pod_link_header,
                         .shared_counters = features_.shared_counters,
                         .heavy = settings_.heavy});
 }

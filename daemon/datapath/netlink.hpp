@@ -26,6 +26,7 @@ struct Link {
     std::optional<int> peer_nsid;              // see Netlink::nsid(): where peer_ifindex is, if in another namespace
     std::optional<std::uint16_t> ipvlan_mode;  // IFLA_IPVLAN_MODE
     std::uint32_t mtu = 0;
+    std::uint16_t type = 0;  // ARPHRD_*: 1 is Ethernet
     bool up = false;
     std::string address;  // IFLA_ADDRESS as "0a:58:0a:f4:00:05"; empty where the kind has none
 };

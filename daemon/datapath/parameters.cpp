@@ -181,6 +181,7 @@ natra_config make_config(const ShapeRequest& request) {
     }
     config.flags = (request.direction == Direction::ingress ? NATRA_F_TO_POD : 0U) |
                    (request.ingress_hook ? NATRA_F_INGRESS_HOOK : 0U) |
+                   (request.no_link_header ? NATRA_F_NO_LINK_HEADER : 0U) |
                    (request.shared_counters ? NATRA_F_SHARED_COUNTERS : 0U);
     return config;
 }

@@ -26,6 +26,7 @@ struct ShapeRequest {
     Shaper shaper = Shaper::police;
     Direction direction = Direction::ingress;
     bool ingress_hook = false;     // the program sits at a device's ingress hook
+    bool no_link_header = false;   // packets begin with their IP header there
     bool shared_counters = false;  // more possible CPUs than NATRA_COUNTER_SLOTS
     HeavyThreshold heavy;
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/datapath/placement.hpp"
 
+#include <linux/if_arp.h>
+
 #include "daemon/datapath/shaper.hpp"
 
 namespace natra::datapath {
@@ -28,6 +30,8 @@ std::string obstacle(const AttachmentRecord& record, Direction direction) {
         return concat(record.pod_device, " is an ipvlan in mode l3s: what arrives does not pass its ingress hook");
     return "";
 }
+
+bool has_link_header(const Link& link) { return link.type == ARPHRD_ETHER || link.type == ARPHRD_LOOPBACK; }
 
 std::string kind_text(const Link& link) {
     if (link.kind.empty()) return "device";

@@ -26,6 +26,9 @@ bool has_queue(const AttachmentRecord& record, Direction direction);
 // Why nothing on the interface can hold the direction at a rate, for the operator; empty if something can.
 std::string obstacle(const AttachmentRecord& record, Direction direction);
 
+// Whether packets have an Ethernet header there. Those of tun, wireguard, ipip and their like begin with the IP header.
+bool has_link_header(const Link& link);
+
 // "veth", "ipvlan l3s", "macvlan", ...; "device" where the kernel has no word for the kind.
 std::string kind_text(const Link& link);
 

@@ -66,7 +66,8 @@ struct AttachmentRecord {
     NetnsId netns;
     std::uint64_t netns_cookie = 0;  // never used again until the next boot, unlike netns; 0 before Linux 5.14
     std::string pod_device;
-    std::string pod_kind;  // see kind_text(); empty if a natrad wrote it that knew veth pairs only
+    std::string pod_kind;         // see kind_text(); empty if a natrad wrote it that knew veth pairs only
+    bool pod_link_header = true;  // see has_link_header()
     int pod_ifindex = 0;
     std::string host_device;  // a veth pair's end on the host; empty and 0 for every other interface
     int host_ifindex = 0;

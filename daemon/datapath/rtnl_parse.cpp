@@ -68,7 +68,7 @@ std::string read_text(Bytes bytes) {
 std::optional<Link> parse_link(const NetlinkMessage& message) {
     const auto info = read_struct<ifinfomsg>(message.payload);
     if (message.header.nlmsg_type != RTM_NEWLINK || !info) return std::nullopt;
-    Link link{.ifindex = info->ifi_index, .up = (info->ifi_flags & IFF_UP) != 0};
+    Link link{.ifindex = info->ifi_index, .type = info->ifi_type, .up = (info->ifi_flags & IFF_UP) != 0};
     for_each_attribute(rest_of(message.payload, sizeof *info), [&](int type, Bytes value) {
         switch (type) {
         case IFLA_IFNAME: link.name = read_text(value); break;

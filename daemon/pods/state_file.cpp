@@ -136,7 +136,7 @@ json to_object(const AttachmentRecord& record) {
             {"pod_ifindex", record.pod_ifindex},   {"host_device", record.host_device},
             {"host_ifindex", record.host_ifindex}, {"ingress", to_object(record.ingress)},
             {"egress", to_object(record.egress)},  {"wish", to_object(record.wish)},
-            {"stock_root", record.stock_root}};
+            {"stock_root", record.stock_root},     {"pod_link_header", record.pod_link_header}};
 }
 
 AttachmentRecord record_from(const json& object) {
@@ -147,6 +147,7 @@ AttachmentRecord record_from(const json& object) {
     out.netns_cookie = object.value("netns_cookie", std::uint64_t{0});
     out.pod_device = object.at("pod_device");
     out.pod_kind = object.value("pod_kind", "");
+    out.pod_link_header = object.value("pod_link_header", true);
     out.pod_ifindex = object.at("pod_ifindex");
     out.host_device = object.at("host_device");
     out.host_ifindex = object.at("host_ifindex");

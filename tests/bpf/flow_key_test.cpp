@@ -73,6 +73,7 @@ protected:
     void expect(const std::vector<KeyCase>& cases) {
         limit(Shaper::edt);
         make_all_heavy();
+        config().flags |= flags_;
         for (const KeyCase& one : cases) {
             SCOPED_TRACE(one.name);
             std::memset(state().heavy, 0, sizeof(state().heavy));
@@ -87,8 +88,62 @@ protected:
             EXPECT_EQ(flow->bytes, one.packet.size());
         }
     }
+    std::uint32_t flags_ = 0;  // of the configuration
 };
 NATRA_BOTH_VARIANTS(FlowKey);
+
+// Devices such as tun and wireguard: packets begin with their IP header.
+class NoLinkHeader : public FlowKey {
+protected:
+    void SetUp() override {
+        FlowKey::SetUp();
+        flags_ = NATRA_F_NO_LINK_HEADER;
+    }
+};
+NATRA_BOTH_VARIANTS(NoLinkHeader);
+
+TEST_P(NoLinkHeader, KeysAreThoseOfTheIpHeader) {
+    const Layer v4 = ip4("10.0.0.1", "10.0.0.2");
+    const Layer v6 = ip6("fd00::1", "fd00::2");
+    expect({
+        {"tcp", (v4 / tcp() / payload(100)).bytes(), key4(6, 1000, 2000)},
+        {"udp", (v4 / udp(53, 40000)).bytes(), key4(17, 53, 40000)},
+        {"ip options", (ip4("10.0.0.1", "10.0.0.2", {.option_words = 10}) / udp()).bytes(), key4(17, 1000, 2000)},
+        {"icmp", (v4 / icmp() / payload(10)).bytes(), key4(1)},
+        {"fragment", (ip4("10.0.0.1", "10.0.0.2", {.fragment_offset = 100}) / udp() / payload(100)).bytes(), key4(17)},
+        {"tcp over ipv6", (v6 / tcp() / payload(100)).bytes(), key6(6, 1000, 2000)},
+        {"udp over ipv6", (v6 / udp(53, 40000)).bytes(), key6(17, 53, 40000)},
+        {"extension headers",
+         (v6 / extension(Extension::hop_by_hop) / extension(Extension::dest_options, 3) / udp()).bytes(),
+         key6(17, 1000, 2000)},
+    });
+}
+
+TEST_P(NoLinkHeader, WhatIsNotIpIsOneFlow) {
+    // a test run takes skb->protocol from where Ethernet has it
+    natra_flow_key key{};
+    key.ethertype = 0xffff;
+    expect({{"neither 4 nor 6", Bytes(60, 0xff), key}});
+}
+
+TEST_P(NoLinkHeader, TruncatedPacketsAreLimitedLikeOthers) {
+    natra_flow_key no_address{};
+    no_address.ethertype = htons(0x0800);
+    expect({
+        {"in the ip header", cut((ip4("10.0.0.1", "10.0.0.2") / udp()).bytes(), 19), no_address, true},
+        {"before the ports", cut((ip4("10.0.0.1", "10.0.0.2") / udp()).bytes(), 23), key4(17), true},
+    });
+}
+
+TEST_P(NoLinkHeader, PureAcksAreKnown) {
+    limit(Shaper::edt);
+    make_all_heavy();
+    config().flags |= NATRA_F_NO_LINK_HEADER;
+    limiter().run(ip4("10.0.0.1", "10.0.0.2") / tcp());
+    limiter().run(ip6("fd00::1", "fd00::2") / tcp());
+    EXPECT_EQ(limiter().counters().fast_packets, 2U);
+    EXPECT_EQ(limiter().heavy_flows(), 0U);
+}
 
 const Packet v4 = eth / ip4("10.0.0.1", "10.0.0.2");
 const Packet v6 = eth / ip6("fd00::1", "fd00::2");

@@ -5,7 +5,9 @@
 // network namespace of its own.
 #include <arpa/inet.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
+#include <linux/if_tun.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <functional>
@@ -32,24 +35,72 @@ void must(bool ok, const char* what) {
     if (!ok) throw std::system_error(errno, std::system_category(), what);
 }
 
-// The loopback device of the calling thread's namespace, up, with the program at its egress.
-void attach_to_loopback(int program_fd) {
+void set_up(const char* device) {
     const UniqueFd control(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     must(control.get() >= 0, "socket");
     ifreq request{};
-    std::strcpy(request.ifr_name, "lo");
+    std::strcpy(request.ifr_name, device);
     request.ifr_flags = IFF_UP;
-    must(ioctl(control.get(), SIOCSIFFLAGS, &request) == 0, "lo up");
+    must(ioctl(control.get(), SIOCSIFFLAGS, &request) == 0, "device up");
+}
 
+void attach(int program_fd, unsigned ifindex, bpf_tc_attach_point point) {
     bpf_tc_hook hook{};
     hook.sz = sizeof(hook);
-    hook.ifindex = 1;
-    hook.attach_point = BPF_TC_EGRESS;
+    hook.ifindex = static_cast<int>(ifindex);
+    hook.attach_point = point;
     must(bpf_tc_hook_create(&hook) == 0, "clsact");
     bpf_tc_opts options{};
     options.sz = sizeof(options);
     options.prog_fd = program_fd;
     must(bpf_tc_attach(&hook, &options) == 0, "filter");
+}
+
+// The loopback device of the calling thread's namespace, up, with the program at its egress.
+void attach_to_loopback(int program_fd) {
+    set_up("lo");
+    attach(program_fd, 1, BPF_TC_EGRESS);
+}
+
+// A device whose packets have no header before IP's. What is written arrives at it, what leaves it can be read.
+class Tun {
+public:
+    Tun() : fd_(open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK)) {
+        must(fd_.get() >= 0, "/dev/net/tun");
+        ifreq request{};
+        std::strcpy(request.ifr_name, "tun0");
+        request.ifr_flags = IFF_TUN | IFF_NO_PI;
+        must(ioctl(fd_.get(), TUNSETIFF, &request) == 0, "TUNSETIFF");
+        set_up("tun0");
+    }
+    unsigned ifindex() const { return if_nametoindex("tun0"); }
+    void write(const Bytes& packet) {
+        must(::write(fd_.get(), packet.data(), packet.size()) == static_cast<ssize_t>(packet.size()), "write to tun");
+    }
+    // Of the next packet of UDP; the kernel sends some of its own.
+    Bytes read_udp() {
+        for (Bytes packet(2000);; packet.resize(2000)) {
+            const auto length = ::read(fd_.get(), packet.data(), packet.size());
+            must(length > 20, "read from tun");
+            packet.resize(static_cast<std::size_t>(length));
+            if (packet[0] == 0x45 && packet[9] == IPPROTO_UDP) return packet;
+        }
+    }
+
+private:
+    UniqueFd fd_;
+};
+
+// By a raw socket, whose packets go to the device as they are but for their identification.
+void send_raw(const Bytes& packet) {
+    const UniqueFd fd(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+    must(fd.get() >= 0, "raw socket");
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    std::memcpy(&to.sin_addr, packet.data() + 16, 4);
+    must(sendto(fd.get(), packet.data(), packet.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) ==
+             static_cast<ssize_t>(packet.size()),
+         "sendto");
 }
 
 UniqueFd packet_socket() {
@@ -177,6 +228,45 @@ TEST_P(Hook, TruncatedPacketsAreLimitedLikeOthers) {
     });
     EXPECT_EQ(limiter().counters().paced_packets, sent);
     EXPECT_EQ(limiter().counters().paced_bytes, bytes);
+}
+
+TEST_P(Hook, DevicesWithoutALinkHeader) {
+    constexpr unsigned ect0 = 2;
+    constexpr unsigned ce = 3;
+    const Packet packet = ip4("10.0.0.1", "10.0.0.2", {.ecn = ect0}) / udp() / payload(100);
+    for (const auto point : {BPF_TC_EGRESS, BPF_TC_INGRESS}) {
+        SCOPED_TRACE(point == BPF_TC_EGRESS ? "egress" : "ingress");
+        config().flags = NATRA_F_NO_LINK_HEADER | (point == BPF_TC_INGRESS ? NATRA_F_INGRESS_HOOK : 0U);
+        config().ce_ns = ms;
+        const natra_counters before = limiter().counters();
+        in_namespace([&] {
+            set_up("lo");
+            Tun tun;
+            attach(limiter().program_fd(), tun.ifindex(), point);
+            std::memset(state().heavy, 0, sizeof(state().heavy));
+            queue(second);
+            if (point == BPF_TC_INGRESS) {
+                tun.write(packet.bytes());
+            } else {
+                must(std::system("ip addr add 10.9.0.1/8 dev tun0") == 0, "address");
+                send_raw(packet.bytes());
+                EXPECT_EQ(tun.read_udp()[1] & 3U, ce) << "is marked";
+            }
+            bool found = false;
+            for (std::size_t nth = 0; const natra_heavy_flow* flow = limiter().heavy_flow(nth); ++nth) {
+                if (flow->key.protocol != IPPROTO_UDP) continue;
+                found = true;
+                EXPECT_EQ(ntohs(flow->key.sport), 1000);
+                EXPECT_EQ(ntohs(flow->key.dport), 2000);
+                EXPECT_EQ(flow->key.saddr[0], 10);
+                EXPECT_EQ(flow->bytes, 128U);
+                EXPECT_EQ(flow->marked_packets, 1U);
+            }
+            EXPECT_TRUE(found);
+        });
+        EXPECT_EQ(limiter().counters().marked_packets - before.marked_packets, 1U);
+    }
+    EXPECT_EQ(state().unparsed_packets, 0U);
 }
 
 TEST_P(Hook, OthersOnTheHookStillDecide) {

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include "daemon/datapath/placement.hpp"
 #include "tests/netlink/world.hpp"
 
 namespace natra::datapath::testing {
@@ -32,6 +33,16 @@ TEST_F(Links, TellTheirAddress) {
     const auto a = netlink().link_by_name("a0");
     ASSERT_OK(a);
     EXPECT_EQ(a->address, "0a:58:0a:f4:00:ff");
+}
+
+TEST_F(Links, TellWhetherTheirPacketsHaveALinkHeader) {
+    run("ip tuntap add tun7 mode tun");
+    run("ip tuntap add tap7 mode tap");
+    for (const auto& [name, expected] : {std::pair{"a0", true}, {"lo", true}, {"tap7", true}, {"tun7", false}}) {
+        const auto link = netlink().link_by_name(name);
+        ASSERT_OK(link);
+        EXPECT_EQ(has_link_header(*link), expected) << name;
+    }
 }
 
 TEST_F(Links, AreListedByKind) {

@@ -40,6 +40,7 @@ Pod sample() {
     record.netns = {.dev = 4, .ino = 4026532000};
     record.netns_cookie = 4711;
     record.pod_kind = "veth";
+    record.pod_link_header = false;
     record.pod_device = "eth0";
     record.pod_ifindex = 2;
     record.host_device = "veth1";
@@ -71,6 +72,7 @@ TEST(StateFile, ReadsBackWhatItWrote) {
     EXPECT_EQ(back->kernel.record.netns, pod.kernel.record.netns);
     EXPECT_EQ(back->kernel.record.netns_cookie, 4711U);
     EXPECT_EQ(back->kernel.record.pod_kind, "veth");
+    EXPECT_FALSE(back->kernel.record.pod_link_header);
     EXPECT_TRUE(back->kernel.record.stock_root);
     ASSERT_TRUE(back->kernel.record.egress);
     EXPECT_FALSE(back->kernel.record.ingress);
@@ -97,11 +99,12 @@ TEST(StateFile, ReadsWhatKnewNothingOfTampering) {
 // Of a natrad that knew veth pairs only.
 TEST(StateFile, ReadsRecordsWithoutKindAndCookie) {
     auto old = nlohmann::json::parse(to_json(sample()));
-    for (const char* field : {"netns_cookie", "pod_kind"}) ASSERT_EQ(old["kernel"].erase(field), 1U);
+    for (const char* field : {"netns_cookie", "pod_kind", "pod_link_header"}) ASSERT_EQ(old["kernel"].erase(field), 1U);
     const auto back = pod_from_json(old.dump());
     ASSERT_TRUE(back) << back.error().what;
     EXPECT_EQ(back->kernel.record.netns_cookie, 0U);
     EXPECT_EQ(back->kernel.record.pod_kind, "");
+    EXPECT_TRUE(back->kernel.record.pod_link_header);
     EXPECT_TRUE(back->kernel.record.has_host_side());
 }
 

@@ -59,6 +59,7 @@ DEPENDENT = (
     netns("interface_kinds", "Macvlan.test_del_leaves_nothing", "Macvlan.test_restart_adopts",
           "IpvlanL2.test_tcp_is_held_at_the_limit", "IpvlanL2.test_del_leaves_nothing",
           "IpvlanL3s.test_what_cannot_be_held_is_said"),
+    netns("link_layers"),
     netns("chain", *(f"Verbs.{each}" for each in (
         "test_add_then_del_leaves_the_interface_as_it_was",
         "test_what_was_removed_by_hand_is_put_back_and_check_passes",
