@@ -41,10 +41,17 @@ inline_fn __u64 wire_length(const struct __sk_buff *skb, const struct natra_conf
 	return min_u64(len, MAX_LEN);
 }
 
+/* See NATRA_HTB_BY_FILTER. */
 inline_fn void set_class(struct __sk_buff *skb, const struct natra_config *config, __u32 minor)
 {
-	if (config->mode == NATRA_MODE_HTB)
-		skb->priority = NATRA_HTB_MAJOR << 16 | minor;
+	__u32 own;
+
+	if (config->mode != NATRA_MODE_HTB)
+		return;
+	own = skb->priority;
+	skb->cb[NATRA_HTB_KEPT_CB] = own ^ NATRA_HTB_KEPT;
+	skb->cb[NATRA_HTB_KEPT_CB + 1] = own;
+	skb->priority = NATRA_HTB_MAJOR << 16 | NATRA_HTB_BY_FILTER | minor;
 }
 
 /*

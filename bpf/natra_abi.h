@@ -60,12 +60,22 @@ enum natra_mode {
 #define NATRA_F_NO_LINK_HEADER (1U << 4)  /* packets begin with their IP header: tun, wireguard, ipip, ... */
 #define NATRA_F_AT_ONCE (1U << 3) /* in NATRA_MODE_OFF: all leaves now, TCP's own pacing or not, so that fq empties */
 
-/* skb->priority in HTB mode: the classes of the HTB qdisc that natrad installs. */
+/* The classes of the HTB qdisc that natrad installs. */
 #define NATRA_HTB_MAJOR 0x4e41U     /* "NA": does not collide with hand-written handles such as 1: */
 #define NATRA_HTB_DIRECT_MINOR 0x0U /* no class: sent at once */
 #define NATRA_HTB_ROOT_MINOR 0x1U
 #define NATRA_HTB_SMALL_MINOR 0x10U
 #define NATRA_HTB_HEAVY_MINOR 0x20U
+
+/*
+ * In HTB mode the program leaves the class's minor and this in skb->priority.
+ * No class has such a number, so HTB asks its filter, natra_class.bpf.c, which
+ * takes the class from it and puts the packet's own priority back: that is in
+ * skb->cb[], and is valid if the word beside it differs by NATRA_HTB_KEPT.
+ */
+#define NATRA_HTB_BY_FILTER 0x100U
+#define NATRA_HTB_KEPT 0x9a17c55bU
+#define NATRA_HTB_KEPT_CB 3 /* the check word; the next one has the priority */
 
 /* Departures further ahead are brought forward to this: fq drops beyond its horizon of 10 s. */
 #define NATRA_EDT_MAX_NS 9500000000ULL

@@ -180,6 +180,7 @@ private:
                                Time until = {});
     struct Defects {
         bool qdisc = false;
+        bool class_filter = false;  // of HTB
         HookState hook = HookState::first;
         std::vector<std::string> what;
     };

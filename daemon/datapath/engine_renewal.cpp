@@ -8,6 +8,7 @@
 //
 // Pins follow the hook: the old state's goes, then come the new program's and its state's. A natrad that dies in
 // between leaves a program without its state, which no version adopts; the next one begins again from there.
+#include "daemon/datapath/class_filter.hpp"
 #include "daemon/datapath/engine.hpp"
 #include "daemon/datapath/shaper.hpp"
 #include "daemon/util/files.hpp"
@@ -29,6 +30,10 @@ Result<void> Engine::renew_program(Attached& attached, Direction direction, PodS
     if (!instance) return instance.error();
     instance->set_subnets(record.subnets);
     instance->configure(config_for(record, shaping.rate, shaping.shaper, direction));
+    // Older programs chose the class without it. What cannot be put right here is found when all is looked at.
+    if (shaping.shaper == Shaper::htb)
+        if (const auto filtered = has_class_filter(where.netlink, where.ifindex); filtered && !*filtered)
+            if (auto r = add_class_filter(where.netlink, where.ifindex); !r) log::warning(r.error().what);
     auto renewed = instance->pin(pins(record.id), next);
     if (renewed) {
         const auto queued = queued_bytes(where, shaping.shaper);

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "daemon/datapath/class_filter.hpp"
 #include "daemon/datapath/engine.hpp"
 #include "daemon/datapath/placement.hpp"
 #include "daemon/datapath/shaper.hpp"
@@ -59,6 +60,12 @@ Result<Engine::Defects> Engine::inspect(const Attached& attached, Direction dire
                                    : concat("root qdisc of ", where.device, " is gone"));
         }
     }
+    if (shaping.shaper == Shaper::htb && !out.qdisc) {
+        const auto filtered = has_class_filter(where.netlink, where.ifindex);
+        if (!filtered) return filtered.error();
+        out.class_filter = !*filtered;
+        if (out.class_filter) out.what.push_back(concat("filter of HTB's at the root of ", where.device, " is gone"));
+    }
     const auto hook = hook_state(where, shaping.hook, program_of(attached, direction));
     if (!hook) return hook.error();
     out.hook = *hook;
@@ -83,6 +90,8 @@ Result<void> Engine::put_back(Attached& attached, Direction direction, const Def
         const auto config = config_for(record, shaping.rate, shaping.shaper, direction);
         if (auto r = add_shaper_qdisc(where.netlink, where.ifindex, shaping.shaper, shaping.rate, config); !r) return r;
     }
+    if (defects.class_filter)
+        if (auto r = add_class_filter(where.netlink, where.ifindex); !r) return r;
     if (defects.hook == HookState::first || (defects.hook == HookState::overtaken && shaping.hook.behind)) return {};
     const auto renewed = [&]() -> Result<AttachedHook> {
         if (defects.hook == HookState::overtaken)

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "daemon/datapath/class_filter.hpp"
 #include "daemon/datapath/shaper.hpp"
 
 namespace natra::datapath {
@@ -29,6 +30,13 @@ Result<void> Engine::verify(const Attached& attached, Direction direction, PodSi
     if (!*qdisc)
         return fail(Code::mismatch, "Failed to find qdisc ", to_string(shaping.shaper), " for ", to_string(direction),
                     " on ", where.device);
+    if (shaping.shaper == Shaper::htb) {
+        const auto filtered = has_class_filter(where.netlink, where.ifindex);
+        if (!filtered) return filtered.error();
+        if (!*filtered)
+            return fail(Code::mismatch, "Failed to find filter of qdisc htb for ", to_string(direction), " on ",
+                        where.device);
+    }
     const auto hook = hook_state(where, shaping.hook, attached.instance(direction)->prog_id());
     if (!hook) return hook.error();
     if (*hook == HookState::absent)

@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "bpf/natra_abi.h"
-#include "daemon/datapath/netlink.hpp"
+#include "daemon/datapath/class_filter.hpp"
 #include "daemon/util/log.hpp"
 
 namespace natra::datapath {
@@ -41,6 +41,10 @@ void probe_here(Features& out) {
     out.htb = static_cast<bool>(netlink->add_htb(
         loopback,
         {.rate_bps = 1'000'000, .burst_ns = 1'000'000, .small_burst_ns = 1'000'000, .leaf_limit_bytes = 1 << 20}));
+    if (!out.htb) return;
+    const auto filtered = add_class_filter(*netlink, loopback);
+    out.htb = static_cast<bool>(filtered);
+    if (!filtered) log::warning(concat("probe: HTB takes no filter: ", filtered.error().what));
 }
 
 }  // namespace

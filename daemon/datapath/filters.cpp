@@ -17,9 +17,10 @@ constexpr std::uint32_t max_priority = 0xffff;
 
 std::uint32_t info_word(std::uint32_t priority) { return TC_H_MAKE(priority << 16, htons(ETH_P_ALL)); }
 
-void put_program(NetlinkRequest& request, int prog_fd, std::string_view name) {
+void put_program(NetlinkRequest& request, int prog_fd, std::string_view name, std::uint32_t classid = 0) {
     request.put(TCA_KIND, "bpf");
     request.nest(TCA_OPTIONS, [&] {
+        if (classid != 0) request.put_u32(TCA_BPF_CLASSID, classid);
         request.put_struct(TCA_BPF_FD, prog_fd);
         request.put(TCA_BPF_NAME, name);
         request.put_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
@@ -54,13 +55,13 @@ Result<std::vector<BpfFilter>> Netlink::filters(int ifindex, std::uint32_t paren
 }
 
 Result<BpfFilter> Netlink::add_bpf_filter(int ifindex, std::uint32_t parent, std::uint32_t priority, int prog_fd,
-                                          std::string_view name) {
+                                          std::string_view name, std::uint32_t classid) {
     const auto what = concat("add bpf filter ", name, " on ifindex ", ifindex);
     if (priority > max_priority) return fail(Code::invalid_argument, what, ": priority ", priority, " is above 65535");
     // Echo: the kernel tells the handle and priority that it chose.
     NetlinkRequest request(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ECHO, ifindex, parent, 0,
                            info_word(priority));
-    put_program(request, prog_fd, name);
+    put_program(request, prog_fd, name, classid);
     std::optional<BpfFilter> placed;
     const auto added = socket_->exchange(request, what, [&](const NetlinkMessage& message) {
         if (auto filter = parse_filter(message)) placed = std::move(filter);

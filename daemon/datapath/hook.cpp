@@ -169,7 +169,7 @@ Result<AttachedHook> attach_beside_ingress_qdisc(const HookPoint& point, int pro
     if (!filter) return filter.error();
     return AttachedHook{
         {.kind = HookKind::htb, .device_egress = true, .priority = filter->priority, .handle = filter->handle},
-        "htb: another qdisc holds the place of clsact; small flows wait with the others"};
+        "htb: another qdisc holds the place of clsact"};
 }
 
 // There is no other place for it: another qdisc holds the place of clsact.
@@ -183,7 +183,7 @@ Result<AttachedHook> retake_on_htb(const HookPoint& point, int prog_fd, std::uin
             if (auto r = point.netlink.delete_filter(point.ifindex, old); !r) return r.error();
     AttachedHook out{
         {.kind = HookKind::htb, .device_egress = true, .priority = filter->priority, .handle = filter->handle},
-        "htb: ahead again after others had come before it; small flows wait with the others"};
+        "htb: ahead again after others had come before it"};
     const auto state = state_in(point.netlink.filters(point.ifindex, htb_handle), prog_id);
     out.first = state && *state == HookState::first;
     if (!out.first) out.reason += behind_reason;

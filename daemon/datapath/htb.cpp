@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // natra's HTB tree: a root class with the pod's total, and below it a class each for small and for heavy
-// flows, which lend each other what they leave unused. The BPF program puts packets into them by
-// skb->priority, so there are no filters.
+// flows, which lend each other what they leave unused. The filter that puts packets into them is added by itself
+// (class_filter.hpp).
 #include <linux/pkt_sched.h>
 
 #include <algorithm>

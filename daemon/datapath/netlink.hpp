@@ -125,8 +125,9 @@ public:
     Result<void> delete_stock_root(int ifindex);
     // Adds prog_fd as a direct-action filter under parent; returns where it sits. priority 1 to
     // 65535 with 1 running first, and at one priority the newest; 0 lets the kernel choose, which may be behind others.
+    // classid: its major number is that of the classes that the program returns (tc_classid); 0 where it returns none.
     Result<BpfFilter> add_bpf_filter(int ifindex, std::uint32_t parent, std::uint32_t priority, int prog_fd,
-                                     std::string_view name);
+                                     std::string_view name, std::uint32_t classid = 0);
     // Puts prog_fd into the place of the one at filter's parent, priority and handle, in one step, under filter's name.
     // ENOENT if there is none, EINVAL if it is not a BPF filter.
     Result<void> replace_bpf_filter(int ifindex, const BpfFilter& filter, int prog_fd);

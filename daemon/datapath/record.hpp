@@ -35,8 +35,8 @@ struct Rates {
     [[nodiscard]] std::optional<Rate>& of(Direction d) { return d == Direction::ingress ? ingress : egress; }
 };
 
-// htb: a filter of natra's own HTB qdisc, where nothing else is to be had. The program counts and drops
-// there, but all flows are heavy: HTB has chosen the class before it runs.
+// htb: a filter of natra's own HTB qdisc, where nothing else is to be had. The filter that chooses the class
+// comes behind it.
 enum class HookKind : std::uint8_t { tcx, clsact, htb };
 
 struct HookRecord {

@@ -4,7 +4,20 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "daemon/datapath/class_filter.hpp"
+
 namespace natra::datapath {
+namespace {
+
+// As add_htb(), with the filter.
+Result<void> add_whole_htb(Netlink& netlink, int ifindex, const HtbShape& shape, std::uint32_t replaces = 0) {
+    if (auto r = netlink.add_htb(ifindex, shape, replaces); !r) return r;
+    auto filtered = add_class_filter(netlink, ifindex);
+    if (!filtered) (void)netlink.delete_root(ifindex, htb_handle);
+    return filtered;
+}
+
+}  // namespace
 
 std::vector<Shaper> shaper_candidates(const Features& features, const Wish& wish) {
     std::vector<Shaper> out;
@@ -78,7 +91,7 @@ Result<void> add_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper, cons
     if (shaper == Shaper::police) return {};
     const auto add = [&] {
         return shaper == Shaper::edt ? netlink.add_fq(ifindex, fq_shape(rate, config))
-                                     : netlink.add_htb(ifindex, htb_shape(rate, config));
+                                     : add_whole_htb(netlink, ifindex, htb_shape(rate, config));
     };
     auto added = add();
     if (added || added.error().sys != EEXIST) return added;
@@ -91,7 +104,7 @@ Result<void> add_shaper_qdisc(Netlink& netlink, int ifindex, Shaper shaper, cons
 Result<void> replace_shaper_qdisc(Netlink& netlink, int ifindex, Shaper from, Shaper to, const Rate& rate,
                                   const natra_config& before, const natra_config& after) {
     auto replaced = to == Shaper::edt ? netlink.add_fq(ifindex, fq_shape(rate, after), shaper_handle(from))
-                                      : netlink.add_htb(ifindex, htb_shape(rate, after), shaper_handle(from));
+                                      : add_whole_htb(netlink, ifindex, htb_shape(rate, after), shaper_handle(from));
     if (replaced) return replaced;
     const auto there = shaper_qdisc_in_force(netlink, ifindex, from);
     if (there && !*there) (void)add_shaper_qdisc(netlink, ifindex, from, rate, before);

@@ -30,7 +30,7 @@ protected:
         const auto address = concat("10.", flow >> 16 & 255, ".", flow >> 8 & 255, ".", flow & 255);
         const Packet packet = eth / ip4(address, "10.0.0.2") / udp() / payload(30);
         state().total_clock_ns = 0;  // nobody waits, nobody is dropped
-        return (limiter().run(packet, {.wire_len = wire_len}).priority & 0xffff) == NATRA_HTB_HEAVY_MINOR;
+        return limiter().run(packet, {.wire_len = wire_len}).priority == for_class(NATRA_HTB_HEAVY_MINOR);
     }
     // Flows that send forty seconds' worth of their share.
     void make_heavy(std::uint32_t flows) {

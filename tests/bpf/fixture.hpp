@@ -89,6 +89,9 @@ protected:
     }
 };
 
+// skb->priority of a packet for that class of HTB.
+constexpr std::uint32_t for_class(std::uint32_t minor) { return NATRA_HTB_MAJOR << 16 | NATRA_HTB_BY_FILTER | minor; }
+
 constexpr std::uint64_t packet_bytes = 1000;  // of udp_packet and tcp_packet
 
 inline std::string variant_name(const testing::TestParamInfo<Variant>& info) {

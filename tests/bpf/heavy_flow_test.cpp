@@ -85,7 +85,7 @@ TEST_P(HeavyFlow, GoesToTheHeavyClassOfHtb) {
     queue(20 * ms);
     const Outcome outcome = limiter().run(udp_packet(), {.priority = 7, .tstamp = 123});
     EXPECT_EQ(outcome.verdict, verdict_pass);
-    EXPECT_EQ(outcome.priority, NATRA_HTB_MAJOR << 16 | NATRA_HTB_HEAVY_MINOR);
+    EXPECT_EQ(outcome.priority, for_class(NATRA_HTB_HEAVY_MINOR));
     EXPECT_EQ(outcome.tstamp, 123U);
 }
 

@@ -123,6 +123,30 @@ Outcome Limiter::run(const Bytes& packet, const Meta& meta) {
             .data = std::move(data)};
 }
 
+__sk_buff Limiter::leave(const Packet& packet, std::uint32_t priority) {
+    const Bytes bytes = packet.bytes();
+    __sk_buff in{};
+    in.wire_len = static_cast<std::uint32_t>(bytes.size());
+    in.priority = priority;
+    __sk_buff out{};
+    bpf_test_run_opts options{};
+    options.sz = sizeof(options);
+    options.data_in = bytes.data();
+    options.data_size_in = static_cast<std::uint32_t>(bytes.size());
+    options.ctx_in = &in;
+    options.ctx_size_in = sizeof(in);
+    options.ctx_out = &out;
+    options.ctx_size_out = sizeof(out);
+    options.repeat = 1;
+    if (bpf_prog_test_run_opts(program_fd_, &options) != 0) {
+        throw std::system_error(errno, std::system_category(), "test run");
+    }
+    __sk_buff left{};
+    left.priority = out.priority;
+    std::copy(std::begin(out.cb), std::end(out.cb), std::begin(left.cb));
+    return left;
+}
+
 natra_counters Limiter::counters() const {
     natra_counters sum{};
     for (const natra_counters& slot : state_->counters) datapath::add(sum, slot);

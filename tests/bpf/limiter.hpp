@@ -2,6 +2,8 @@
 // One loaded instance of the BPF program, run on packets by BPF_PROG_TEST_RUN.
 #pragma once
 
+#include <linux/bpf.h>
+
 #include <cstdint>
 #include <memory>
 
@@ -58,6 +60,9 @@ public:
     // Throws std::system_error if the kernel refuses to run the packet.
     Outcome run(const Bytes& packet, const Meta& meta = {});
     Outcome run(const Packet& packet, const Meta& meta = {}) { return run(packet.bytes(), meta); }
+
+    // The metadata with which a packet of that priority leaves the program.
+    __sk_buff leave(const Packet& packet, std::uint32_t priority);
 
     natra_counters counters() const;                            // sums
     const natra_heavy_flow* heavy_flow(std::size_t nth) const;  // nth used slot, nullptr if there are fewer

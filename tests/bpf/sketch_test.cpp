@@ -21,7 +21,7 @@ protected:
     }
 
     bool is_heavy(const Packet& packet, std::uint32_t wire_len = 0) {
-        return (limiter().run(packet, {.wire_len = wire_len}).priority & 0xffff) == NATRA_HTB_HEAVY_MINOR;
+        return limiter().run(packet, {.wire_len = wire_len}).priority == for_class(NATRA_HTB_HEAVY_MINOR);
     }
     std::uint32_t now_units() { return static_cast<std::uint32_t>(monotonic_ns() >> config().unit_shift); }
     std::uint32_t units(std::uint64_t ns) { return static_cast<std::uint32_t>(ns >> config().unit_shift); }

@@ -64,7 +64,7 @@ TEST_P(SmallFlow, GoesToTheSmallClassOfHtb) {
     limit(Shaper::htb);
     const Outcome outcome = limiter().run(udp_packet(), {.priority = 7, .tstamp = 123});
     EXPECT_EQ(outcome.verdict, verdict_pass);
-    EXPECT_EQ(outcome.priority, NATRA_HTB_MAJOR << 16 | NATRA_HTB_SMALL_MINOR);
+    EXPECT_EQ(outcome.priority, for_class(NATRA_HTB_SMALL_MINOR));
     EXPECT_EQ(outcome.tstamp, 123U);
 }
 
@@ -106,10 +106,10 @@ TEST_P(SmallFlow, SpillsWhenTheAllowanceIsUsedUp) {
     config().small_allowance_ns = config().small_allowance_min_ns = 10 * second;
     state().small_clock_ns = monotonic_ns() + 5 * second;
 
-    EXPECT_EQ(limiter().run(udp_packet(1)).priority & 0xffff, NATRA_HTB_SMALL_MINOR);
+    EXPECT_EQ(limiter().run(udp_packet(1)).priority, for_class(NATRA_HTB_SMALL_MINOR));
     state().small_clock_ns = monotonic_ns() + 9 * second;
     const std::uint64_t small = state().small_clock_ns;
-    EXPECT_EQ(limiter().run(udp_packet(2)).priority & 0xffff, NATRA_HTB_HEAVY_MINOR);
+    EXPECT_EQ(limiter().run(udp_packet(2)).priority, for_class(NATRA_HTB_HEAVY_MINOR));
     EXPECT_EQ(state().small_clock_ns, small) << "what spilled is not charged to the small clock";
 
     const natra_counters counters = limiter().counters();
@@ -123,7 +123,7 @@ TEST_P(SmallFlow, SpillsWhenTheAllowanceIsUsedUp) {
 
 TEST_P(SmallFlow, PacketLongerThanTheAllowanceSpills) {
     limit(Shaper::htb, 8'000);  // 80 ms are 58 bytes
-    EXPECT_EQ(limiter().run(udp_packet()).priority & 0xffff, NATRA_HTB_HEAVY_MINOR);
+    EXPECT_EQ(limiter().run(udp_packet()).priority, for_class(NATRA_HTB_HEAVY_MINOR));
     EXPECT_EQ(state().small_clock_ns, 0U);
 }
 
@@ -135,17 +135,17 @@ TEST_P(SmallFlow, ShortPacketsKeepAReserve) {
     state().small_clock_ns = monotonic_ns() + 1200 * second;
     const auto class_of = [&](std::size_t length) {
         const Packet packet = eth / ip4("10.0.0.1", "10.0.0.2") / udp() / payload(length - 42);
-        return limiter().run(packet).priority & 0xffff;
+        return limiter().run(packet).priority;
     };
-    EXPECT_EQ(class_of(256), NATRA_HTB_SMALL_MINOR);
-    EXPECT_EQ(class_of(257), NATRA_HTB_HEAVY_MINOR);
+    EXPECT_EQ(class_of(256), for_class(NATRA_HTB_SMALL_MINOR));
+    EXPECT_EQ(class_of(257), for_class(NATRA_HTB_HEAVY_MINOR));
     state().small_clock_ns = monotonic_ns() + 1600 * second;
-    EXPECT_EQ(class_of(256), NATRA_HTB_HEAVY_MINOR);
+    EXPECT_EQ(class_of(256), for_class(NATRA_HTB_HEAVY_MINOR));
 }
 
 class PureAck : public LimiterTest {
 protected:
-    bool is_heavy(const Packet& packet) { return (limiter().run(packet).priority & 0xffff) == NATRA_HTB_HEAVY_MINOR; }
+    bool is_heavy(const Packet& packet) { return limiter().run(packet).priority == for_class(NATRA_HTB_HEAVY_MINOR); }
 };
 NATRA_BOTH_VARIANTS(PureAck);
 
@@ -171,7 +171,7 @@ TEST_P(PureAck, PaddingOfShortFramesIsNoData) {
     make_all_heavy();
     Bytes padded = tcp_ack().bytes();
     padded.resize(60);
-    EXPECT_EQ(limiter().run(padded).priority & 0xffff, NATRA_HTB_SMALL_MINOR);
+    EXPECT_EQ(limiter().run(padded).priority, for_class(NATRA_HTB_SMALL_MINOR));
 }
 
 TEST_P(PureAck, AnythingElseOfTcpIsNot) {
@@ -189,7 +189,7 @@ TEST_P(PureAck, AnythingElseOfTcpIsNot) {
     EXPECT_TRUE(is_heavy(ip / udp()));
     EXPECT_TRUE(is_heavy(ip / icmp()));
     // one that says to be empty but is long on the wire
-    EXPECT_EQ(limiter().run(tcp_ack(), {.wire_len = 257}).priority & 0xffff, NATRA_HTB_HEAVY_MINOR);
+    EXPECT_EQ(limiter().run(tcp_ack(), {.wire_len = 257}).priority, for_class(NATRA_HTB_HEAVY_MINOR));
 }
 
 TEST_P(PureAck, GoesTheHeavyWayWhenTheAllowanceIsUsedUp) {
@@ -238,7 +238,7 @@ TEST_P(Off, FlippingTheConfigurationTakesEffectAtOnce) {
     limit(Shaper::htb);
     make_all_heavy();
     state().config[1] = {};  // off
-    EXPECT_EQ(limiter().run(udp_packet()).priority & 0xffff, NATRA_HTB_HEAVY_MINOR);
+    EXPECT_EQ(limiter().run(udp_packet()).priority, for_class(NATRA_HTB_HEAVY_MINOR));
     state().active_config = 1;
     EXPECT_EQ(limiter().run(udp_packet()).priority, 0U);
     state().config[0].mode = NATRA_MODE_POLICE;

@@ -114,8 +114,8 @@ TEST_P(SubnetsTest, TheLastOfSixteenCounts) {
 TEST_P(SubnetsTest, InHtbTheRestGoesPastTheClasses) {
     rules({}, {"10.1.0.0/16"});
     config().mode = NATRA_MODE_HTB;
-    EXPECT_EQ(limiter().run(eth / far4 / udp(), {.priority = 7}).priority, NATRA_HTB_MAJOR << 16);
-    EXPECT_EQ(limiter().run(eth / near4 / udp()).priority, NATRA_HTB_MAJOR << 16 | NATRA_HTB_SMALL_MINOR);
+    EXPECT_EQ(limiter().run(eth / far4 / udp(), {.priority = 7}).priority, for_class(NATRA_HTB_DIRECT_MINOR));
+    EXPECT_EQ(limiter().run(eth / near4 / udp()).priority, for_class(NATRA_HTB_SMALL_MINOR));
     config().mode = NATRA_MODE_EDT;
     EXPECT_EQ(limiter().run(eth / far4 / udp(), {.priority = 7}).priority, 7U);
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
-from lab.pod import Pod
+from lab.kinds import KINDS, VLAN_PEER
+from lab.pod import Limiter, Limits, Pod
 from lab.traffic import DIRECTIONS
 from support import RATE, TIME_FACTOR, NodeCase
 
@@ -117,3 +118,56 @@ class Tun(NodeCase):
         self.assertEqual({(flow["Source"], flow["SourcePort"], flow["Destination"]) for flow in flows},
                          {(*(ends[:1] if direction == "egress" else ends[1:]), 1000,
                            *(ends[1:] if direction == "egress" else ends[:1]))})
+
+
+'# The 802.1p priorities of so many datagrams to port 9, or of those that a device receives in five seconds.
+PRIORITIES = """
+import json, socket, struct, sys, time
+SOL_PACKET, PACKET_AUXDATA, ETH_P_ALL = 263, 8, 3
+tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+tap.bind(("eth0", ETH_P_ALL))
+tap.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+tap.settimeout(5)
+print("ready", flush=True)
+seen, end = [], time.monotonic() + 5
+while len(seen) < int(sys.argv[1]) and time.monotonic() < end:
+    try:
+        packet, control, *_ = tap.recvmsg(100, 100)
+    except TimeoutError:
+        break
+    tag = next((struct.unpack("IIIHHHH", data)[5] for _, kind, data in control if kind == PACKET_AUXDATA), 0)
+    if packet[12:14] == bytes((0x81, 0)):
+        tag, packet = struct.unpack("!H", packet[14:16])[0], packet[4:]
+    if packet[12:14] == bytes((8, 0)) and packet[23] == 17 and packet[36:38] == bytes((0, 9)):
+        seen.append(tag >> 13)
+print(json.dumps(seen))
+"""
+
+SEND_WITH_PRIORITY = """
+import socket, sys
+address, priority, size, count = sys.argv[1], *map(int, sys.argv[2:])
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, priority)
+for _ in range(count):
+    sender.sendto(bytes(size), (address, 9))
+"""
+
+
+class VlanPriority(NodeCase):
+    def test_packets_keep_their_priority(self) -> None:
+        """SO_PRIORITY is what the device makes the tag's 802.1p bits of, behind the shaper."""
+        kind = KINDS["vlan"]
+        if reason := kind.missing(self.node):
+            self.skipTest(reason)
+        pod = self.enterContext(Pod(self.node, Limiter.NATRA, Limits(RATE, RATE), **kind.connect(self.node)))
+        pod.netns.run(["ip", "link", "set", "eth0", "type", "vlan", "egress-qos-map", "0:1", "5:5"])
+        for priority, expected, size, count in ((5, 5, 20, 10), (0, 1, 20, 10), (5, 5, 1000, 100), (0, 1, 1000, 100)):
+            with self.subTest(f"priority {priority}, {count} datagrams of {size} bytes"):
+                tap = self.node.peer.start([sys.executable, "-c", PRIORITIES, str(count)])
+                self.addCleanup(tap.stop)
+                self.assertEqual(tap.first_line().strip(), "ready")
+                pod.netns.run([sys.executable, "-c", SEND_WITH_PRIORITY, VLAN_PEER[4], str(priority), str(size),
+                               str(count)])
+                seen = tap.result(60)
+                self.assertGreater(len(seen), count // 2)
+                self.assertEqual(set(seen), {expected})

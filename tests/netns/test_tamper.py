@@ -112,6 +112,13 @@ class Pods(TamperCase):
         self.tamper(pod, ["tc", "filter", "del", "dev", "eth0", "egress"])
         self.assert_capped(pod, "egress")
 
+    def test_deleting_the_filter_of_the_classes(self) -> None:
+        pod = self.pod()
+        if self.natrad.properties(pod.object_path())["EgressShaper"] != "htb":
+            self.skipTest("not HTB here")
+        self.tamper(pod, ["tc", "filter", "del", "dev", "eth0", "root"])
+        self.assert_capped(pod, "egress")
+
     def test_replacing_the_root(self) -> None:
         pod = self.pod()
         self.tamper(pod, ["tc", "qdisc", "replace", "dev", "eth0", "root", "handle", "7:", "pfifo"])
