@@ -21,21 +21,40 @@ struct natra_state state;
 #define MAX_LEN ((1U << 20) - 1)
 
 /*
- * Bytes on the wire. At egress the kernel has put that into wire_len, GSO
- * headers included. At ingress wire_len lacks the Ethernet header, which
- * skb->len has in here, and before 6.19 the headers of all segments but one.
+ * What the segments of a GSO packet have on the wire beyond skb->len: headers,
+ * but for the first segment's. How long these are is read up to the outermost
+ * transport header. A tunnel's inner ones are what the lengths leave over if
+ * all segments are full, as those of a bulk transfer are; a shorter last one
+ * makes that too little, never too much.
  */
-inline_fn __u64 wire_length(const struct __sk_buff *skb, const struct natra_config *config, const struct packet *p)
+inline_fn __u64 repeated_headers(const struct __sk_buff *skb, const struct packet *p)
+{
+	__u64 len = skb->len;
+	__u64 size = skb->gso_size;
+	__u64 segments = skb->gso_segs;
+	__u64 header = p->header_len;
+
+	/* a virtual machine's packets, before the kernel itself has looked at them */
+	if (!segments)
+		segments = (sub_floor(len, header) + size - 1) / size;
+	if (segments < 2)
+		return 0;
+	return (segments - 1) * max_u64(header, sub_floor(len, segments * size));
+}
+
+/*
+ * Bytes on the wire. At egress the kernel has put that into wire_len, GSO
+ * headers included, but before 6.19 no inner headers of a tunnel. At ingress
+ * wire_len lacks the Ethernet header, which skb->len has in here, and before
+ * 6.19 the headers of all segments but one.
+ */
+inline_fn __u64 wire_length(const struct __sk_buff *skb, const struct packet *p)
 {
 	__u64 len = skb->len;
 	__u64 wire_len = skb->wire_len;
 
-	if (config->flags & NATRA_F_INGRESS_HOOK) {
-		__u64 segments = skb->gso_segs;
-
-		if (segments > 1)
-			len += (segments - 1) * p->header_len;
-	}
+	if (skb->gso_size)
+		len += repeated_headers(skb, p);
 	if (wire_len > len)
 		len = wire_len;
 	return min_u64(len, MAX_LEN);
@@ -153,7 +172,7 @@ int natra(struct __sk_buff *skb)
 		return VERDICT_PASS;
 	}
 	hash = flow_hash(&p.flow);
-	len = wire_length(skb, config, &p);
+	len = wire_length(skb, &p);
 	counters = cpu_counters();
 
 	/*

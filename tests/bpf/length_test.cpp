@@ -49,7 +49,8 @@ TEST_P(Length, SegmentsCarryTheirHeadersAtIngressToo) {
               58U * 3 + 1500);
     EXPECT_EQ(charged_at_ingress(v6 / extension(Extension::dest_options) / tcp() / payload(1500), 3), 82U * 3 + 1500);
     EXPECT_EQ(charged_at_ingress(udp_packet(), 1), 1000U);
-    EXPECT_EQ(charged_at_ingress(udp_packet(), 0), 1000U);
+    config().flags = NATRA_F_INGRESS_HOOK;
+    EXPECT_EQ(charged(udp_packet()), 1000U);
 }
 
 TEST_P(Length, WireLengthIsNotCountedTwiceAtIngress) {
@@ -57,6 +58,37 @@ TEST_P(Length, WireLengthIsNotCountedTwiceAtIngress) {
     config().flags = NATRA_F_INGRESS_HOOK;
     const Packet segments = v4 / tcp() / payload(1500);
     EXPECT_EQ(charged(segments, {.wire_len = 1554 + 2 * 40, .gso_segs = 3, .gso_size = 500}), 54U * 3 + 1500);
+}
+
+// VXLAN, of which the program reads the outer headers: 42 bytes of 104. The kernel's wire_len has no more before 6.19.
+TEST_P(Length, SegmentsOfATunnelCarryTheInnerHeadersToo) {
+    const auto tunnel = v4 / udp(50000, 4789);
+    constexpr std::uint64_t headers = 42 + 8 + 14 + 20 + 20;
+    const Packet full = tunnel / payload(headers - 42 + 3000);
+    const Packet short_end = tunnel / payload(headers - 42 + 2501);
+    for (const bool ingress : {true, false}) {
+        SCOPED_TRACE(ingress ? "ingress" : "egress");
+        config().flags = ingress ? NATRA_F_INGRESS_HOOK : 0U;
+        EXPECT_EQ(charged(full, {.gso_segs = 6, .gso_size = 500}), headers * 6 + 3000);
+        EXPECT_EQ(charged(full, {.wire_len = headers + 3000 + 5 * 42, .gso_segs = 6, .gso_size = 500}),
+                  headers * 6 + 3000);
+        // how long the last segment is cannot be known: never more than there is
+        const std::uint64_t least = charged(short_end, {.gso_segs = 6, .gso_size = 500});
+        EXPECT_EQ(least, headers + 2501 + 5 * 42);
+    }
+}
+
+// A virtual machine's network card says how long segments are, not how many.
+TEST_P(Length, SegmentsThatNobodyCountedAreCounted) {
+    EXPECT_EQ(charged_at_ingress(v4 / tcp() / payload(1500), 0), 54U * 3 + 1500);
+    EXPECT_EQ(charged_at_ingress(v4 / tcp() / payload(1501), 0), 54U * 4 + 1501);
+    EXPECT_EQ(charged_at_ingress(v4 / tcp() / payload(400), 0), 54U + 400);
+}
+
+TEST_P(Length, SegmentsWithoutASizeCarryTheOuterHeaders) {
+    config().flags = NATRA_F_INGRESS_HOOK;
+    // SCTP: each as it comes
+    EXPECT_EQ(charged(v4 / udp() / payload(1500), {.gso_segs = 3, .gso_size = 0xffff}), 42U * 3 + 1500);
 }
 
 TEST_P(Length, IsCutAtAMebibyte) {
