@@ -3,8 +3,9 @@
  * The two clocks. A clock is the time at which all that was charged to it has
  * been sent at its rate; ahead of now means a queue, behind it means credit.
  *
- * Before Linux 5.12 BPF has no atomics that return a value: there the clocks
- * are read and written plainly, and two CPUs that meet lose one charge.
+ * Before Linux 5.12 BPF has no atomics that return a value. There a clock that
+ * is not idle is charged by an atomic addition, so nothing is lost; but CPUs
+ * that meet give their packets the same start.
  */
 #ifndef NATRA_CLOCKS_H
 #define NATRA_CLOCKS_H
@@ -35,7 +36,15 @@ inline_fn __u64 clock_claim(__u64 *clock, __u64 seen, __u64 earliest, __u64 late
 #ifdef NATRA_NO_FETCH_ATOMICS
 	if (start > latest)
 		return CLAIM_REFUSED;
-	WRITE_ONCE(*clock, start + cost);
+	/*
+	 * An idle clock is set: if two CPUs that find it idle both added what it is
+	 * behind, it would be that much ahead. One of their charges is lost, once
+	 * for each time that nobody wanted to send.
+	 */
+	if (seen < earliest)
+		WRITE_ONCE(*clock, start + cost);
+	else
+		__sync_fetch_and_add(clock, cost);
 	return start;
 #else
 	__u64 found;

@@ -147,6 +147,21 @@ __sk_buff Limiter::leave(const Packet& packet, std::uint32_t priority) {
     return left;
 }
 
+void Limiter::repeat(const Bytes& bytes, int times) {
+    __sk_buff in{};
+    in.wire_len = static_cast<std::uint32_t>(bytes.size());
+    bpf_test_run_opts options{};
+    options.sz = sizeof(options);
+    options.data_in = bytes.data();
+    options.data_size_in = static_cast<std::uint32_t>(bytes.size());
+    options.ctx_in = &in;
+    options.ctx_size_in = sizeof(in);
+    options.repeat = times;
+    if (bpf_prog_test_run_opts(program_fd_, &options) != 0) {
+        throw std::system_error(errno, std::system_category(), "repeated test run");
+    }
+}
+
 natra_counters Limiter::counters() const {
     natra_counters sum{};
     for (const natra_counters& slot : state_->counters) datapath::add(sum, slot);

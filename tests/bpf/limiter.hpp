@@ -60,6 +60,8 @@ public:
     // Throws std::system_error if the kernel refuses to run the packet.
     Outcome run(const Bytes& packet, const Meta& meta = {});
     Outcome run(const Packet& packet, const Meta& meta = {}) { return run(packet.bytes(), meta); }
+    // The same packet so many times, without a pause.
+    void repeat(const Bytes& packet, int times);
 
     // The metadata with which a packet of that priority leaves the program.
     __sk_buff leave(const Packet& packet, std::uint32_t priority);
