@@ -19,6 +19,31 @@ inline_fn __u64 cost_of(__u64 len, __u64 mult, __u32 shift)
 	return len * mult >> shift;
 }
 
+/*
+ * Evenly distributed, whatever the distances of the times are. One
+ * multiplication is not enough: the packets' own processing depends on the
+ * result, and with it the time of the next one.
+ */
+inline_fn __u64 dither_of(__u64 now)
+{
+	now *= 0x9e3779b97f4a7c15ULL;
+	now ^= now >> 32;
+	return now * 0xd6e8feb86659fd93ULL;
+}
+
+/*
+ * The cost in whole units on average: rounded up as often as the fraction says.
+ * At 400 Gbit/s 64 bytes take 1.28 ns; a fifth of them would be free otherwise.
+ * Needs a shift between 1 and 63.
+ */
+inline_fn __u64 charge_of(__u64 len, __u64 mult, __u32 shift, __u64 dither)
+{
+	__u64 product = len * mult;
+	__u64 fraction = product << (64 - shift);
+
+	return (product >> shift) + (((fraction >> 1) + (dither >> 1)) >> 63);
+}
+
 #define CLAIM_REFUSED (~0ULL)
 
 /*
@@ -70,7 +95,7 @@ inline_fn __u64 small_used(__u64 now)
 inline_fn int small_claim(const struct natra_config *config, __u64 now, __u64 len)
 {
 	__u64 allowance = len <= SMALL_PACKET_BYTES ? config->small_allowance_min_ns : config->small_allowance_ns;
-	__u64 cost = cost_of(len, config->small_mult, config->small_shift);
+	__u64 cost = charge_of(len, config->small_mult, config->small_shift, dither_of(now));
 
 	if (cost > allowance)
 		return 0;

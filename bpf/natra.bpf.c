@@ -182,12 +182,13 @@ int natra(struct __sk_buff *skb)
 	ahead = sketch_read(config, hash, now, &view);
 	estimate = opaque(0);
 	if (p.carries_data || len > SMALL_PACKET_BYTES)
-		estimate = ahead + cost_of(len, config->cell_mult, config->cell_shift);
+		/* other bits than for the clocks: who is heavy must not decide who pays */
+		estimate = ahead + charge_of(len, config->cell_mult, config->cell_shift, dither_of(now) << 24);
 	heavy = estimate > sketch_threshold(config, now);
 
 	if (!heavy && small_claim(config, now, len)) {
 		clock_claim(&state.total_clock_ns, READ_ONCE(state.total_clock_ns), sub_floor(now, config->burst_ns),
-			    ~0ULL, cost_of(len, config->total_mult, config->total_shift));
+			    ~0ULL, charge_of(len, config->total_mult, config->total_shift, dither_of(now)));
 		sketch_raise(&view, estimate);
 		set_class(skb, config, NATRA_HTB_SMALL_MINOR);
 		pass_at_once(skb, config, now);

@@ -44,7 +44,7 @@ inline_fn __u64 mark_ce(struct __sk_buff *skb, const struct packet *p)
 inline_fn __u64 pace(struct __sk_buff *skb, const struct natra_config *config, const struct packet *p, __u64 hash,
 		     __u64 now, __u64 len, __u64 flows, __u64 *departure)
 {
-	__u64 cost = cost_of(len, config->total_mult, config->total_shift);
+	__u64 cost = charge_of(len, config->total_mult, config->total_shift, dither_of(now));
 	__u64 earliest = sub_floor(now, config->burst_ns);
 	__u64 latest = latest_start(config, p, now);
 	__u64 seen = READ_ONCE(state.total_clock_ns);

@@ -131,6 +131,37 @@ TEST_P(RateBound, PacketsOfAFlowKeepTheirOrder) {
     }
 }
 
+class LongRun : public LimiterTest {};
+NATRA_BOTH_VARIANTS(LongRun);
+
+// 64 bytes take 20.48 ns at 25 Gbit/s, 1.28 ns at 400: what is beyond whole nanoseconds is charged as well.
+TEST_P(LongRun, ChargesFractionsOfANanosecond) {
+    constexpr int packets = 200'000;
+    constexpr std::uint64_t frame = 64;
+    const Bytes datagram = (eth / ip4("10.0.0.1", "10.0.0.2") / udp() / payload(frame - 42)).bytes();
+    Bytes ack = tcp_ack().bytes();  // of no flow that could become heavy
+    ack.resize(frame);
+    for (const bool heavy : {false, true}) {
+        for (const std::uint64_t gbit : {10, 25, 40, 100, 400, 10'000}) {
+            SCOPED_TRACE(std::to_string(gbit) + (heavy ? " Gbit/s, heavy" : " Gbit/s, small"));
+            limiter().reset();
+            limit(Shaper::edt, gbit * 1'000'000'000);
+            make_all_small();
+            if (heavy) make_all_heavy();
+            config().horizon_other_ns = config().ce_ns = config().fair_ns = 10'000 * second;
+            const std::uint64_t start = queue(1000 * second);
+            state().small_clock_ns = start;
+            config().small_allowance_ns = config().small_allowance_min_ns = 10'000 * second;
+            limiter().repeat(heavy ? datagram : ack, packets);
+            const double exact = static_cast<double>(packets) * 8 * frame / static_cast<double>(gbit);
+            // a standard deviation is at most half of the root of the packets, 224 ns
+            EXPECT_NEAR(static_cast<double>(state().total_clock_ns - start), exact, 1200);
+            if (heavy) continue;
+            EXPECT_NEAR(static_cast<double>(state().small_clock_ns - start), exact / 0.73, 1200);
+        }
+    }
+}
+
 class Contention : public LimiterTest {};
 NATRA_BOTH_VARIANTS(Contention);
 
