@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Fair shares among heavy flows: a clock per flow bucket, which runs at
- * R / (7/8 of the number of heavy flows). Who is ahead of it by more than
- * fair_ns is marked or dropped first.
+ * Fair shares among heavy flows: a clock per flow, in two rows of cells as the
+ * sketch has them, which runs at 16/15 of a fair share of the rate. A flow that is
+ * ahead of its clock by more than a bound is marked or dropped first.
  */
 #ifndef NATRA_FAIRNESS_H
 #define NATRA_FAIRNESS_H
@@ -10,57 +10,58 @@
 #include "base.h"
 #include "flow.h"
 
-#define ACTIVITY_EPOCH_SHIFT 26 /* 67 ms */
+/* A flow that is so many times further ahead than it may be does not listen to marks. Clocks run no further. */
+#define MARKS_IGNORED 4
+/* A flow that is so many times further ahead does not listen to losses. */
+#define STUBBORN 3
 
-/* bits: not 0 */
-inline_fn __u64 count_bits(__u64 bits)
+struct fair_view {
+	__u32 *cell[NATRA_FAIR_ROWS];
+	__u64 ahead[NATRA_FAIR_ROWS];
+	__u64 now; /* cell units */
+};
+
+/* Part of a flow's price (1.5 fair shares, see sketch.h) that its clock is charged: 15/16 of a share. */
+inline_fn __u64 fair_part(__u64 price)
 {
-	if (!(bits & (bits - 1)))
-		return opaque(1);
-	bits -= bits >> 1 & 0x5555555555555555ULL;
-	bits = (bits & 0x3333333333333333ULL) + (bits >> 2 & 0x3333333333333333ULL);
-	bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
-	return bits * 0x0101010101010101ULL >> 56;
+	return price * 160 >> 8;
 }
 
-/*
- * Notes that the flow is heavy now and returns how many heavy flows were seen
- * in this epoch and the one before it, between 1 and 64.
- */
-inline_fn __u64 heavy_flows_active(__u64 hash, __u64 now)
+/* Returns how far the flow is ahead of its fair share, in cell units. */
+inline_fn __u64 fair_read(const struct natra_config *config, __u64 hash, __u64 now, struct fair_view *view)
 {
-	__u64 epoch = now >> ACTIVITY_EPOCH_SHIFT;
-	__u64 seen = READ_ONCE(state.activity_epoch);
-	__u64 *current = &state.activity[epoch & 1];
-	__u64 bit = 1ULL << (hash >> HASH_ACTIVITY_SHIFT & 63);
+	__u64 guard = config->guard;
+	__u64 excess = ~0ULL;
 
-	if (seen != epoch) {
-		WRITE_ONCE(state.activity_epoch, epoch);
-		*current = 0;
-		if (seen + 1 != epoch)
-			state.activity[~epoch & 1] = 0;
+	view->now = now >> config->unit_shift;
+#pragma clang loop unroll(full)
+	for (__u32 row = 0; row < NATRA_FAIR_ROWS; row++) {
+		__u32 *cell = &state.fair[row][hash >> row * HASH_SKETCH_BITS & (NATRA_SKETCH_COLS - 1)];
+		__u64 ahead = (*cell - view->now) & ~0U;
+
+		if (ahead > guard)
+			ahead = 0;
+		if (ahead < excess)
+			excess = ahead;
+		view->cell[row] = cell;
+		view->ahead[row] = ahead;
 	}
-	if (!(*current & bit))
-		*current |= bit;
-	return count_bits(state.activity[0] | state.activity[1]);
+	return excess;
 }
 
-inline_fn __u64 *fair_clock(__u64 hash)
+inline_fn void fair_raise(const struct fair_view *view, __u64 excess)
 {
-	return &state.fair_clock_ns[hash >> HASH_FAIR_SHIFT & (NATRA_FAIR_BUCKETS - 1)];
+#pragma clang loop unroll(full)
+	for (__u32 row = 0; row < NATRA_FAIR_ROWS; row++) {
+		if (view->ahead[row] < excess)
+			*view->cell[row] = view->now + excess;
+	}
 }
 
-inline_fn void fair_charge(__u64 hash, __u64 now, __u64 cost, __u64 flows)
+/* How far a flow may be ahead of its fair share, in cell units: a short flow's length at least. */
+inline_fn __u64 fair_bound(const struct natra_config *config, __u64 flows)
 {
-	__u64 *clock = fair_clock(hash);
-
-	*clock = max_u64(*clock, now) + (cost * flows * 7 >> 3);
-}
-
-/* How far the flow is ahead of its fair share. */
-inline_fn __u64 fair_excess(__u64 hash, __u64 now)
-{
-	return sub_floor(*fair_clock(hash), now);
+	return min_u64(max_u64(fair_part(config->tau_flow * flows), config->fair_min), config->fair_max);
 }
 
 #endif

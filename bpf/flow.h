@@ -19,18 +19,22 @@ union flow {
 };
 
 /*
- * Which bits of the hash index what. They do not overlap, so a collision in one
- * table says nothing about another. The top bit is always set: 0 means "free".
+ * Which bits of the hash index what. The rows of the sketch share none, nor do
+ * the table of met flows and its fingerprints; the others share some with the
+ * sketch, which does no harm: a collision in one says little about another.
+ * The top bit is always set: 0 means "free".
  */
-#define HASH_SKETCH_BITS 10 /* a row, from bit 0 on: 40 bits */
-#define HASH_FAIR_SHIFT 40
-#define HASH_ACTIVITY_SHIFT 48
+#define HASH_SKETCH_BITS 10    /* a row, from bit 0 on: 40 bits; the fair shares' rows have the same */
+#define HASH_ACTIVITY_SHIFT 24 /* 10 bits */
+#define HASH_MET_SHIFT 38      /* 9 bits; the fingerprint has the top 16 */
 #define HASH_HEAVY_SHIFT 54
 #define HASH_USED (1ULL << 63)
+/* All strangers, see strangers.h. */
+#define HASH_STRANGERS HASH_USED
 
 _Static_assert(1 << HASH_SKETCH_BITS == NATRA_SKETCH_COLS, "a sketch row's index");
-_Static_assert(NATRA_SKETCH_ROWS *HASH_SKETCH_BITS <= HASH_FAIR_SHIFT, "hash bits overlap");
-_Static_assert(NATRA_FAIR_BUCKETS <= 1 << (HASH_ACTIVITY_SHIFT - HASH_FAIR_SHIFT), "hash bits overlap");
+_Static_assert(NATRA_FAIR_ROWS <= NATRA_SKETCH_ROWS, "rows of fair shares");
+_Static_assert(NATRA_MET_SLOTS / 2 <= 1 << (48 - HASH_MET_SHIFT), "hash bits overlap");
 _Static_assert(NATRA_HEAVY_SLOTS / NATRA_HEAVY_WAYS <= 1 << (63 - HASH_HEAVY_SHIFT), "hash bits overlap");
 
 /*

@@ -4,12 +4,15 @@
  * docs/developers/datapath.md has the algorithm and its reasons; natra_abi.h
  * what natrad shares with this program.
  */
+#include "activity.h"
+#include "aqm.h"
 #include "base.h"
 #include "clocks.h"
 #include "counters.h"
 #include "fairness.h"
 #include "flow.h"
 #include "heavy_table.h"
+#include "met.h"
 #include "pace.h"
 #include "parse.h"
 #include "sketch.h"
@@ -110,30 +113,6 @@ inline_fn void pass_at_once(struct __sk_buff *skb, const struct natra_config *co
 		replace_foreign_time(skb, now);
 }
 
-/*
- * What the sketch keeps of a heavy packet. Estimates are cut so that a flow
- * that stops is small again soon; but as long as its packets wait it stays
- * heavy, or later ones would overtake them. The cost of one small packet is
- * taken off: an exchange that was delayed once is small again when the delayed
- * packet has left, not kept heavy by the delay itself. tau rather than the
- * threshold of the moment, which may rise meanwhile, and which then lets go of
- * the many heavy flows that each stay below phi*R.
- */
-inline_fn __u64 heavy_estimate(const struct natra_config *config, __u64 estimate, __u64 len, __u64 waits)
-{
-	__u64 ceiling = (__u64)config->tau + config->excess_cap;
-
-	if (estimate > ceiling)
-		estimate = ceiling;
-	if (!waits)
-		return estimate;
-	waits = min_u64(waits, NATRA_EDT_MAX_NS) >> config->unit_shift;
-	if (len > SMALL_PACKET_BYTES)
-		len = SMALL_PACKET_BYTES;
-	waits += sub_floor(config->tau, cost_of(len, config->cell_mult, config->cell_shift));
-	return max_u64(estimate, waits);
-}
-
 /* How long the paced packet waits, by the clock of the rate. Policed packets leave at once or never. */
 inline_fn __u64 wait_of(const struct natra_config *config, __u64 now, __u64 departure)
 {
@@ -144,6 +123,66 @@ inline_fn __u64 wait_of(const struct natra_config *config, __u64 now, __u64 depa
 	return sub_floor(departure, now) & queued;
 }
 
+/*
+ * The verdict for a packet that is refused. TC_ACT_SHOT tells a local socket:
+ * to TCP that is no loss, which it answers as it answers those of a network, but
+ * a reason to send the same packet again when the next ACK comes, or half a second
+ * later. A redirection to no device loses it silently, with clsact and with tcx.
+ */
+inline_fn int refuse(const struct natra_config *config)
+{
+	if (config->flags & NATRA_F_LOSE)
+		return bpf_redirect(0, 0);
+	return VERDICT_DROP;
+}
+
+/* A packet's flow, and how it stands. */
+struct standing {
+	struct sketch_view view;
+	struct encounter encounter;
+	__u64 progress; /* of the queue of heavy packets */
+	__u64 estimate; /* cell units, this packet included */
+	__u64 tau;
+	__u64 waits; /* packets of the flow wait still */
+};
+
+/* Fills *s, and *t but for now and len; notes that the flow was met. */
+inline_fn void judge(const struct natra_config *config, __u64 hash, struct turn *t, struct standing *s)
+{
+	__u64 is_small = t->len <= SMALL_PACKET_BYTES;
+	__u64 price;
+
+	s->progress = queue_progress(config, t->now);
+	meet(hash, t->now, s->progress, &s->encounter);
+	t->hash = opaque(s->encounter.met ? hash : HASH_STRANGERS);
+	t->flows = opaque(flows_with(config, t->hash, t->now));
+	t->price = price_of(config, t->len, t->flows);
+	price = opaque(is_small ? small_price_of(config, t->len, t->price) : t->price);
+	s->tau = sketch_tau(config, t->flows);
+	s->estimate = opaque(sketch_read(config, hash, t->now, &s->view) + price);
+	t->bulk = opaque(s->estimate > s->tau);
+	if (!s->encounter.met)
+		t->bulk = opaque(t->bulk | strangers_charge(config, is_small, price, s->tau, t->now));
+	s->waits = opaque(still_waits(&s->encounter.entry->until, s->progress));
+}
+
+/* Whether the packet passes at once; if so it is charged. */
+inline_fn __u64 pass_small(const struct natra_config *config, const struct turn *t, const struct standing *s)
+{
+	__u64 cost;
+
+	if (t->bulk || s->waits || !small_claim(config, t->now, t->len))
+		return 0;
+	cost = charge_of(t->len, config->total_mult, config->total_shift, dither_of(t->now));
+	clock_claim(&state.total_clock_ns, READ_ONCE(state.total_clock_ns), sub_floor(t->now, config->burst_ns), ~0ULL,
+		    cost);
+	queue_overtake(config, t->now, cost);
+	sketch_store(&s->view, s->estimate, ~0ULL);
+	if (!s->encounter.met)
+		fair_charge(config, t);
+	return 1;
+}
+
 SEC("tc")
 int natra(struct __sk_buff *skb)
 {
@@ -151,8 +190,9 @@ int natra(struct __sk_buff *skb)
 	struct natra_counters *counters;
 	struct natra_heavy_flow *slot;
 	struct packet p;
-	__u64 now, hash, len, ahead, estimate, heavy, flows, departure, waits, result;
-	struct sketch_view view;
+	struct turn t;
+	struct standing s;
+	__u64 hash, departure, waits, result, ceiling;
 
 	if (config->mode == NATRA_MODE_OFF) {
 		if (config->flags & NATRA_F_AT_ONCE)
@@ -164,69 +204,58 @@ int natra(struct __sk_buff *skb)
 		return VERDICT_PASS;
 	}
 
-	now = bpf_ktime_get_ns();
+	t.now = bpf_ktime_get_ns();
 	parse(skb, config, &p);
 	if (state.subnets.mode != NATRA_SUBNETS_ANY && !is_shaped(config, &p)) {
 		set_class(skb, config, NATRA_HTB_DIRECT_MINOR);
-		pass_at_once(skb, config, now);
+		pass_at_once(skb, config, t.now);
 		return VERDICT_PASS;
 	}
 	hash = flow_hash(&p.flow);
-	len = wire_length(skb, &p);
+	t.len = wire_length(skb, &p);
 	counters = cpu_counters();
+	judge(config, hash, &t, &s);
 
-	/*
-	 * ACKs of a bulk transfer the other way are many, but holding them back
-	 * would throttle that transfer: they leave no trace in the sketch.
-	 */
-	ahead = sketch_read(config, hash, now, &view);
-	estimate = opaque(0);
-	if (p.carries_data || len > SMALL_PACKET_BYTES)
-		/* other bits than for the clocks: who is heavy must not decide who pays */
-		estimate = ahead + charge_of(len, config->cell_mult, config->cell_shift, dither_of(now) << 24);
-	heavy = estimate > sketch_threshold(config, now);
-
-	if (!heavy && small_claim(config, now, len)) {
-		clock_claim(&state.total_clock_ns, READ_ONCE(state.total_clock_ns), sub_floor(now, config->burst_ns),
-			    ~0ULL, charge_of(len, config->total_mult, config->total_shift, dither_of(now)));
-		sketch_raise(&view, estimate);
+	if (pass_small(config, &t, &s)) {
 		set_class(skb, config, NATRA_HTB_SMALL_MINOR);
-		pass_at_once(skb, config, now);
-		count(config, &counters->fast_packets, len);
+		pass_at_once(skb, config, t.now);
+		count(config, &counters->fast_packets, t.len);
 		return VERDICT_PASS;
 	}
 
-	flows = opaque(0);
 	departure = opaque(0);
-	if (heavy)
-		flows = heavy_flows_active(hash, now);
-	else
-		count(config, &counters->spilled_packets, len);
-	result = opaque(pace(skb, config, &p, hash, now, len, flows, &departure));
-	waits = wait_of(config, now, departure);
+	if (!t.bulk)
+		count(config, &counters->spilled_packets, t.len);
+	/* a flow that has sent little so far may go no further */
+	if (t.bulk || s.estimate > config->tau_flow * t.flows >> 3)
+		activity_note(config, t.hash, t.now);
+	result = opaque(pace(skb, config, &p, &t, &departure));
+	waits = wait_of(config, t.now, departure);
 	/* here, because further down the verifier would meet it on many more paths */
 	if (result != PACE_DROP)
 		count_wait(config, counters, waits);
 	/* what 5.10 has learnt about it would keep all that follows apart */
 	result = opaque(result);
-	if (estimate)
-		sketch_raise(&view, heavy_estimate(config, estimate, len, waits));
+	/* cut, so that a flow that stops is small again soon */
+	ceiling = s.tau + config->excess_cap;
+	sketch_store(&s.view, min_u64(s.estimate, ceiling), ceiling);
 
 	/* the table is for flows that are heavy themselves, not for those that met a full allowance */
-	slot = heavy_slot(&p.flow, hash, now, flows);
+	slot = heavy_slot(&p.flow, hash, t.now, t.bulk);
 	if (result == PACE_DROP) {
 		if (slot)
-			heavy_record_drop(slot, now, len);
-		count(config, &counters->dropped_packets, len);
-		return VERDICT_DROP;
+			heavy_record_drop(slot, t.now, t.len);
+		count(config, &counters->dropped_packets, t.len);
+		return refuse(config);
 	}
 	if (slot)
-		heavy_record_pass(slot, now, len, result == PACE_PASS_MARKED);
+		heavy_record_pass(slot, t.now, t.len, result == PACE_PASS_MARKED);
 	if (result == PACE_PASS_MARKED)
-		count(config, &counters->marked_packets, len);
-	count(config, &counters->paced_packets, len);
+		count(config, &counters->marked_packets, t.len);
+	count(config, &counters->paced_packets, t.len);
+	set_until(config, &s.encounter.entry->until, s.progress, waits);
 	set_class(skb, config, NATRA_HTB_HEAVY_MINOR);
-	set_departure(skb, config, now, departure);
+	set_departure(skb, config, t.now, departure);
 	return VERDICT_PASS;
 }
 

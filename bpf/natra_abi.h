@@ -23,11 +23,15 @@
 #define NATRA_STATIC_ASSERT(cond, msg) _Static_assert(cond, msg)
 #endif
 
-#define NATRA_ABI 3U
+#define NATRA_ABI 4U
 
 #define NATRA_SKETCH_ROWS 4
 #define NATRA_SKETCH_COLS 1024 /* power of two */
-#define NATRA_FAIR_BUCKETS 256 /* power of two */
+#define NATRA_FAIR_ROWS 2
+#define NATRA_ACTIVITY_SHIFT 10 /* of 2: bits that count flows */
+#define NATRA_ACTIVITY_WORDS ((1 << NATRA_ACTIVITY_SHIFT) / 64)
+#define NATRA_MAX_FLOWS 1023   /* the program counts no further */
+#define NATRA_MET_SLOTS 1024   /* power of two */
 #define NATRA_HEAVY_SLOTS 64   /* power of two */
 #define NATRA_HEAVY_WAYS 4     /* slots that one flow may use */
 #define NATRA_COUNTER_SLOTS 16 /* power of two; one a CPU, shared beyond */
@@ -58,6 +62,7 @@ enum natra_mode {
 #define NATRA_F_SHARED_COUNTERS (1U << 1) /* more CPUs than counter slots: count with atomics */
 #define NATRA_F_TO_POD (1U << 2)          /* the remote end is the source, else the destination */
 #define NATRA_F_NO_LINK_HEADER (1U << 4)  /* packets begin with their IP header: tun, wireguard, ipip, ... */
+#define NATRA_F_LOSE (1U << 5)            /* refused packets are lost on the way: no sender's socket is told */
 #define NATRA_F_AT_ONCE (1U << 3) /* in NATRA_MODE_OFF: all leaves now, TCP's own pacing or not, so that fq empties */
 
 /* The classes of the HTB qdisc that natrad installs. */
@@ -89,27 +94,54 @@ enum natra_mode {
 struct natra_config {
 	__u64 total_mult; /* at the rate R */
 	__u64 small_mult; /* at 0.73 R */
-	__u64 cell_mult;  /* cell units per byte at phi*R */
+	__u64 cell_mult;  /* cell units per byte at phi*R, what packets of at most 256 bytes cost at most */
+	__u64 flow_mult;  /* cell units per byte at R/1.5, times the number of flows; < 2^34 */
 	__u32 total_shift;
 	__u32 small_shift;
 	__u32 cell_shift;
-	__u32 unit_shift;             /* ns -> cell units */
+	__u32 flow_shift;
 	__u64 burst_ns;               /* credit that the total clock may save while idle */
 	__u64 small_allowance_ns;     /* M: how far small flows may run ahead of their clock */
 	__u64 small_allowance_min_ns; /* the same for packets of at most 256 bytes: 1.5 M */
-	__u64 small_allowance_inv;    /* (15 << 40) / (16 * M): turns the used allowance into a share, see sketch.h */
-	__u64 horizon_tcp_ns;         /* longest delay of a heavy TCP packet; beyond it is dropped */
-	__u64 horizon_other_ns;       /* the same for every other protocol */
-	__u64 ce_ns;      /* ECN-capable packets are marked above this delay; fair_ns counts above half of it */
-	__u64 fair_ns;    /* a flow further ahead of its fair share than this is marked or dropped first */
-	__u32 tau;        /* cell units: threshold T as a time, T/(phi*R) */
+	__u64 small_allowance_inv;    /* (15 << 40) / (16 * M/2): turns the used allowance into a share, see sketch.h */
+	__u64 horizon_ns;             /* longest delay of a heavy packet; beyond it is dropped */
+	__u64 ce_ns;           /* ECN-capable packets are marked above this delay; unfair ones above half of it */
+	__u64 l4s_ns;          /* the same for packets with ECT(1) */
+	__u64 aqm_target_ns;   /* delay that may stand */
+	__u64 aqm_interval_ns; /* for how long a delay has to stand above the target before packets are dropped */
+	__u64 epoch_flow_ns;   /* longest epoch of the flow count per flow, */
+	__u64 epoch_min_ns;    /* and its bounds */
+	__u64 epoch_max_ns;
+	__u64 tau_flow; /* cell units: threshold T at the price of one flow; times the number of flows: tau */
+	__u32 tau_min;  /* cell units: bounds of tau */
+	__u32 tau_max;
+	__u32 fair_min; /* cell units: a flow further ahead of its fair share is marked or dropped first; bounds */
+	__u32 fair_max;
 	__u32 excess_cap; /* cell units: estimates are cut at tau + this, 100 ms */
 	__u32 guard;      /* cell units: a cell further ahead than this is stale (wrap) */
+	__u32 unit_shift; /* ns -> cell units */
 	__u32 mode;       /* enum natra_mode */
 	__u32 flags;      /* NATRA_F_* */
 	__u32 pad;
 };
-NATRA_STATIC_ASSERT(sizeof(struct natra_config) == 128, "natra_config is ABI");
+NATRA_STATIC_ASSERT(sizeof(struct natra_config) == 192, "natra_config is ABI");
+
+/* How many flows compete, see activity.h. */
+struct natra_activity {
+	__u64 seen[2][NATRA_ACTIVITY_WORDS]; /* flows of the even and of the odd epoch */
+	__u64 start_ns;                      /* of this epoch */
+	__u32 epoch;
+	__u32 packets;      /* in this epoch */
+	__u32 bits;         /* set in this epoch or in the one before it */
+	__u32 current_bits; /* set in this epoch */
+};
+
+/* CoDel's state, see aqm.h. */
+struct natra_aqm {
+	__u64 above_ns; /* the delay has stood above the target until then: drop; 0: it is below */
+	__u64 next_ns;  /* time of the next drop */
+	__u64 count;    /* of drops, since the delay is above */
+};
 
 /*
  * What happened, in packets and bytes. fast + paced + dropped is everything
@@ -185,6 +217,12 @@ struct natra_subnets {
 };
 NATRA_STATIC_ASSERT(sizeof(struct natra_subnets) == 648, "natra_subnets is ABI");
 
+/* A flow that was met before, see met.h. */
+struct natra_met {
+	__u32 tag;   /* fingerprint, when it was met last, and whether it was met twice */
+	__u32 until; /* its last heavy packet waits until the queue has come here; units of 1024 ns */
+};
+
 #define NATRA_CACHELINE __attribute__((aligned(64)))
 
 struct natra_state {
@@ -200,12 +238,15 @@ struct natra_state {
 
 	NATRA_CACHELINE __u64 total_clock_ns;
 	NATRA_CACHELINE __u64 small_clock_ns;
-	NATRA_CACHELINE __u64 activity[2]; /* 64 bits of heavy flows: this epoch of 67 ms and the previous one */
-	__u64 activity_epoch;
+	__u64 overtaken_ns;      /* time at R of the small packets that HTB has sent while heavy ones waited */
+	__u64 stranger_clock[2]; /* cell units: strangers' packets of at most 256 bytes, and others */
+	NATRA_CACHELINE struct natra_aqm aqm;
+	NATRA_CACHELINE struct natra_activity activity;
 
 	NATRA_CACHELINE struct natra_counters counters[NATRA_COUNTER_SLOTS];
-	__u64 fair_clock_ns[NATRA_FAIR_BUCKETS];
-	__u32 cell[NATRA_SKETCH_ROWS][NATRA_SKETCH_COLS];
+	struct natra_met met[NATRA_MET_SLOTS];            /* see met.h */
+	__u32 fair[NATRA_FAIR_ROWS][NATRA_SKETCH_COLS];   /* see fairness.h */
+	__u32 cell[NATRA_SKETCH_ROWS][NATRA_SKETCH_COLS]; /* see sketch.h */
 	struct natra_heavy_flow heavy[NATRA_HEAVY_SLOTS];
 };
 

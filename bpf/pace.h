@@ -3,6 +3,7 @@
 #ifndef NATRA_PACE_H
 #define NATRA_PACE_H
 
+#include "aqm.h"
 #include "base.h"
 #include "clocks.h"
 #include "fairness.h"
@@ -11,21 +12,32 @@
 /* A timestamp further ahead is of another clock; fq drops what is further ahead than this. */
 #define FOREIGN_TSTAMP_NS (10 * NSEC_PER_SEC)
 
-/* A flow that is so many times further ahead than it may be does not listen to marks. */
-#define MARKS_IGNORED 4
-
 enum pace_result {
 	PACE_PASS,
 	PACE_PASS_MARKED,
 	PACE_DROP,
 };
 
-/* The latest start of a heavy packet, its own cost excluded: at tiny rates one segment outlasts any horizon. */
-inline_fn __u64 latest_start(const struct natra_config *config, const struct packet *p, __u64 now)
+/* A heavy packet and the state of its flow. */
+struct turn {
+	__u64 now;
+	__u64 len;
+	__u64 hash;  /* of the flow to fairness */
+	__u64 flows; /* that compete */
+	__u64 price; /* see sketch.h; not reduced for small packets */
+	__u64 bulk;  /* the flow is heavy for good, not just for the moment: it has sent T beyond its share */
+};
+
+/*
+ * The latest start of a heavy packet, its own cost excluded: at tiny rates one
+ * segment outlasts any horizon. Flows that are not bulk have room beyond the
+ * others' end.
+ */
+inline_fn __u64 latest_start(const struct natra_config *config, const struct turn *t)
 {
 	if (config->mode == NATRA_MODE_POLICE)
-		return now;
-	return now + (p->flow.key.protocol == PROTO_TCP ? config->horizon_tcp_ns : config->horizon_other_ns);
+		return t->now;
+	return t->now + config->horizon_ns + (config->horizon_ns >> 2 & (t->bulk - 1));
 }
 
 /* Sets CE. False if the packet cannot carry it; a packet that carries it already needs no other sign. */
@@ -34,45 +46,91 @@ inline_fn __u64 mark_ce(struct __sk_buff *skb, const struct packet *p)
 	return p->ecn && bpf_skb_ecn_set_ce(skb);
 }
 
-/*
- * flows: heavy flows that share the rate, 0 to leave fairness out. *departure
- * is set if the packet passes and may lie in the past: a packet leaves when the
- * total clock, its own bytes included, is at most burst_ns ahead, hence at once
- * or when it would be through a link of that rate. Refused packets are charged
- * nowhere.
- */
-inline_fn __u64 pace(struct __sk_buff *skb, const struct natra_config *config, const struct packet *p, __u64 hash,
-		     __u64 now, __u64 len, __u64 flows, __u64 *departure)
+/* Strangers are one flow to fairness, and whichever way they go. */
+inline_fn void fair_charge(const struct natra_config *config, const struct turn *t)
 {
-	__u64 cost = charge_of(len, config->total_mult, config->total_shift, dither_of(now));
-	__u64 earliest = sub_floor(now, config->burst_ns);
-	__u64 latest = latest_start(config, p, now);
+	struct fair_view fair;
+	__u64 excess = fair_read(config, t->hash, t->now, &fair) + fair_part(t->price);
+
+	fair_raise(&fair, min_u64(excess, MARKS_IGNORED * fair_bound(config, t->flows) + 1));
+}
+
+/* What the queue has to say about a heavy packet. */
+struct verdict {
+	__u64 refused;
+	__u64 marked;
+};
+
+/*
+ * A flow is unfair that is further ahead of its fair share than the bound: now
+ * and then at first, always from twice the bound on. So a flow that listens to a
+ * loss loses one packet, and one that does not listen loses what is too much.
+ */
+inline_fn __u64 is_unfair(const struct turn *t, __u64 excess, __u64 bound)
+{
+	return t->flows > 1 && excess > bound + (bound * random_byte(t->now) >> 8);
+}
+
+/* delay: of the packet, before its own bytes. Marks come first, then losses. */
+inline_fn void ask_queue(struct __sk_buff *skb, const struct natra_config *config, const struct packet *p,
+			 const struct turn *t, __u64 delay, __u64 excess, __u64 bound, struct verdict *v)
+{
+	__u64 unfair = is_unfair(t, excess, bound);
+	__u64 mark_above = p->ecn == ECN_L4S ? config->l4s_ns : config->ce_ns;
+	__u64 target = config->aqm_target_ns;
+
+	if (delay > mark_above >> unfair)
+		v->marked = mark_ce(skb, p);
+	if (unfair && (!v->marked || excess > MARKS_IGNORED * bound) &&
+	    delay > target << (excess <= STUBBORN * bound)) {
+		v->refused = 1;
+		return;
+	}
+	if (!aqm_due(config, t->now, delay) || v->marked || !t->bulk)
+		return;
+	/* the drop is for a flow that has more than its share in the queue, unless there is none for long */
+	if (t->flows < 2 || excess > fair_part(t->price) || delay > 2 * target) {
+		aqm_dropped(config, t->now, delay, t->flows);
+		v->refused = 1;
+	}
+}
+
+/*
+ * *departure is set if the packet passes and may lie in the past: a packet
+ * leaves when the total clock, its own bytes included, is at most burst_ns
+ * ahead, hence at once or when it would be through a link of that rate. Refused
+ * packets are charged nowhere.
+ */
+inline_fn __u64 pace(struct __sk_buff *skb, const struct natra_config *config, const struct packet *p,
+		     const struct turn *t, __u64 *departure)
+{
+	__u64 cost = charge_of(t->len, config->total_mult, config->total_shift, dither_of(t->now));
+	__u64 earliest = sub_floor(t->now, config->burst_ns);
+	__u64 latest = latest_start(config, t);
 	__u64 seen = READ_ONCE(state.total_clock_ns);
 	__u64 start = max_u64(seen, earliest);
-	__u64 excess = opaque(0), marked = opaque(0);
-	__u64 unfair;
+	struct verdict verdict = {};
+	struct fair_view fair;
+	__u64 bound, excess;
 
 	if (start > latest)
 		return PACE_DROP;
-	if (flows > 1)
-		excess = fair_excess(hash, now);
-	unfair = excess > config->fair_ns;
-	if (config->mode == NATRA_MODE_POLICE) {
-		/* no queue that a mark could tell of: who has more than a share pays once half the bucket is gone */
-		if (unfair && start > sub_floor(now, config->burst_ns >> 1))
-			return PACE_DROP;
-	} else if (start > now + (unfair ? config->ce_ns >> 1 : config->ce_ns)) {
-		marked = mark_ce(skb, p);
-		if (unfair && (!marked || excess > MARKS_IGNORED * config->fair_ns))
-			return PACE_DROP;
-	}
+	bound = fair_bound(config, t->flows);
+	excess = opaque(fair_read(config, t->hash, t->now, &fair));
+	if (config->mode != NATRA_MODE_POLICE)
+		ask_queue(skb, config, p, t, sub_floor(start, t->now), excess, bound, &verdict);
+	else if (is_unfair(t, excess, bound))
+		/* no queue that a mark could tell of: a flow with more than a share pays once half the bucket is gone
+		 */
+		verdict.refused = start > sub_floor(t->now, config->burst_ns >> 1);
+	if (opaque(verdict.refused))
+		return PACE_DROP;
 	start = clock_claim(&state.total_clock_ns, seen, earliest, latest, cost);
 	if (start == CLAIM_REFUSED)
 		return PACE_DROP;
-	if (flows)
-		fair_charge(hash, now, cost, flows);
+	fair_raise(&fair, min_u64(excess + fair_part(t->price), MARKS_IGNORED * bound + 1));
 	*departure = max_u64(start, sub_floor(start + cost, config->burst_ns));
-	return marked && p->ecn != ECN_CE ? PACE_PASS_MARKED : PACE_PASS;
+	return opaque(verdict.marked) && p->ecn != ECN_CE ? PACE_PASS_MARKED : PACE_PASS;
 }
 
 #endif

@@ -29,6 +29,7 @@
 /* of a TCP header: up to the flags */
 #define TCP_BYTES 14
 #define ECN_MASK 3
+#define ECN_L4S 1 /* ECT(1) */
 #define ECN_CE 3
 
 enum {
@@ -52,9 +53,8 @@ enum parse_result {
 
 struct packet {
 	union flow flow;
-	__u64 header_len;   /* link to transport header, as far as read: what GSO repeats per segment */
-	__u64 carries_data; /* 0: a TCP ACK and nothing else */
-	__u64 ecn;          /* 0 too where the kernel could not mark: behind a VLAN tag inside the data */
+	__u64 header_len; /* link to transport header, as far as read: what GSO repeats per segment */
+	__u64 ecn;        /* 0 too where the kernel could not mark: behind a VLAN tag inside the data */
 };
 
 #define BIT(protocol) (1ULL << (protocol))
@@ -82,14 +82,9 @@ inline_fn int is_vlan(__be16 ethertype)
 	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD);
 }
 
-/* payload: what the IP header says follows it, transport header included */
-inline_fn void read_tcp(struct packet *p, __u32 offset_byte, __u64 flags, __u64 payload)
+inline_fn void read_tcp(struct packet *p, __u32 offset_byte)
 {
-	__u64 header = (offset_byte >> 4) * 4;
-
-	p->header_len += header;
-	/* ACK set; SYN, FIN and RST not; nothing behind the header */
-	p->carries_data = ((flags & 0x17) ^ 0x10) | (header ^ payload);
+	p->header_len += (offset_byte >> 4) * 4;
 }
 
 /* Both ports at once: they are adjacent in the key as in every header that has them. */
@@ -98,13 +93,13 @@ inline_fn void read_ports(struct packet *p, __u64 ports)
 	p->flow.ports = ports;
 }
 
-inline_fn int parse_transport(struct packet *p, void *header, void *end, __u8 protocol, __u64 payload)
+inline_fn int parse_transport(struct packet *p, void *header, void *end, __u8 protocol)
 {
 	if (protocol == PROTO_TCP) {
 		if (header + TCP_BYTES > end)
 			return MALFORMED;
 		read_ports(p, *(__u32 *)header);
-		read_tcp(p, ((__u8 *)header)[12], ((__u8 *)header)[13], payload);
+		read_tcp(p, ((__u8 *)header)[12]);
 		return PARSED;
 	}
 	if (!has_ports(protocol))
@@ -119,7 +114,7 @@ inline_fn int parse_transport(struct packet *p, void *header, void *end, __u8 pr
 inline_fn int parse_ipv4(struct packet *p, void *data, void *end, __u64 offset)
 {
 	struct iphdr *ip = data + offset;
-	__u64 header, payload;
+	__u64 header;
 
 	if ((void *)(ip + 1) > end)
 		return MALFORMED;
@@ -134,8 +129,7 @@ inline_fn int parse_ipv4(struct packet *p, void *data, void *end, __u64 offset)
 		p->ecn = ip->tos & ECN_MASK;
 	if (ip->frag_off & bpf_htons(IPV4_FRAGMENT_MASK))
 		return PARSED;
-	payload = bpf_ntohs(ip->tot_len) - header;
-	return parse_transport(p, (void *)ip + header, end, ip->protocol, payload);
+	return parse_transport(p, (void *)ip + header, end, ip->protocol);
 }
 
 /* 1 if a is b, 0 if not; without a branch, which would double the verifier's paths */
@@ -152,7 +146,7 @@ inline_fn __u64 equal(__u8 a, __u8 b)
  * Extension headers are rare enough to be copied out by the helper, which reads
  * the paged part of a packet as well and leaves the verifier no pointer to follow.
  */
-inline_fn int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *p, __u64 offset, __u8 protocol, __u64 payload)
+inline_fn int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *p, __u64 offset, __u8 protocol)
 {
 	__u8 head[16];
 
@@ -169,7 +163,6 @@ inline_fn int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *p, __u
 		size = ((head[1] & (fragment - 1)) + 1 + ah) << (3 - ah);
 		protocol = head[0];
 		offset += size;
-		payload -= size;
 		p->flow.key.protocol = protocol;
 		p->header_len = offset;
 		if (*(__be16 *)&head[2] & bpf_htons(IPV6_FRAGMENT_MASK) & -fragment)
@@ -180,7 +173,7 @@ inline_fn int parse_ipv6_extensions(struct __sk_buff *skb, struct packet *p, __u
 	if (protocol == PROTO_TCP) {
 		if (bpf_skb_load_bytes(skb, offset, head, TCP_BYTES))
 			return MALFORMED;
-		read_tcp(p, head[12], head[13], payload);
+		read_tcp(p, head[12]);
 	} else if (has_ports(protocol)) {
 		if (bpf_skb_load_bytes(skb, offset, head, 4))
 			return MALFORMED;
@@ -196,7 +189,6 @@ inline_fn int parse_ipv6(struct __sk_buff *skb, struct packet *p, void *data, vo
 {
 	struct ipv6hdr *ip = data + offset;
 	__u64 *address;
-	__u64 payload;
 
 	if ((void *)(ip + 1) > end)
 		return MALFORMED;
@@ -212,10 +204,9 @@ inline_fn int parse_ipv6(struct __sk_buff *skb, struct packet *p, void *data, vo
 	p->header_len = offset;
 	if (offset == ETH_HLEN + sizeof(*ip) || offset == sizeof(*ip))
 		p->ecn = ip->flow_lbl[0] >> 4 & ECN_MASK;
-	payload = bpf_ntohs(ip->payload_len);
 	if (is_extension(ip->nexthdr))
-		return parse_ipv6_extensions(skb, p, offset, ip->nexthdr, payload);
-	return parse_transport(p, ip + 1, end, ip->nexthdr, payload);
+		return parse_ipv6_extensions(skb, p, offset, ip->nexthdr);
+	return parse_transport(p, ip + 1, end, ip->nexthdr);
 }
 
 /*
@@ -295,7 +286,6 @@ inline_fn void parse_any(struct __sk_buff *skb, const struct natra_config *confi
 	if (linear < wanted)
 		bpf_skb_pull_data(skb, wanted);
 	__builtin_memset(p, 0, sizeof(*p));
-	p->carries_data = 1;
 	read_macs(skb, config, p);
 	if (opaque(parse_linear(skb, config, p)))
 		__sync_fetch_and_add(&state.unparsed_packets, 1);
@@ -312,15 +302,12 @@ inline_fn void parse_any(struct __sk_buff *skb, const struct natra_config *confi
  * ethertype and protocol are read again although they are known by then: the
  * verifier would go through the rest of the program once for every pair.
  */
-inline_fn int parse_common_transport(struct packet *p, __u8 *header, const __be16 *ethertype, const __u8 *protocol,
-				     __u64 payload)
+inline_fn int parse_common_transport(struct packet *p, __u8 *header, const __be16 *ethertype, const __u8 *protocol)
 {
-	if (*protocol == PROTO_TCP) {
-		read_tcp(p, header[12], header[13], payload);
-	} else {
+	if (*protocol == PROTO_TCP)
+		read_tcp(p, header[12]);
+	else
 		p->header_len += 8;
-		p->carries_data = READ_ONCE(*protocol);
-	}
 	p->flow.word[4] = LAST_WORD(*(__u32 *)header, READ_ONCE(*ethertype), READ_ONCE(*protocol));
 	return 1;
 }
@@ -349,8 +336,7 @@ inline_fn int parse_common(struct __sk_buff *skb, struct packet *p)
 		p->flow.word[3] = 0;
 		p->header_len = ETH_HLEN + sizeof(*v4);
 		p->ecn = v4->tos & ECN_MASK;
-		return parse_common_transport(p, ip + sizeof(*v4), ethertype, &v4->protocol,
-					      bpf_ntohs(v4->tot_len) - sizeof(*v4));
+		return parse_common_transport(p, ip + sizeof(*v4), ethertype, &v4->protocol);
 	}
 	if (*ethertype == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6hdr *v6 = ip;
@@ -366,7 +352,7 @@ inline_fn int parse_common(struct __sk_buff *skb, struct packet *p)
 		p->flow.word[3] = address[3];
 		p->header_len = ETH_HLEN + sizeof(*v6);
 		p->ecn = v6->flow_lbl[0] >> 4 & ECN_MASK;
-		return parse_common_transport(p, ip + sizeof(*v6), ethertype, &v6->nexthdr, bpf_ntohs(v6->payload_len));
+		return parse_common_transport(p, ip + sizeof(*v6), ethertype, &v6->nexthdr);
 	}
 	return 0;
 }
@@ -384,7 +370,6 @@ inline_fn void parse(struct __sk_buff *skb, const struct natra_config *config, s
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < KEY_WORDS; i++)
 		p->flow.word[i] ^= zero;
-	p->carries_data ^= zero;
 	p->ecn ^= zero;
 }
 

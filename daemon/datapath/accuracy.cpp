@@ -56,18 +56,37 @@ std::uint32_t likely_most(const Rows& rows) {
     return low;
 }
 
-// As sketch_threshold() has it.
-std::uint32_t threshold(const natra_state& state, const natra_config& config, std::uint64_t now_ns) {
-    __u64 clock = 0;
-    std::memcpy(&clock, &state.small_clock_ns, sizeof clock);
-    const auto ahead = clock > now_ns ? clock - now_ns : 0;
-    const auto share = std::min<std::uint64_t>(ahead, config.small_allowance_ns) * config.small_allowance_inv >> 24;
-    return config.tau - static_cast<std::uint32_t>(config.tau * share >> 16);
+// As flows_with() has it, for a flow that was not noted.
+std::uint64_t competing_flows(const natra_state& state, const natra_config& config, std::uint64_t now_ns) {
+    natra_activity activity;
+    std::memcpy(&activity, &state.activity, sizeof activity);
+    const std::uint64_t bits = activity.bits;
+    const auto square = bits * bits;
+    const auto flows = bits + (square >> (NATRA_ACTIVITY_SHIFT + 1)) + (square * bits / 3 >> 2 * NATRA_ACTIVITY_SHIFT);
+    const auto longest = std::min<std::uint64_t>(
+        std::max<std::uint64_t>(flows * config.epoch_flow_ns, config.epoch_min_ns), config.epoch_max_ns);
+    if (now_ns - activity.start_ns >= 2 * longest) return 1;
+    return std::min<std::uint64_t>(flows + 1, NATRA_MAX_FLOWS);
 }
 
-std::uint64_t to_bytes(const natra_config& config, std::uint32_t units) {
-    return static_cast<std::uint64_t>(std::ldexp(units, static_cast<int>(config.cell_shift)) /
-                                      static_cast<double>(config.cell_mult));
+// As sketch_threshold() has it.
+std::uint32_t threshold(const natra_state& state, const natra_config& config, std::uint64_t flows,
+                        std::uint64_t now_ns) {
+    __u64 clock = 0;
+    std::memcpy(&clock, &state.small_clock_ns, sizeof clock);
+    const auto tau =
+        std::min<std::uint64_t>(std::max<std::uint64_t>(config.tau_flow * flows, config.tau_min), config.tau_max);
+    const std::uint64_t half = config.small_allowance_ns / 2;
+    const auto ahead = clock > now_ns ? clock - now_ns : 0;
+    const auto used = ahead > half ? std::min<std::uint64_t>(ahead - half, half) : 0;
+    const auto share = used * config.small_allowance_inv >> 24;
+    return static_cast<std::uint32_t>(tau - (tau * share >> 16));
+}
+
+// What a flow may send for so many units beside so many others.
+std::uint64_t to_bytes(const natra_config& config, std::uint32_t units, std::uint64_t flows) {
+    return static_cast<std::uint64_t>(std::ldexp(units, static_cast<int>(config.flow_shift)) /
+                                      (static_cast<double>(config.flow_mult) * static_cast<double>(flows)));
 }
 
 }  // namespace
@@ -78,17 +97,18 @@ Accuracy accuracy_of(const natra_state& state, std::uint64_t now_ns) {
     const auto index = active;
     natra_config config;
     std::memcpy(&config, &state.config[index & 1], sizeof config);
-    if (config.mode == NATRA_MODE_OFF || config.cell_mult == 0) return {};
+    if (config.mode == NATRA_MODE_OFF || config.flow_mult == 0) return {};
     const auto rows = read_levels(state, config, now_ns);
-    const auto heavy_from = threshold(state, config, now_ns);
+    const auto flows = competing_flows(state, config, now_ns);
+    const auto heavy_from = threshold(state, config, flows, now_ns);
     if (active != index) return {};
     Accuracy out;
     for (const auto& row : rows) out.occupancy += share_from(row, 1) / NATRA_SKETCH_ROWS;
-    out.threshold_bytes = to_bytes(config, heavy_from);
+    out.threshold_bytes = to_bytes(config, heavy_from, flows);
     // Nothing is in use, as with most pods most of the time: what follows would find that out cell by cell.
     if (out.occupancy == 0 && heavy_from > 0) return out;
     out.false_heavy_chance = chance_from(rows, heavy_from);
-    out.overestimate_bytes = to_bytes(config, likely_most(rows));
+    out.overestimate_bytes = to_bytes(config, likely_most(rows), flows);
     return out;
 }
 

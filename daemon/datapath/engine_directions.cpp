@@ -129,6 +129,7 @@ Result<void> Engine::start_with(Attached& attached, Direction direction, const R
     record.of(direction) = ShapingRecord{
         .rate = rate, .shaper = shaper, .pod_side = pod_side, .hook = hook->record, .reason = std::move(hook->reason)};
     attached.instance(direction) = std::make_shared<Instance>(*std::move(instance));
+    attached.instance(direction)->configure(config_for(record, rate, shaper, direction));
     return {};
 }
 
@@ -201,13 +202,18 @@ void Engine::remove_program_pins(const std::string& id, Direction direction) {
 
 natra_config Engine::config_for(const AttachmentRecord& record, const Rate& rate, Shaper shaper,
                                 Direction direction) const {
+    const bool device_egress = placement_of(record, shaper, direction).device_egress;
+    // HTB takes no such verdict from its filters. Which hook it is turns out when it is attached.
+    const auto& now = record.of(direction);
+    const bool lose = device_egress && now && now->hook.kind != HookKind::htb;
     return make_config({.rate_bps = rate.rate_bps,
                         .burst_bits = rate.burst_bits,
                         .heavy_threshold_bytes = rate.heavy_threshold_bytes,
                         .shaper = shaper,
                         .direction = direction,
-                        .ingress_hook = !placement_of(record, shaper, direction).device_egress,
+                        .ingress_hook = !device_egress,
                         .no_link_header = !record.pod_link_header,
+                        .lose = lose,
                         .shared_counters = features_.shared_counters,
                         .heavy = settings_.heavy});
 }

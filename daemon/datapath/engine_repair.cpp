@@ -112,6 +112,7 @@ Result<void> Engine::put_back(Attached& attached, Direction direction, const Def
     if (!renewed->first && shaping.shaper != Shaper::htb)
         return fail(Code::unavailable, "a foreign classifier runs first at ", describe_hook(record, shaping));
     shaping.hook.behind = !renewed->first;
+    attached.instance(direction)->configure(config_for(record, shaping.rate, shaping.shaper, direction));
     return {};
 }
 

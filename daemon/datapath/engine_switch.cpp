@@ -37,8 +37,7 @@ std::uint64_t cautious_horizon_ns(const natra_config& config) {
 
 natra_config cautious(natra_config config) {
     const auto horizon_ns = cautious_horizon_ns(config);
-    config.horizon_tcp_ns = std::min<std::uint64_t>(config.horizon_tcp_ns, horizon_ns);
-    config.horizon_other_ns = std::min<std::uint64_t>(config.horizon_other_ns, horizon_ns);
+    config.horizon_ns = std::min<std::uint64_t>(config.horizon_ns, horizon_ns);
     config.ce_ns = std::min<std::uint64_t>(config.ce_ns, horizon_ns / 2);
     return config;
 }

@@ -174,9 +174,15 @@ void Instance::configure(const natra_config& config) {
     adjust_clocks(this->config(), config);
     const auto next = (state_->active_config + 1) & 1;
     // A cell is a time in units that belong to a configuration: in other units it would mean another time.
-    if (state_->config[state_->active_config & 1].unit_shift != config.unit_shift)
-        for (auto& row : state_->cell)
-            for (auto& cell : row) std::atomic_ref(cell).store(0, std::memory_order_relaxed);
+    if (state_->config[state_->active_config & 1].unit_shift != config.unit_shift) {
+        const auto clear = [](auto& cells) {
+            for (auto& row : cells)
+                for (auto& cell : row) std::atomic_ref(cell).store(0, std::memory_order_relaxed);
+        };
+        clear(state_->cell);
+        clear(state_->fair);
+        for (auto& clock : state_->stranger_clock) std::atomic_ref(clock).store(0, std::memory_order_relaxed);
+    }
     state_->config[next] = config;
     std::atomic_ref(state_->active_config).store(next, std::memory_order_release);
 }
@@ -195,9 +201,8 @@ void Instance::adjust_clocks(const natra_config& before, const natra_config& aft
         const auto ahead = std::min(static_cast<double>(seen - now_ns) * scale, static_cast<double>(most_ns));
         live.store(now_ns + static_cast<std::uint64_t>(ahead), std::memory_order_relaxed);
     };
-    adjust(state_->total_clock_ns, std::min(after.horizon_tcp_ns, after.horizon_other_ns));
+    adjust(state_->total_clock_ns, after.horizon_ns);
     adjust(state_->small_clock_ns, after.small_allowance_ns);
-    for (auto& clock : state_->fair_clock_ns) adjust(clock, after.fair_ns);
 }
 
 std::uint64_t Instance::queued_ns() const {
@@ -220,7 +225,6 @@ void Instance::forget_queue() {
         if (live.load(std::memory_order_relaxed) > now_ns) live.store(now_ns, std::memory_order_relaxed);
     };
     forget(state_->total_clock_ns);
-    for (auto& clock : state_->fair_clock_ns) forget(clock);
 }
 
 void Instance::continue_from(const Instance& predecessor) {
@@ -232,7 +236,7 @@ void Instance::continue_from(const Instance& predecessor) {
 }
 
 void Instance::begin_behind(std::uint64_t queued_bytes) {
-    const auto longest_ns = static_cast<double>(std::max(config().horizon_tcp_ns, config().horizon_other_ns));
+    const auto longest_ns = static_cast<double>(config().horizon_ns);
     const auto ahead_ns = std::min(static_cast<double>(queued_bytes) * ns_per_byte(config()), longest_ns);
     state_->total_clock_ns = monotonic_ns() + static_cast<std::uint64_t>(ahead_ns);
 }

@@ -39,10 +39,9 @@ struct FixedPoint {
     std::uint32_t shift;
 };
 
-// The most precise mult >> shift for a factor, with mult < 2^44. Rounded up:
+// The most precise mult >> shift for a factor, with mult < 2^mult_bits. Rounded up:
 // a rate is never exceeded by rounding.
-FixedPoint fixed_point(double factor) {
-    constexpr int mult_bits = 44;
+FixedPoint fixed_point(double factor, int mult_bits = 44) {
     constexpr int max_shift = 63;
     int exponent = 0;
     std::frexp(factor, &exponent);  // factor < 2^exponent
@@ -70,45 +69,30 @@ double burst_ns(const ShapeRequest& request, const Rate& rate) {
 // excess, so it needs less. Slow rates get room for one short flow, as far as the
 // first second after idle stays within 1.1 of the cap (see parameters_test.cpp).
 double small_allowance_ns(Shaper shaper, const Rate& rate) {
-    constexpr double queued = 20 * ms;
+    constexpr double queued = 40 * ms;
     constexpr double unqueued = 50 * ms;
     constexpr double max = 80 * ms;
     return std::clamp(rate.ns_for(gso_segment), shaper == Shaper::htb ? queued : unqueued, max);
 }
 
-// The longest delay of a heavy packet, in ns.
-double horizon_tcp_ns(Direction direction, const Rate& rate) {
-    // A drop at the sender's own device is no sign to TCP: there it needs more room.
+// The longest delay of a heavy packet, in ns. One for all protocols: fairness decides who is refused.
+double horizon_ns(Direction direction, const Rate& rate) {
+    // From the pod, a socket whose whole buffer waits at the pod's device makes its sender wait: there is room for it.
     const double base = direction == Direction::egress ? 250 * ms : 100 * ms;
     return std::clamp(4 * rate.ns_for(gso_segment), base, horizon_max);
 }
 
-double horizon_other_ns(Direction direction, const Rate& rate) {
-    // A socket in the pod whose whole buffer waits at the pod's device makes its sender wait, and nothing is lost:
-    // there its 90 full frames (of a default buffer) have room, though no more time than TCP's.
-    constexpr double socket_buffer = 92 * full_frame;
-    constexpr double longest = 250 * ms;
-    const double buffer = direction == Direction::egress ? std::min(rate.ns_for(socket_buffer), longest) : 0;
-    return std::clamp(std::max(buffer, 4 * rate.ns_for(full_frame)), 50 * ms, horizon_max);
-}
-
 // Cells are 32 bits of 2^shift ns and wrap: a cell left over from 2^32 units ago
-// counts as ahead of now with a chance of guard / 2^32. Hence units as coarse as
-// 64 bytes allow (smallest_cost_ns), and coarser still where guard would be large.
-std::uint32_t unit_shift(double smallest_cost_ns, double guard_ns) {
-    constexpr double units_per_smallest_cost = 16;
-    constexpr int finest = 8;
-    constexpr int coarsest = 20;           // 1 ms
+// counts as ahead of now with a chance of guard / 2^32. Hence units as fine as
+// leave that below 1 in 32 for a single cell, 1 in a million for a flow's four.
+std::uint32_t unit_shift(double guard_ns) {
     constexpr double guard_max = 1 << 27;  // units
-
-    int shift = std::clamp(std::ilogb(smallest_cost_ns / units_per_smallest_cost), finest, coarsest);
-    while (std::ldexp(guard_ns, -shift) > guard_max) {
-        ++shift;
-    }
-    return static_cast<std::uint32_t>(shift);
+    std::uint32_t shift = 0;
+    while (std::ldexp(guard_ns, -static_cast<int>(shift)) > guard_max) ++shift;
+    return shift;
 }
 
-// How far a heavy flow may be ahead of its fair share, in ns.
+// How far a heavy flow may be ahead of its fair share at least, in ns.
 double fair_ns(Shaper shaper, const Rate& rate) {
     // A policed flow lives on bursts of the whole bucket: less makes TCP lose a tenth of the rate and more.
     const double base = shaper == Shaper::police ? 200 * ms : 40 * ms;
@@ -125,32 +109,69 @@ void set_clocks(natra_config& config, const Rate& rate) {
     config.small_shift = small.shift;
 }
 
-// Needs horizon_tcp_ns and horizon_other_ns.
+// Needs horizon_ns.
 void set_sketch(natra_config& config, const Rate& rate, const ShapeRequest& request) {
     constexpr double excess = 100 * ms;
     constexpr double longest_packet = 1 << 20;    // bytes, as the program cuts it
     constexpr std::uint64_t most = 256ULL << 20;  // beyond, a cell's units would be too coarse for small packets
+    // A flow that takes less than this part of a fair share is small.
+    constexpr double privilege = 2.0 / 3;
+    // 25 bursts a second of a flow at two thirds of its share: what one of them costs, and some delay.
+    constexpr double tau_least = 50 * ms;
+    constexpr double tau_most = 4'000 * ms;
+    // The program lets no flow's clock of fairness run further ahead than so many times its bound.
+    constexpr double fair_cap = 4;
 
-    const double drain = std::min(std::max(rate.bytes / 32, 125e3), rate.bytes / 10);  // phi*R
+    const bool chosen = request.heavy_threshold_bytes != 0;
     const auto by_rate = std::max(static_cast<double>(request.heavy.bytes),
                                   rate.bytes * static_cast<double>(request.heavy.ns) / ns_per_second);
-    const double threshold = request.heavy_threshold_bytes != 0
-                                 ? static_cast<double>(std::min(request.heavy_threshold_bytes, most))
-                                 : by_rate;  // T
-    const double tau = threshold * ns_per_second / drain;
+    const double threshold =
+        chosen ? static_cast<double>(std::min(request.heavy_threshold_bytes, most)) : by_rate;  // T
+    const double tau = rate.ns_for(threshold) / privilege;
+    const double tau_max = std::max(tau, tau_most);
+    const double fair_min = fair_ns(request.shaper, rate);
+    const double fair_max = std::max(fair_min, tau_most);
     // The furthest a cell is ever set ahead of now: a heavy flow's packets wait no longer than that.
-    const auto horizon = static_cast<double>(std::max(config.horizon_tcp_ns, config.horizon_other_ns));
-    const double longest_wait = std::min(horizon + rate.ns_for(longest_packet), static_cast<double>(NATRA_EDT_MAX_NS));
-    const double furthest = tau + std::max(excess, longest_wait);
+    const double longest_wait = std::min(1.25 * static_cast<double>(config.horizon_ns) + rate.ns_for(longest_packet),
+                                         static_cast<double>(NATRA_EDT_MAX_NS));
+    const double furthest =
+        std::max(tau_max + std::max(excess, longest_wait), fair_cap * fair_max) + rate.ns_for(longest_packet);
 
-    const std::uint32_t shift = unit_shift(64 * ns_per_second / drain, furthest);
+    const std::uint32_t shift = unit_shift(furthest);
+    const double units = std::ldexp(1, -static_cast<int>(shift));  // of a ns
     config.unit_shift = shift;
-    config.tau = to_units(tau, shift);
+    config.tau_flow = static_cast<std::uint64_t>(std::ceil(tau * units));
+    config.tau_min = chosen ? 0 : to_units(tau_least, shift);
+    config.tau_max = to_units(tau_max, shift);
+    config.fair_min = to_units(fair_min, shift);
+    config.fair_max = to_units(fair_max, shift);
     config.excess_cap = to_units(excess, shift);
-    config.guard = to_units(furthest, shift) + 2;  // tau and excess were rounded up each
-    const FixedPoint cell = fixed_point(std::ldexp(ns_per_second / drain, -static_cast<int>(shift)));
+    config.guard = to_units(furthest, shift) + 4;  // what it is the sum of was rounded up each
+    const double drain = std::min(std::max(rate.bytes / 32, 125e3), rate.bytes / 10);  // phi*R
+    const FixedPoint cell = fixed_point(ns_per_second / drain * units);
     config.cell_mult = cell.mult;
     config.cell_shift = cell.shift;
+    // Times a length below 2^20 and as many flows as the program counts: 64 bits.
+    const FixedPoint flow = fixed_point(rate.ns_for(1) / privilege * units, 34);
+    config.flow_mult = flow.mult;
+    config.flow_shift = flow.shift;
+}
+
+// The virtual queue: who is marked or dropped when.
+void set_queue(natra_config& config, const Rate& rate) {
+    const double frame = rate.ns_for(full_frame);
+    // Slow rates: a few full frames in the queue are not congestion.
+    config.ce_ns = to_ns(std::clamp(4 * frame, 12 * ms, horizon_max));
+    config.l4s_ns = to_ns(std::clamp(2 * frame, 1 * ms, horizon_max));
+    config.aqm_target_ns = to_ns(std::clamp(8 * frame, 15 * ms, horizon_max));
+    config.aqm_interval_ns = to_ns(std::clamp(16 * frame, 100 * ms, horizon_max));
+}
+
+// The epochs in which flows are counted.
+void set_epochs(natra_config& config, const Rate& rate) {
+    config.epoch_flow_ns = to_ns(std::min(8 * rate.ns_for(full_frame), 1'000 * ms));
+    config.epoch_min_ns = to_ns(500 * ms);
+    config.epoch_max_ns = to_ns(2'000 * ms);
 }
 
 }  // namespace
@@ -165,14 +186,12 @@ natra_config make_config(const ShapeRequest& request) {
 
     config.small_allowance_ns = to_ns(small_allowance_ns(request.shaper, rate));
     config.small_allowance_min_ns = config.small_allowance_ns * 3 / 2;
-    config.small_allowance_inv = (15ULL << 40) / (16 * config.small_allowance_ns);
+    config.small_allowance_inv = (15ULL << 40) / (16 * (config.small_allowance_ns / 2));
 
-    config.horizon_tcp_ns = to_ns(horizon_tcp_ns(request.direction, rate));
-    config.horizon_other_ns = to_ns(horizon_other_ns(request.direction, rate));
+    config.horizon_ns = to_ns(horizon_ns(request.direction, rate));
     set_sketch(config, rate, request);
-    // Slow rates: a few full frames in the queue are not congestion.
-    config.ce_ns = to_ns(std::clamp(4 * rate.ns_for(full_frame), 12 * ms, horizon_max));
-    config.fair_ns = to_ns(fair_ns(request.shaper, rate));
+    set_queue(config, rate);
+    set_epochs(config, rate);
 
     switch (request.shaper) {
     case Shaper::edt: config.mode = NATRA_MODE_EDT; break;
@@ -182,7 +201,7 @@ natra_config make_config(const ShapeRequest& request) {
     config.flags = (request.direction == Direction::ingress ? NATRA_F_TO_POD : 0U) |
                    (request.ingress_hook ? NATRA_F_INGRESS_HOOK : 0U) |
                    (request.no_link_header ? NATRA_F_NO_LINK_HEADER : 0U) |
-                   (request.shared_counters ? NATRA_F_SHARED_COUNTERS : 0U);
+                   (request.shared_counters ? NATRA_F_SHARED_COUNTERS : 0U) | (request.lose ? NATRA_F_LOSE : 0U);
     return config;
 }
 

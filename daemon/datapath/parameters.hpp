@@ -27,6 +27,7 @@ struct ShapeRequest {
     Direction direction = Direction::ingress;
     bool ingress_hook = false;     // the program sits at a device's ingress hook
     bool no_link_header = false;   // packets begin with their IP header there
+    bool lose = false;             // what is refused is lost on the way, without a word to local sockets
     bool shared_counters = false;  // more possible CPUs than NATRA_COUNTER_SLOTS
     HeavyThreshold heavy;
 };

@@ -47,8 +47,7 @@ namespace {
 
 // The program drops what would wait longer than its horizon: a queue that holds twice that never drops by itself.
 double queue_bytes(const Rate& rate, const natra_config& config) {
-    const auto horizon_ns = std::max(config.horizon_tcp_ns, config.horizon_other_ns);
-    return static_cast<double>(rate.rate_bps) / 8 * static_cast<double>(horizon_ns) / 1e9 * 2;
+    return static_cast<double>(rate.rate_bps) / 8 * static_cast<double>(config.horizon_ns) / 1e9 * 2;
 }
 
 }  // namespace
@@ -73,10 +72,8 @@ HtbShape htb_shape(const Rate& rate, const natra_config& config) {
     constexpr std::uint64_t most = 1 << 30;
     const auto bytes = queue_bytes(rate, config);
     const auto limit = bytes >= static_cast<double>(most) ? most : std::max(least, static_cast<std::uint64_t>(bytes));
-    // An idle pod's credit is the program's to give: HTB gets as much only where the operator asked for it.
-    constexpr std::uint64_t default_burst_ns = 1'000'000;
-    const auto burst_ns =
-        rate.burst_bits == 0 ? default_burst_ns : std::max<std::uint64_t>(default_burst_ns, config.burst_ns);
+    // As much credit as the program gives: its clock says how long HTB holds a packet back.
+    const auto burst_ns = static_cast<std::uint64_t>(config.burst_ns);
     // What the program lets small flows run ahead, HTB must not hold back: within its own burst
     // a class sends even while the root is in debt, and the heavy class pays that back.
     const auto small_burst_ns = std::max<std::uint64_t>(burst_ns, config.small_allowance_ns);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The number of flows that compete for the rate: flows with a packet on the
+ * heavy path in this epoch or in the one before it, counted by a bitmap that
+ * the flow's hash indexes (linear counting).
+ *
+ * An epoch lasts for four packets of each flow, so that it sees nearly all of
+ * them at any rate, within bounds of time. Plain stores: two CPUs that meet may
+ * count a bit twice until the next epoch begins.
+ */
+#ifndef NATRA_ACTIVITY_H
+#define NATRA_ACTIVITY_H
+
+#include "base.h"
+#include "flow.h"
+
+#define EPOCH_PACKETS_PER_FLOW 4
+#define EPOCH_MIN_NS 250000000ULL
+
+/* Flows behind so many set bits of the bitmap: the first terms of -m ln(1 - bits/m). */
+inline_fn __u64 flows_of_bits(__u64 bits)
+{
+	__u64 square = bits * bits;
+
+	return bits + (square >> (NATRA_ACTIVITY_SHIFT + 1)) + (square * bits / 3 >> 2 * NATRA_ACTIVITY_SHIFT);
+}
+
+/* The longest time that an epoch may take with so many flows, in ns. */
+inline_fn __u64 epoch_longest(const struct natra_config *config, __u64 flows)
+{
+	return min_u64(max_u64(flows * config->epoch_flow_ns, config->epoch_min_ns), config->epoch_max_ns);
+}
+
+inline_fn __u64 activity_bit(__u64 hash)
+{
+	return 1ULL << (hash >> HASH_ACTIVITY_SHIFT & 63);
+}
+
+inline_fn __u64 activity_word(__u64 hash)
+{
+	return hash >> (HASH_ACTIVITY_SHIFT + 6) & (NATRA_ACTIVITY_WORDS - 1);
+}
+
+/* Competing flows, this one included whether it was noted or not: 1 to NATRA_MAX_FLOWS. */
+inline_fn __u64 flows_with(const struct natra_config *config, __u64 hash, __u64 now)
+{
+	const struct natra_activity *activity = &state.activity;
+	__u64 word = activity_word(hash);
+	__u64 noted = (activity->seen[0][word] | activity->seen[1][word]) >> (hash >> HASH_ACTIVITY_SHIFT & 63) & 1;
+	__u64 flows = flows_of_bits(READ_ONCE(activity->bits));
+	/* all ones while the epochs are not over */
+	__s64 valid = (__s64)(now - READ_ONCE(activity->start_ns) - 2 * epoch_longest(config, flows)) >> 63;
+
+	asm("" : "+r"(valid));
+	flows = (flows + (noted ^ 1)) & valid;
+	return min_u64(max_u64(flows, 1), NATRA_MAX_FLOWS);
+}
+
+/* Begins another epoch if it is time to. */
+inline_fn void activity_advance(const struct natra_config *config, struct natra_activity *activity, __u64 now)
+{
+	__u64 bits = activity->bits;
+	__u64 age = now - activity->start_ns;
+	__u64 longest = epoch_longest(config, flows_of_bits(bits));
+	__u64 *oldest;
+
+	if (age < longest && (age < EPOCH_MIN_NS || activity->packets < EPOCH_PACKETS_PER_FLOW * bits))
+		return;
+	/* nothing for so long: what is in the current epoch is history as well */
+	if (age > 2 * longest)
+		activity->current_bits = 0;
+	oldest = activity->seen[~activity->epoch & 1];
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < NATRA_ACTIVITY_WORDS; i++)
+		oldest[i] = 0;
+	if (age > 2 * longest) {
+		oldest = activity->seen[activity->epoch & 1];
+#pragma clang loop unroll(full)
+		for (__u32 i = 0; i < NATRA_ACTIVITY_WORDS; i++)
+			oldest[i] = 0;
+	}
+	activity->bits = activity->current_bits;
+	activity->current_bits = 0;
+	activity->packets = 0;
+	activity->epoch++;
+	WRITE_ONCE(activity->start_ns, now);
+}
+
+/* Notes a packet of the flow on the heavy path. */
+inline_fn void activity_note(const struct natra_config *config, __u64 hash, __u64 now)
+{
+	struct natra_activity *activity = &state.activity;
+	__u64 word = activity_word(hash);
+	__u64 bit = activity_bit(hash);
+	__u64 *current;
+
+	activity_advance(config, activity, now);
+	activity->packets++;
+	current = &activity->seen[activity->epoch & 1][word];
+	if (*current & bit)
+		return;
+	*current |= bit;
+	activity->current_bits++;
+	if (!(activity->seen[~activity->epoch & 1][word] & bit))
+		activity->bits++;
+}
+
+#endif

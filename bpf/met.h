@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The flows that were met before: a set-associative table with a fingerprint of
+ * each. It knows two things.
+ *
+ * Who is a stranger. Anybody can make new flows by the thousand, so all that
+ * were not met before are one flow together: to the count of flows, to the fair
+ * shares and to the sketch, where two clocks stand for them, of small packets and
+ * of others. A flow that was met twice keeps its entry while it goes on; another
+ * one may be replaced.
+ *
+ * Whose packets still wait. A later packet of such a flow waits, too, however
+ * little the flow takes, or it would overtake them.
+ */
+#ifndef NATRA_MET_H
+#define NATRA_MET_H
+
+#include "base.h"
+#include "flow.h"
+
+#define MET_TICK_SHIFT 26 /* 67 ms */
+#define MET_TICKS 0x7fffU
+#define MET_FORGOTTEN 64U /* ticks: 4.3 s */
+#define MET_SETS (NATRA_MET_SLOTS / 2)
+/* A tag: 16 bits of fingerprint, 15 of the tick when the flow was seen last, and whether it was seen twice. */
+#define MET_AGAIN 1U
+#define MET_FINGERPRINT 0xffff0000U
+
+#define UNTIL_SHIFT 10 /* ns -> units of natra_met.until */
+#define UNTIL_MOST (1U << 24)
+#define UNTIL_PAST (1U << 23)
+/* HTB's timer and its turns may add so much to what the total clock says. */
+#define HTB_SLACK_NS 1000000ULL
+
+/*
+ * How far the queue of heavy packets has come. With EDT that is now. HTB sends
+ * small packets first: the heavy ones behind stand still for as long as that takes.
+ */
+inline_fn __u64 queue_progress(const struct natra_config *config, __u64 now)
+{
+	if (config->mode == NATRA_MODE_HTB)
+		now -= READ_ONCE(state.overtaken_ns);
+	return now;
+}
+
+/* A small packet overtakes the queue. */
+inline_fn void queue_overtake(const struct natra_config *config, __u64 now, __u64 cost)
+{
+	if (config->mode != NATRA_MODE_HTB || READ_ONCE(state.total_clock_ns) + config->burst_ns < now)
+		return;
+	__sync_fetch_and_add(&state.overtaken_ns, cost);
+}
+
+/* Notes where the queue is when the packet has left that waits so long. */
+inline_fn void set_until(const struct natra_config *config, __u32 *until, __u64 progress, __u64 waits)
+{
+	if (config->mode == NATRA_MODE_HTB)
+		waits += HTB_SLACK_NS;
+	*until = (progress + waits) >> UNTIL_SHIFT;
+}
+
+/*
+ * 1 if the packet that waits until then is still there. If not it is forgotten:
+ * small packets may set HTB's queue back behind where it was.
+ */
+inline_fn __u64 still_waits(__u32 *until, __u64 progress)
+{
+	__u32 ahead = *until - (__u32)(progress >> UNTIL_SHIFT);
+
+	if (ahead - 1 < UNTIL_MOST)
+		return 1;
+	if (-ahead < UNTIL_PAST)
+		*until = (__u32)(progress >> UNTIL_SHIFT) - UNTIL_PAST;
+	return 0;
+}
+
+inline_fn __u32 met_age(__u32 tag, __u32 tick)
+{
+	return (tick - (tag >> 1)) & MET_TICKS;
+}
+
+/* An entry's number in the table, and what was found: no branch tells the verifier which way was taken. */
+struct encounter {
+	struct natra_met *entry; /* of a stranger that there is no room for: the first one, which all those share */
+	__u64 met;               /* 1: the flow was met in the last seconds */
+};
+
+/* Ways of a set that may be taken, by how well. */
+enum {
+	WAY_TAKEN,
+	WAY_ROOM,
+	WAY_OWN,
+};
+
+inline_fn __u64 judge_way(struct natra_met *entry, __u32 fingerprint, __u32 tick, __u64 now, __u64 progress)
+{
+	__u32 tag = entry->tag;
+	__u32 age = met_age(tag, tick);
+
+	if (age > MET_FORGOTTEN)
+		return WAY_ROOM;
+	if ((tag & MET_FINGERPRINT) == fingerprint)
+		return WAY_OWN;
+	/* Of a flood, not each packet takes the place of the one before it, or nobody would be met twice. */
+	if (!(tag & MET_AGAIN) && (age || !(now & 7 << 5)) && !still_waits(&entry->until, progress))
+		return WAY_ROOM;
+	return WAY_TAKEN;
+}
+
+/* Looks the flow up, and notes that it is met now. */
+inline_fn void meet(__u64 hash, __u64 now, __u64 progress, struct encounter *e)
+{
+	__u32 set = (hash >> HASH_MET_SHIFT & (MET_SETS - 1)) * 2;
+	__u32 tick = now >> MET_TICK_SHIFT & MET_TICKS;
+	__u32 fingerprint = hash >> 32 & MET_FINGERPRINT;
+	__u64 first = opaque(judge_way(&state.met[set], fingerprint, tick, now, progress));
+	__u64 second = opaque(judge_way(&state.met[set + 1], fingerprint, tick, now, progress));
+	__u32 way = opaque(second > first);
+	__u64 best = opaque(max_u64(first, second));
+	/* 0 if both ways are taken */
+	__u32 slot = (set + (way & 1)) & -(__u32)((WAY_TAKEN - best) >> 63);
+
+	e->met = opaque(best == WAY_OWN);
+	e->entry = &state.met[slot & (NATRA_MET_SLOTS - 1)];
+	e->entry->tag = fingerprint | tick << 1 | e->met;
+	if (best == WAY_ROOM)
+		e->entry->until = (__u32)(progress >> UNTIL_SHIFT) - UNTIL_PAST;
+}
+
+/*
+ * Charges a stranger's packet to the clock of its kind. 1 if strangers take more
+ * than a flow may: the packet is heavy, and charged nothing.
+ */
+inline_fn __u64 strangers_charge(const struct natra_config *config, __u64 is_small, __u64 price, __u64 threshold,
+				 __u64 now)
+{
+	__u64 *clock = &state.stranger_clock[is_small ? 0 : 1];
+	__u64 units = now >> config->unit_shift;
+	__u64 empty = max_u64(READ_ONCE(*clock), units) + price;
+
+	if (empty - units > threshold)
+		return 1;
+	WRITE_ONCE(*clock, empty);
+	return 0;
+}
+
+#endif
