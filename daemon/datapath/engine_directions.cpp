@@ -45,7 +45,7 @@ Result<void> Engine::make_room(const Attached& attached, Direction direction, co
     const auto where = point(record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
     auto r = where.netlink.change_fq(where.ifindex, shape);
     // Who puts it back gives it the room of the rate that is recorded then.
-    if (!r && r.error().sys == ENOENT) return {};
+    if (!r && (r.error().sys == ENOENT || r.error().sys == EEXIST)) return {};
     return r;
 }
 

@@ -107,7 +107,7 @@ public:
     Result<void> add_fq(int ifindex, const FqShape& shape, std::uint32_t replaces = 0);
     // Live: what is queued stays queued. On failure some parts may have the new shape: give the old one again.
     Result<void> change_htb(int ifindex, const HtbShape& shape);
-    // Live: what is beyond a lower limit is dropped. ENOENT if natra's fq is not the root.
+    // Live: what is beyond a lower limit is dropped. ENOENT if there is no root qdisc, EEXIST if it is another's.
     Result<void> change_fq(int ifindex, const FqShape& shape);
     // htb_handle or fq_handle. A root that is not natra's stays; that, and absence, is success.
     Result<void> delete_root(int ifindex, std::uint32_t handle);

@@ -102,7 +102,9 @@ TEST_F(Qdiscs, FqTakesItsLimitsOrSaysThatTheKernelLacksIt) {
     defaults["flow_limit"] = 12345;
     defaults["limit"] = 4'000'000'000;
     EXPECT_EQ(run_json("tc -j -d qdisc show dev a0").at(0).at("options"), defaults);
-    EXPECT_EQ(error_of(netlink().change_fq(ifindex("b0"), {})).sys, ENOENT) << "not natra's";
+    EXPECT_EQ(error_of(netlink().change_fq(ifindex("b0"), {})).sys, EEXIST) << "not natra's";
+    run("tc qdisc del dev b0 root");
+    EXPECT_EQ(error_of(netlink().change_fq(ifindex("b0"), {})).sys, ENOENT);
     EXPECT_OK(netlink().delete_root(ifindex("a0"), fq_handle));
     EXPECT_EQ(root_of("a0"), before);
 }
