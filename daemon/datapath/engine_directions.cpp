@@ -156,7 +156,13 @@ Result<void> Engine::stop(Attached& attached, Direction direction, PodSide* pod)
 
 Result<void> Engine::retune(Attached& attached, Direction direction, const Rate& rate, PodSide* pod) {
     auto& shaping = *attached.record.of(direction);
+    auto& instance = *attached.instance(direction);
     const auto config = config_for(attached.record, rate, shaping.shaper, direction);
+    // What waits behind a program that let all pass was charged nowhere.
+    const bool passed = instance.config().mode == NATRA_MODE_OFF;
+    const bool reached = !shaping.pod_side || pod != nullptr;
+    if (!reached && shaping.shaper == Shaper::htb)
+        return fail(Code::no_device, "network namespace ", attached.record.netns_path, " cannot be entered");
     if (shaping.shaper == Shaper::htb) {
         const auto where = point(attached.record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
         if (auto r = where.netlink.change_htb(where.ifindex, htb_shape(rate, config)); !r) {
@@ -168,8 +174,13 @@ Result<void> Engine::retune(Attached& attached, Direction direction, const Rate&
     }
     if (shaping.shaper == Shaper::edt)
         if (auto r = make_room(attached, direction, rate, pod); !r) return r;
-    attached.instance(direction)->configure(config);
+    instance.configure(config);
     shaping.rate = rate;
+    if (!reached || (shaping.shaper == Shaper::edt && !passed)) return {};
+    // HTB had the new rate before the clock had it, by as long as the kernel took.
+    const auto where = point(attached.record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
+    const auto queued = queued_bytes(where, shaping.shaper);
+    if (queued) instance.behind_at_least(*queued);
     return {};
 }
 

@@ -70,6 +70,44 @@ std::uint64_t monotonic_ns() {
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
+double horizon_ns(const natra_config& config) {
+    return static_cast<double>(config.horizon_ns);
+}
+
+// As much as any queue of HTB's takes at any rate: 1 GiB at 1 byte/s. A clock that is further ahead would overflow.
+constexpr double furthest_ns = 1.1e18;
+
+// How long so many bytes in the shaper's qdisc take to leave. With EDT each has its time, which is within the horizon.
+double time_for(const natra_config& config, std::uint64_t queued_bytes) {
+    const double most_ns = config.mode == NATRA_MODE_HTB ? furthest_ns : horizon_ns(config);
+    return std::min(static_cast<double>(queued_bytes) * ns_per_byte(config), most_ns);
+}
+
+// How far a total clock is ahead under another configuration that is ahead by ahead_ns under this one. scale: how much
+// longer a byte takes there.
+double debt_under(const natra_config& config, double ahead_ns, double scale) {
+    switch (config.mode) {
+    // The qdisc sends what waits at the new rate.
+    case NATRA_MODE_HTB: return std::min(ahead_ns * scale, furthest_ns);
+    // It leaves at the times that it was given, and what comes behind it has to wait for that; but not longer than
+    // it would wait in any queue of the new rate.
+    case NATRA_MODE_EDT: return std::min(ahead_ns, std::max(ahead_ns * scale, horizon_ns(config)));
+    // It has left, and was paid for at the old rate.
+    default: return ahead_ns * std::min(scale, 1.0);
+    }
+}
+
+// Moves a clock that is ahead of now, without losing what the program charges meanwhile. to: double(double), from how
+// far it is ahead to how far it shall be, ns.
+template <class To> void move_ahead(__u64& clock, std::uint64_t now_ns, To to) {
+    const std::atomic_ref live(clock);
+    auto seen = live.load(std::memory_order_relaxed);
+    while (seen > now_ns) {
+        const auto moved = now_ns + static_cast<std::uint64_t>(to(static_cast<double>(seen - now_ns)));
+        if (live.compare_exchange_weak(seen, moved, std::memory_order_relaxed)) return;
+    }
+}
+
 std::string pin_path(const std::string& directory, const std::string& name, const char* what) {
     return concat(directory, "/", name, "_", what);
 }
@@ -187,28 +225,34 @@ void Instance::configure(const natra_config& config) {
     std::atomic_ref(state_->active_config).store(next, std::memory_order_release);
 }
 
-// The clocks are ahead by what waits at the old rate. HTB sends that at the new one,
-// so the debt is scaled; with EDT it leaves as it was scheduled. Either way no more
-// than the new horizon, or a raised limit would drop everything until the old debt is over.
+// A lowered limit leaves the total clock further ahead than the new horizon may be: until what waits has left, no
+// heavy packet is admitted. A raised one brings it nearer, or it would drop everything until the old debt is over.
 void Instance::adjust_clocks(const natra_config& before, const natra_config& after) {
     if (before.total_mult == 0) return;
     const auto now_ns = monotonic_ns();
-    const double scale = after.mode == NATRA_MODE_EDT ? 1 : ns_per_byte(after) / ns_per_byte(before);
-    const auto adjust = [&](__u64& clock, std::uint64_t most_ns) {
-        const std::atomic_ref live(clock);
-        const auto seen = live.load(std::memory_order_relaxed);
-        if (seen <= now_ns) return;
-        const auto ahead = std::min(static_cast<double>(seen - now_ns) * scale, static_cast<double>(most_ns));
-        live.store(now_ns + static_cast<std::uint64_t>(ahead), std::memory_order_relaxed);
+    const double scale = ns_per_byte(after) / ns_per_byte(before);
+    move_ahead(state_->total_clock_ns, now_ns, [&](double ahead_ns) { return debt_under(after, ahead_ns, scale); });
+    const double least_scale = after.mode == NATRA_MODE_EDT ? 1 : scale;
+    const auto cut_to = [&](std::uint64_t most_ns) {
+        return [=](double ahead_ns) { return std::min(ahead_ns * least_scale, static_cast<double>(most_ns)); };
     };
-    adjust(state_->total_clock_ns, after.horizon_ns);
-    adjust(state_->small_clock_ns, after.small_allowance_ns);
+    move_ahead(state_->small_clock_ns, now_ns,
+               cut_to(std::max(after.small_allowance_ns, after.small_allowance_min_ns)));
 }
 
 std::uint64_t Instance::queued_ns() const {
     const auto seen = std::atomic_ref(state_->total_clock_ns).load(std::memory_order_relaxed);
     const auto now_ns = monotonic_ns();
     return seen > now_ns ? seen - now_ns : 0;
+}
+
+void Instance::behind_at_least(std::uint64_t queued_bytes) {
+    if (queued_bytes == 0) return;
+    const auto least_ns = monotonic_ns() + static_cast<std::uint64_t>(time_for(config(), queued_bytes));
+    const std::atomic_ref live(state_->total_clock_ns);
+    auto seen = live.load(std::memory_order_relaxed);
+    while (seen < least_ns && !live.compare_exchange_weak(seen, least_ns, std::memory_order_relaxed)) {
+    }
 }
 
 void Instance::take_back(std::uint64_t ns) {
@@ -236,9 +280,7 @@ void Instance::continue_from(const Instance& predecessor) {
 }
 
 void Instance::begin_behind(std::uint64_t queued_bytes) {
-    const auto longest_ns = static_cast<double>(config().horizon_ns);
-    const auto ahead_ns = std::min(static_cast<double>(queued_bytes) * ns_per_byte(config()), longest_ns);
-    state_->total_clock_ns = monotonic_ns() + static_cast<std::uint64_t>(ahead_ns);
+    state_->total_clock_ns = monotonic_ns() + static_cast<std::uint64_t>(time_for(config(), queued_bytes));
 }
 
 const natra_config& Instance::config() const { return state_->config[state_->active_config & 1]; }

@@ -38,6 +38,8 @@ public:
 
     // How long what was admitted takes to leave at the rate, as the total clock has it.
     [[nodiscard]] std::uint64_t queued_ns() const;
+    // So many bytes wait in the qdisc: they have been charged, whatever the clock says.
+    void behind_at_least(std::uint64_t queued_bytes);
     // Charges of that much time were none.
     void take_back(std::uint64_t ns);
     // What was admitted is gone without having been sent.

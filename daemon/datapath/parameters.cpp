@@ -79,6 +79,7 @@ double small_allowance_ns(Shaper shaper, const Rate& rate) {
 double horizon_ns(Direction direction, const Rate& rate) {
     // From the pod, a socket whose whole buffer waits at the pod's device makes its sender wait: there is room for it.
     const double base = direction == Direction::egress ? 250 * ms : 100 * ms;
+    // A segment and some more, or slow rates would lose one after the other.
     return std::clamp(1.25 * rate.ns_for(gso_segment), base, horizon_max);
 }
 
@@ -96,7 +97,7 @@ std::uint32_t unit_shift(double guard_ns) {
 double fair_ns(Shaper shaper, const Rate& rate) {
     // A policed flow lives on bursts of the whole bucket: less makes TCP lose a tenth of the rate and more.
     const double base = shaper == Shaper::police ? 200 * ms : 40 * ms;
-    return std::clamp(1.25 * rate.ns_for(gso_segment), base, horizon_max);
+    return std::clamp(2 * rate.ns_for(gso_segment), base, horizon_max);
 }
 
 void set_clocks(natra_config& config, const Rate& rate) {

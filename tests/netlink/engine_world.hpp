@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <thread>
@@ -72,15 +73,23 @@ protected:
         return filters ? filters->size() : 0;
     }
     // From where the pod's traffic of that direction starts to where it ends.
-    Wire wire(Direction direction) {
+    Wire wire(Direction direction, Wire::Kind kind = Wire::Kind::own) {
         UniqueFd inside;
         std::thread([&] {
             ASSERT_EQ(::setns(pod_.get(), CLONE_NEWNET), 0) << std::strerror(errno);
-            inside = Wire::open(ifindex("eth0"));
+            inside = Wire::open(ifindex("eth0"), kind);
         }).join();
-        auto outside = Wire::open(ifindex("p0"));
-        if (direction == Direction::egress) return {std::move(inside), std::move(outside)};
-        return {std::move(outside), std::move(inside)};
+        auto outside = Wire::open(ifindex("p0"), kind);
+        if (direction == Direction::egress) return {std::move(inside), std::move(outside), kind};
+        return {std::move(outside), std::move(inside), kind};
+    }
+    // What waits at the root of the device that sends in that direction, as tc shows it.
+    std::uint64_t queued_bytes(Direction direction) const {
+        const bool inside = direction == Direction::egress;
+        const auto* const command = inside ? "tc -s -j qdisc show dev eth0 root" : "tc -s -j qdisc show dev p0 root";
+        const auto shown = nlohmann::json::parse(inside ? in_pod(command) : run(command), nullptr, false);
+        EXPECT_TRUE(shown.is_array() && !shown.empty());
+        return shown.is_array() && !shown.empty() ? shown.at(0).value("backlog", std::uint64_t{0}) : 0;
     }
 
     BpfFolder pins_;
