@@ -3,7 +3,9 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <exception>
+#include <utility>
 
 #include "daemon/util/error.hpp"
 #include "daemon/util/log.hpp"
@@ -21,7 +23,7 @@ Worker::~Worker() {
     thread_.join();
 }
 
-void Worker::post(std::function<void()> task) {
+void Worker::post(Task task) {
     {
         const std::lock_guard lock(mutex_);
         tasks_.push_back(std::move(task));
@@ -29,25 +31,57 @@ void Worker::post(std::function<void()> task) {
     wake_.notify_one();
 }
 
+void Worker::post_after(Duration delay, Task task) {
+    {
+        const std::lock_guard lock(mutex_);
+        later_.emplace(Clock::now() + delay, std::move(task));
+    }
+    wake_.notify_one();
+}
+
 void Worker::wait_idle() {
     std::unique_lock lock(mutex_);
-    idle_.wait(lock, [this] { return tasks_.empty() && !busy_; });
+    idle_.wait(lock, [this] { return tasks_.empty() && later_.empty() && !busy_; });
+}
+
+Worker::Duration Worker::take_longest_turn() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(longest_turn_, Duration());
+}
+
+void Worker::queue_due() {
+    const auto now = Clock::now();
+    while (!later_.empty() && (stop_ || later_.begin()->first <= now)) {
+        tasks_.push_back(std::move(later_.begin()->second));
+        later_.erase(later_.begin());
+    }
+}
+
+bool Worker::next(std::unique_lock<std::mutex>& lock, Task& task) {
+    for (;;) {
+        queue_due();
+        if (!tasks_.empty()) {
+            task = std::move(tasks_.front());
+            tasks_.pop_front();
+            return true;
+        }
+        if (stop_) return false;
+        if (later_.empty()) {
+            idle_.notify_all();
+            wake_.wait(lock);
+        } else {
+            wake_.wait_until(lock, later_.begin()->first);
+        }
+    }
 }
 
 void Worker::run() {
     pthread_setname_np(pthread_self(), name_.substr(0, 15).c_str());
-    for (;;) {
-        std::function<void()> task;
-        {
-            std::unique_lock lock(mutex_);
-            busy_ = false;
-            if (tasks_.empty()) idle_.notify_all();
-            wake_.wait(lock, [this] { return stop_ || !tasks_.empty(); });
-            if (tasks_.empty()) return;
-            task = std::move(tasks_.front());
-            tasks_.pop_front();
-            busy_ = true;
-        }
+    std::unique_lock lock(mutex_);
+    for (Task task; next(lock, task);) {
+        busy_ = true;
+        lock.unlock();
+        const auto began = Clock::now();
         try {
             task();
         } catch (const std::exception& e) {
@@ -55,6 +89,11 @@ void Worker::run() {
         } catch (...) {
             log::error(concat(name_, ": task failed"));
         }
+        const Duration took = Clock::now() - began;
+        task = {};  // what it holds may take the lock on its way out
+        lock.lock();
+        busy_ = false;
+        longest_turn_ = std::max(longest_turn_, took);
     }
 }
 
