@@ -77,28 +77,33 @@ Result<void> Engine::start_all(Attached& attached, const AttachSpec& spec, PodSi
     return {};
 }
 
-Result<void> Engine::change(Attached& attached, const Rates& rates, Waiting waiting) {
+Result<void> Engine::change(Attached& attached, const Rates& rates) {
     const auto before = attached.record.rates();
     // Before the first step, because it can fail.
     std::optional<PodSide> pod;
     for (const auto direction : directions) {
-        if (pod || !needs_pod_side(attached.record, direction, rates.of(direction))) continue;
+        if (pod || !needs_pod_side(attached, direction, rates.of(direction))) continue;
         auto entered = enter(attached.record);
-        if (!entered) return entered.error();
+        if (!entered) {
+            restore(attached, before, nullptr);
+            return entered.error();
+        }
         pod.emplace(*std::move(entered));
     }
     auto* const side = pod ? &*pod : nullptr;
-    constexpr std::chrono::milliseconds longest_wait{500};  // the worker has other pods to serve
-    const auto until = waiting == Waiting::let_out ? std::chrono::steady_clock::now() + longest_wait : Time();
     for (const auto direction : directions) {
-        auto changed = set_direction(attached, direction, rates.of(direction), side, until);
+        auto changed = set_direction(attached, direction, rates.of(direction), side);
         if (changed) continue;
-        for (const auto undo : directions)
-            if (auto r = set_direction(attached, undo, before.of(undo), side); !r)
-                log::error(concat(attached.record.id, ": restore ", to_string(undo), " limit: ", r.error().what));
+        restore(attached, before, side);
         return changed;
     }
     return {};
+}
+
+void Engine::restore(Attached& attached, const Rates& before, PodSide* pod) {
+    for (const auto direction : directions)
+        if (auto r = set_direction(attached, direction, before.of(direction), pod); !r)
+            log::error(concat(attached.record.id, ": restore ", to_string(direction), " limit: ", r.error().what));
 }
 
 Result<void> Engine::detach(const Attached& attached) {

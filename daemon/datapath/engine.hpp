@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Puts limits into the kernel, changes, verifies and removes them. Knows devices,
-// not pods. All calls block and belong to one thread, the kernel worker; each
-// either succeeds or leaves the kernel as it was.
+// not pods. All calls belong to one thread, the kernel worker; each either succeeds
+// or leaves the kernel as it was. They block in the kernel, but wait for no time to
+// pass: who lifts a limit or switches a shaper prepares that, and asks again and
+// again whether it is drained.
 #pragma once
 
-#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -46,9 +47,16 @@ struct AttachSpec {
 // What to do where a pod has undone its own side: set it up again, or police on the host's side.
 enum class Remedy : std::uint8_t { put_back, backstop };
 
-// What becomes of the packets that wait behind a limit when it is lifted. let_out: they leave first, for which the
-// worker is blocked for as long as the queues are, and for half a second at most.
-enum class Waiting : std::uint8_t { let_out, dropped };
+// What has to leave a direction's qdisc before that goes: all but so many bytes. Absent: nothing waits, or need not.
+struct Drain {
+    std::optional<std::uint64_t> ingress;
+    std::optional<std::uint64_t> egress;
+    [[nodiscard]] std::optional<std::uint64_t>& of(Direction d) { return d == Direction::ingress ? ingress : egress; }
+    [[nodiscard]] const std::optional<std::uint64_t>& of(Direction d) const {
+        return d == Direction::ingress ? ingress : egress;
+    }
+    [[nodiscard]] bool any() const { return ingress || egress; }
+};
 
 // What a look at an attachment found and did.
 struct Mended {
@@ -73,18 +81,25 @@ public:
 
     // A direction that the interface cannot be held to (see obstacle()) is left out of the result's record.
     Result<Attached> attach(const AttachSpec& spec);
-    // Other rates. Live: packets in flight stay; `waiting` is about directions that are limited no longer. On failure
+    // Other rates. Live: packets in flight stay, but what waits behind a limit that is lifted goes with it. On failure
     // the old rates are in force; `attached` is what is in the kernel then, too: a direction that had to be started
     // anew has another program.
-    Result<void> change(Attached& attached, const Rates& rates, Waiting waiting = Waiting::dropped);
+    Result<void> change(Attached& attached, const Rates& rates);
+    // Before change(): directions that it will lift let all pass from here on. What it returns leaves without loss if
+    // there is time for that.
+    Drain prepare_change(const Attached& attached, const Rates& rates);
     // Which parts of a wish must not give way to what works.
     struct Insist {
         bool attach_mode = false;
         bool shaper = false;
     };
-    // Another hook or shaper, under traffic, see engine_switch.cpp; blocks for up to half a second. On failure the
-    // old ones are in force. `attached` is what is in the kernel then.
+    // Another hook or shaper, under traffic, see engine_switch.cpp. On failure the old ones are in force. `attached`
+    // is what is in the kernel then. What waits in a qdisc that goes is lost.
     Result<void> switch_to(Attached& attached, const Wish& wish, const Insist& insist);
+    // Before switch_to(): directions whose hook or shaper it will change let no more wait than may be lost.
+    Drain prepare_switch(const Attached& attached, const Wish& wish);
+    // Whether all that has to leave has left; an error if that cannot be seen.
+    Result<bool> drained(const Attached& attached, const Drain& drain);
     // What adopt(), mend(), switch_to() and the two backstop calls made of an attachment is recorded: the mark that
     // would make the next natrad start its moved directions anew goes.
     void confirm_switch(const std::string& id);
@@ -168,16 +183,15 @@ private:
     Result<void> start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod,
                             bool behind_others);
     Result<void> stop(Attached& attached, Direction direction, PodSide* pod);
-    using Time = std::chrono::steady_clock::time_point;
-    // A lifted limit's queue has until then; the epoch: it is dropped.
-    Result<void> lift(Attached& attached, Direction direction, PodSide* pod, Time until);
-    Result<void> let_out(Attached& attached, Direction direction, PodSide* pod, Time until);
+    Result<void> let_out(const Attached& attached, Direction direction, PodSide* pod);
+    // Puts back the rates that `attached` had, as far as they are not in force.
+    void restore(Attached& attached, const Rates& before, PodSide* pod);
     Result<void> retune(Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
     bool needs_more_room(const AttachmentRecord& record, Direction direction, const Rate& rate) const;
     Result<void> make_room(const Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
-    bool needs_pod_side(const AttachmentRecord& record, Direction direction, const std::optional<Rate>& rate) const;
-    Result<void> set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate, PodSide* pod,
-                               Time until = {});
+    bool needs_pod_side(const Attached& attached, Direction direction, const std::optional<Rate>& rate) const;
+    static bool in_force(const Attached& attached, Direction direction, const Rate& rate);
+    Result<void> set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate, PodSide* pod);
     struct Defects {
         bool qdisc = false;
         bool class_filter = false;  // of HTB
@@ -199,9 +213,11 @@ private:
     static Result<std::uint64_t> queued_bytes(const HookPoint& where, Shaper shaper);
     Result<void> switch_direction(Attached& attached, Direction direction, const Insist& insist, PodSide* pod);
     Result<void> switch_back(Attached& attached, Direction direction, const ShapingRecord& before, PodSide* pod);
+    HookKind next_hook(const Attached& attached, Direction direction, const Wish& wish, PodSide* pod);
     Result<std::string> choose_hook(Attached& attached, Direction direction, const Insist& insist, PodSide* pod);
     Result<void> switch_hook(Attached& attached, Direction direction, AttachMode mode, PodSide* pod);
     Result<void> switch_shaper(Attached& attached, Direction direction, Shaper target, PodSide* pod);
+    void settle(Attached& attached, Direction direction, std::uint64_t lost_bytes, PodSide* pod);
     Result<void> exchange_qdisc(Attached& attached, Direction direction, Shaper target, const natra_config& before,
                                 const natra_config& after, PodSide* pod);
     Result<void> move_program(Attached& attached, Direction direction, Shaper target, const natra_config& after,

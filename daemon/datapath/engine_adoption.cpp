@@ -45,7 +45,11 @@ Result<void> Engine::adopt_direction(Attached& attached, Direction direction, Po
     // The pod's side cannot be looked at without its namespace; what is pinned there stays.
     if (shaping.pod_side && pod == nullptr) {
         const bool moved = record.has_host_side() && switch_interrupted(record.id, direction);
-        if (instance && !moved) return {};
+        if (instance && !moved) {
+            // An earlier natrad may have prepared a lift or a switch.
+            attached.instance(direction)->configure(config_for(record, shaping.rate, shaping.shaper, direction));
+            return {};
+        }
         // It may be outside already, or still inside, where it must neither drop nor charge again.
         if (instance && moved) attached.instance(direction)->configure({});
         if (record.has_host_side()) {

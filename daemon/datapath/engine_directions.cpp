@@ -15,11 +15,11 @@ namespace natra::datapath {
 using Code = Error::Code;
 
 // Qdiscs of the pod's side are reached through its namespace; programs through their mapped state.
-bool Engine::needs_pod_side(const AttachmentRecord& record, Direction direction,
-                            const std::optional<Rate>& rate) const {
+bool Engine::needs_pod_side(const Attached& attached, Direction direction, const std::optional<Rate>& rate) const {
+    const auto& record = attached.record;
     const auto& now = record.of(direction);
     if (now && rate)
-        return now->pod_side && now->rate != *rate &&
+        return now->pod_side && !in_force(attached, direction, *rate) &&
                (now->shaper == Shaper::htb ||
                 (now->shaper == Shaper::edt && needs_more_room(record, direction, *rate)));
     if (now) return now->pod_side;
@@ -49,13 +49,19 @@ Result<void> Engine::make_room(const Attached& attached, Direction direction, co
     return r;
 }
 
+// A lift may have been prepared that will not be.
+bool Engine::in_force(const Attached& attached, Direction direction, const Rate& rate) {
+    return attached.record.of(direction)->rate == rate && attached.instance(direction)->config().mode != NATRA_MODE_OFF;
+}
+
 Result<void> Engine::set_direction(Attached& attached, Direction direction, const std::optional<Rate>& rate,
-                                   PodSide* pod, Time until) {
+                                   PodSide* pod) {
     const auto& now = attached.record.of(direction);
-    if (now && rate) return now->rate == *rate ? Result<void>() : retune(attached, direction, *rate, pod);
+    if (now && rate)
+        return in_force(attached, direction, *rate) ? Result<void>() : retune(attached, direction, *rate, pod);
     if (rate && !obstacle(attached.record, direction).empty()) return {};
     if (rate) return start(attached, direction, *rate, pod);
-    if (now) return lift(attached, direction, pod, until);
+    if (now) return stop(attached, direction, pod);
     return {};
 }
 

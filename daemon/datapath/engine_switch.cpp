@@ -4,8 +4,9 @@
 // The program instance stays, with its clocks and counters; only where it sits, what holds the packets
 // back and its configuration change. At every moment one of the two shapers holds the rate:
 //
-// - While qdiscs change the program runs cautiously: it lets no more wait than a qdisc can lose without
-//   harm, so it holds the rate by itself but for that much, whatever qdisc is there or is not.
+// - While qdiscs or hooks change the program runs cautiously: it lets no more wait than a qdisc can lose without
+//   harm, so it holds the rate by itself but for that much, whatever qdisc is there or is not. It begins so some
+//   time before (prepare_switch()): what waited until then has left when qdiscs change.
 // - HTB holds the rate by itself as soon as it has its classes: they come before the program relies on them.
 // - Where two hooks are in place both charge the clocks: the pod gets half its rate for these milliseconds.
 #include "daemon/datapath/engine.hpp"
@@ -14,9 +15,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
+#include <cmath>
 #include <filesystem>
-#include <thread>
 
 #include "daemon/datapath/placement.hpp"
 #include "daemon/datapath/shaper.hpp"
@@ -29,35 +29,65 @@ namespace {
 using Code = Error::Code;
 
 // What may be lost with a qdisc: 10 ms of the rate, or one segment, without which a flow may stall.
-std::uint64_t cautious_horizon_ns(const natra_config& config) {
+std::uint64_t expendable_ns(const natra_config& config) {
     constexpr std::uint64_t least_ns = 10'000'000;
     constexpr std::uint64_t segment_bytes = 65536;
     return std::max<std::uint64_t>(least_ns, segment_bytes * config.total_mult >> config.total_shift);
 }
 
 natra_config cautious(natra_config config) {
-    const auto horizon_ns = cautious_horizon_ns(config);
+    // The last packet that is let in comes on top of the horizon.
+    const auto horizon_ns = expendable_ns(config) * 3 / 4;
     config.horizon_ns = std::min<std::uint64_t>(config.horizon_ns, horizon_ns);
     config.ce_ns = std::min<std::uint64_t>(config.ce_ns, horizon_ns / 2);
     return config;
 }
 
-std::uint64_t nanoseconds_since(std::chrono::steady_clock::time_point begin) {
-    const auto passed = std::chrono::steady_clock::now() - begin;
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(passed).count());
+std::uint64_t expendable_bytes(const natra_config& config) {
+    return static_cast<std::uint64_t>(
+        std::ldexp(static_cast<double>(expendable_ns(config)) / static_cast<double>(config.total_mult),
+                   static_cast<int>(config.total_shift)));
 }
 
-// Until what waits is what a cautious program admits. Bounded: the rest is lost with the qdisc.
-void drain(const Instance& instance) {
-    using namespace std::chrono_literals;
-    constexpr auto longest = 250ms;
-    const auto deadline = std::chrono::steady_clock::now() + longest;
-    const auto enough_ns = cautious_horizon_ns(instance.config());
-    while (instance.queued_ns() > enough_ns && std::chrono::steady_clock::now() < deadline)
-        std::this_thread::sleep_for(2ms);
+// What the switch will try first. What the kernel lacks it will not even begin with.
+Shaper next_shaper(const AttachmentRecord& record, Direction direction, const Features& features, const Wish& wish) {
+    if (!has_queue(record, direction)) return Shaper::police;
+    for (const auto shaper : shaper_candidates(features, wish)) {
+        const bool missing = (shaper == Shaper::edt && !features.fq) || (shaper == Shaper::htb && !features.htb);
+        if (!missing) return shaper;
+    }
+    return Shaper::police;
 }
 
 }  // namespace
+
+Drain Engine::prepare_switch(const Attached& attached, const Wish& wish) {
+    Drain drain;
+    std::optional<PodSide> pod;
+    if (auto entered = enter(attached.record)) pod.emplace(*std::move(entered));
+    for (const auto direction : directions) {
+        const auto& shaping = attached.record.of(direction);
+        if (!shaping || shaping->backstop || shaping->shaper == Shaper::police) continue;
+        if (shaping->hook.kind == HookKind::htb || (shaping->pod_side && !pod)) continue;
+        if (next_shaper(attached.record, direction, features_, wish) == shaping->shaper &&
+            next_hook(attached, direction, wish, pod ? &*pod : nullptr) == shaping->hook.kind)
+            continue;
+        const auto config = config_for(attached.record, shaping->rate, shaping->shaper, direction);
+        attached.instance(direction)->configure(cautious(config));
+        drain.of(direction) = expendable_bytes(config);
+    }
+    return drain;
+}
+
+// What a switch that leaves the shaper will try.
+HookKind Engine::next_hook(const Attached& attached, Direction direction, const Wish& wish, PodSide* pod) {
+    const auto& shaping = *attached.record.of(direction);
+    if (wish.attach_mode == AttachMode::clsact) return HookKind::clsact;
+    if (wish.attach_mode == AttachMode::tcx) return features_.tcx ? HookKind::tcx : shaping.hook.kind;
+    const auto where = point(attached.record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
+    const auto preferred = preferred_hook(where, program_of(attached, direction), features_.tcx);
+    return preferred ? preferred->kind : shaping.hook.kind;
+}
 
 Result<void> Engine::switch_to(Attached& attached, const Wish& wish, const Insist& insist) {
     const auto before = attached.record;
@@ -65,21 +95,25 @@ Result<void> Engine::switch_to(Attached& attached, const Wish& wish, const Insis
     if (auto entered = enter(before)) pod.emplace(*std::move(entered));
     auto* const side = pod ? &*pod : nullptr;
     attached.record.wish = wish;
+    Result<void> switched;
     for (const auto direction : directions) {
         if (!attached.record.of(direction)) continue;
         // What took over from a pod that does not leave its own side alone stays until its limit is set anew.
         if (attached.record.of(direction)->backstop) continue;
-        auto switched = switch_direction(attached, direction, insist, side);
-        if (switched) continue;
+        switched = switch_direction(attached, direction, insist, side);
+        if (!switched) break;
+    }
+    if (!switched) {
         for (const auto undo : directions) {
             if (!attached.record.of(undo)) continue;
             if (auto r = switch_back(attached, undo, *before.of(undo), side); !r)
                 log::error(concat(before.id, ": restore ", to_string(undo), ": ", r.error().what));
         }
         attached.record.wish = before.wish;
-        return switched;
     }
-    return {};
+    // Whether there was a switch or only the preparation for one.
+    refresh(attached);
+    return switched;
 }
 
 Result<void> Engine::switch_direction(Attached& attached, Direction direction, const Insist& insist, PodSide* pod) {
@@ -160,8 +194,10 @@ Result<void> Engine::switch_hook(Attached& attached, Direction direction, Attach
     if (auto r = begin_switch(attached, direction, shaping.pod_side, pod); !r) return r;
     const auto where = point(record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
     const bool shared = shares_clsact(record, direction, shaping.pod_side);
-    const auto begin = std::chrono::steady_clock::now();
-    const auto& instance = *attached.instance(direction);
+    auto& instance = *attached.instance(direction);
+    // The kernel empties all qdiscs of a device that gets a clsact qdisc or loses it.
+    if (shaping.shaper != Shaper::police)
+        instance.configure(cautious(config_for(record, shaping.rate, shaping.shaper, direction)));
     auto hook =
         attach_hook(where, instance.prog_fd(), mode, features_.tcx, shared, program_of(attached, opposite(direction)));
     if (!hook) return hook.error();
@@ -172,8 +208,9 @@ Result<void> Engine::switch_hook(Attached& attached, Direction direction, Attach
     }
     hook->record.behind = !hook->first;
     silence_hook(where, shaping.hook);
-    // As long as both were there, each packet was charged twice.
-    attached.instance(direction)->take_back(nanoseconds_since(begin));
+    // As long as both were there, each packet was charged twice. What waits in fq was given its time by both.
+    if (shaping.shaper == Shaper::htb)
+        if (const auto queued = queued_bytes(where, shaping.shaper)) instance.behind_at_most(*queued);
     if (auto r = detach_hook(where, shaping.hook, instance.prog_id(), shared); !r) {
         (void)detach_hook(where, hook->record, instance.prog_id(), shared);
         return r;
@@ -198,20 +235,33 @@ Result<void> Engine::switch_shaper(Attached& attached, Direction direction, Shap
     if (stays && shaping.hook.behind && target != Shaper::htb)
         return fail(Code::unavailable, "a foreign classifier runs first at ", describe_hook(attached.record, shaping));
     if (auto r = begin_switch(attached, direction, shaping.pod_side || place.pod_side, pod); !r) return r;
-    const auto before = config_for(attached.record, shaping.rate, shaping.shaper, direction);
+    const auto from = shaping.shaper;
+    const auto before = config_for(attached.record, shaping.rate, from, direction);
     const auto after = config_for(attached.record, shaping.rate, target, direction);
-    if (shaping.shaper != Shaper::police) {
+    std::uint64_t lost_bytes = 0;
+    if (from != Shaper::police) {
         instance.configure(cautious(before));
-        drain(instance);
+        const auto where = point(attached.record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
+        if (const auto queued = queued_bytes(where, from)) lost_bytes = *queued;
     }
     auto switched = stays ? exchange_qdisc(attached, direction, target, before, after, pod)
                           : move_program(attached, direction, target, after, pod);
-    instance.configure(switched ? after : before);
-    // What had been charged and waited went with the qdisc.
-    instance.forget_queue();
+    // Its hook may be next.
+    instance.configure(cautious(switched ? after : before));
     if (!switched) return switched;
     shaping.shaper = target;
+    settle(attached, direction, lost_bytes, pod);
     return {};
+}
+
+// What went with the old qdisc was charged; what waits in the new one stays so.
+void Engine::settle(Attached& attached, Direction direction, std::uint64_t lost_bytes, PodSide* pod) {
+    const auto& shaping = *attached.record.of(direction);
+    auto& instance = *attached.instance(direction);
+    if (shaping.shaper == Shaper::edt) return instance.take_back(lost_bytes);
+    if (shaping.shaper == Shaper::police) return instance.behind_at_most(0);
+    const auto where = point(attached.record, direction, shaping.pod_side, shaping.hook.device_egress, pod);
+    if (const auto queued = queued_bytes(where, shaping.shaper)) instance.behind_at_most(*queued);
 }
 
 // Both shapers use the device and hook that the program has.

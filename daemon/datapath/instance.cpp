@@ -255,20 +255,15 @@ void Instance::behind_at_least(std::uint64_t queued_bytes) {
     }
 }
 
-void Instance::take_back(std::uint64_t ns) {
-    const auto now_ns = monotonic_ns();
-    const std::atomic_ref live(state_->total_clock_ns);
-    const auto seen = live.load(std::memory_order_relaxed);
-    if (seen > now_ns) live.store(seen - std::min<std::uint64_t>(ns, seen - now_ns), std::memory_order_relaxed);
+void Instance::behind_at_most(std::uint64_t queued_bytes) {
+    const double most_ns = time_for(config(), queued_bytes);
+    move_ahead(state_->total_clock_ns, monotonic_ns(), [=](double ahead_ns) { return std::min(ahead_ns, most_ns); });
 }
 
-void Instance::forget_queue() {
-    const auto now_ns = monotonic_ns();
-    const auto forget = [now_ns](__u64& clock) {
-        const std::atomic_ref live(clock);
-        if (live.load(std::memory_order_relaxed) > now_ns) live.store(now_ns, std::memory_order_relaxed);
-    };
-    forget(state_->total_clock_ns);
+void Instance::take_back(std::uint64_t bytes) {
+    const double gone_ns = static_cast<double>(bytes) * ns_per_byte(config());
+    move_ahead(state_->total_clock_ns, monotonic_ns(),
+               [=](double ahead_ns) { return std::max(ahead_ns - gone_ns, 0.0); });
 }
 
 void Instance::continue_from(const Instance& predecessor) {

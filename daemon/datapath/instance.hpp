@@ -40,10 +40,11 @@ public:
     [[nodiscard]] std::uint64_t queued_ns() const;
     // So many bytes wait in the qdisc: they have been charged, whatever the clock says.
     void behind_at_least(std::uint64_t queued_bytes);
-    // Charges of that much time were none.
-    void take_back(std::uint64_t ns);
-    // What was admitted is gone without having been sent.
-    void forget_queue();
+    // No more than so many bytes wait in the qdisc: other charges are void. Not for EDT, whose packets leave when
+    // the clock said, be they few.
+    void behind_at_most(std::uint64_t queued_bytes);
+    // So many bytes were charged and have gone without having been sent.
+    void take_back(std::uint64_t bytes);
     // Once, before the program is attached.
     void set_subnets(const natra_subnets& subnets);
     [[nodiscard]] const natra_subnets& subnets() const;

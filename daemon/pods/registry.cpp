@@ -78,6 +78,7 @@ void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone caller) 
         return done(valid.error());
     }
     auto fd = std::make_shared<UniqueFd>(std::move(netns));
+    hurry(id);
     enqueue(id, [this, id, request, fd, done](std::function<void()> finish) {
         if (request.running && find(id) != nullptr) {
             done(fail(Code::already_exists, "attachment ", id, " is known"));
@@ -169,6 +170,7 @@ void Registry::detach(const AttachmentName& name, Done done) {
 
 void Registry::detach_for(const AttachmentName& name, const std::string& why, Done done) {
     const auto id = attachment_id(name.container_id, name.interface_name);
+    hurry(id);
     enqueue(id, [this, id, name, why, done](std::function<void()> finish) {
         const auto* pod = find(id);
         // A DEL of a runtime that knows no network is about the one of the ADD.
@@ -284,23 +286,15 @@ void Registry::change_now(const std::string& id, const Override& changes, bool l
     const auto* pod = find(id);
     if (pod == nullptr) return done(fail(Code::not_found, "no attachment ", id));
     const auto effective = in_force(id, pod->request, changes);
-    auto work = [this, kernel = pod->kernel, rates = to_rates(effective), lift]() mutable -> Result<Change> {
-        // An operator's word about egress is a new beginning for the pod's own side.
-        if (lift)
-            if (auto r = engine_.lift_backstop(kernel); !r) log::warning(concat("backstop stays: ", r.error().what));
-        auto result = engine_.change(kernel, rates, datapath::Waiting::let_out);
-        return Change(std::move(kernel), std::move(result));
-    };
-    on_worker(std::move(work), [this, id, changes, effective, lift, by, done](Result<Change> outcome) {
-        if (!outcome) return done(std::move(outcome).error());
+    auto then = [this, id, changes, effective, lift, by, done](const Change& outcome) {
         auto& changed = pods_.at(id);
-        changed.kernel = std::move(outcome->first);
+        changed.kernel = outcome.first;
         begin_watch(id, lift);
-        if (!outcome->second) {
+        if (!outcome.second) {
             // What was restored may be other kernel objects than before.
             keep(changed);
             tell_changed(changed);
-            return done(outcome->second);
+            return done(outcome.second);
         }
         ++statistics_.limit_changes;
         changed.changes = changes;
@@ -310,7 +304,19 @@ void Registry::change_now(const std::string& id, const Override& changes, bool l
         announce_shortfalls(changed);
         tell_changed(changed);
         done({});
-    });
+    };
+    const auto& egress = pod->kernel.record.egress;
+    if (!lift || !egress || !egress->backstop) return change_rates(id, pod->kernel, to_rates(effective), then);
+    // An operator's word about egress is a new beginning for the pod's own side.
+    on_worker(
+        [this, kernel = pod->kernel]() mutable -> Result<datapath::Attached> {
+            if (auto r = engine_.lift_backstop(kernel); !r) log::warning(concat("backstop stays: ", r.error().what));
+            return kernel;
+        },
+        [this, id, rates = to_rates(effective), before = pod->kernel, then](const Result<datapath::Attached>& kernel) {
+            if (!kernel) return then(Change(before, kernel.error()));
+            change_rates(id, *kernel, rates, then);
+        });
 }
 
 void Registry::adopt(std::function<void()> done) {
@@ -394,6 +400,7 @@ void Registry::device_deleted(int ifindex) {
 }
 
 void Registry::drop_as_dead(const std::string& id, const datapath::AttachmentRecord& dead) {
+    hurry(id);
     enqueue(id, [this, id, dead](std::function<void()> finish) {
         const auto* pod = find(id);
         // By now another ADD may have put a living interface in its place.

@@ -152,6 +152,28 @@ private:
 
     // The data path after a change, and whether the change is in force.
     using Change = std::pair<datapath::Attached, Result<void>>;
+    using Changed = std::function<void(const Change&)>;
+
+    // registry_drain.cpp: what waits in a qdisc that goes leaves before, while the worker serves others.
+    void change_rates(const std::string& id, const datapath::Attached& kernel, const datapath::Rates& rates,
+                      Changed then);
+    void switch_data_path(const std::string& id, const datapath::Attached& kernel, const datapath::Wish& wish,
+                          const datapath::Engine::Insist& insist, Changed then);
+    struct Leaving {
+        std::uint64_t until_us = 0;  // CLOCK_MONOTONIC; what is left by then is lost
+        std::uint64_t pause_us = 0;  // before the next look
+        bool hurry = false;          // the attachment is to go or to be replaced
+    };
+    struct Steps {
+        datapath::Attached kernel;
+        std::function<datapath::Drain()> prepare;
+        std::function<Change()> carry_out;
+        std::uint64_t longest_us = 0;  // between the two
+    };
+    void drain_first(const std::string& id, Steps steps, Changed then);
+    void look_whether_drained(const std::string& id, const datapath::Attached& kernel, const datapath::Drain& drain,
+                              std::function<void()> go_on);
+    void hurry(const std::string& id);
 
     // registry_watch.cpp
     struct Watch {
@@ -190,8 +212,8 @@ private:
     [[nodiscard]] limits::Limits in_force(const std::string& id, const AttachRequest& request,
                                           const Override& changes) const;
 
-    // Runs `work` on the worker, then `then` with its result on the core thread.
-    template <class Work, class Then> void on_worker(Work work, Then then);
+    // Runs `work` on the worker, after `delay`, then `then` with its result on the core thread.
+    template <class Work, class Then> void on_worker(Work work, Then then, Worker::Duration delay = {});
 
     RegistrySettings settings_;
     EventLoop& core_;
@@ -203,6 +225,7 @@ private:
     std::map<std::string, Pod> pods_;
     std::multimap<datapath::TcPlace, std::string> at_place_;  // of pods_, by note_places()
     std::map<std::string, std::deque<Operation>> queues_;     // the front one is running
+    std::map<std::string, Leaving> leaving_;                  // of running operations that wait for a qdisc
     Statistics statistics_;
     bool sweeping_ = false;
     datapath::OtherLimiters node_others_;  // as last seen

@@ -34,26 +34,15 @@ void Registry::renew_now(const std::string& id, const std::string& by, std::func
     const auto* pod = find(id);
     if (pod == nullptr) return done();
     const auto effective = in_force(id, pod->request, pod->changes);
-    auto work = [this, kernel = pod->kernel, rates = to_rates(effective),
-                 wish = wish_for(*pod)]() mutable -> Result<Change> {
-        auto result = engine_.change(kernel, rates);
-        if (result) engine_.refresh(kernel);
-        if (result && kernel.record.wish != wish) result = engine_.switch_to(kernel, wish, {});
-        return Change(std::move(kernel), std::move(result));
-    };
-    on_worker(std::move(work), [this, id, effective, by, done](Result<Change> change) {
-        if (!change) {
-            log::error(concat(id, ": new configuration: ", change.error().what));
-            return done();
-        }
+    auto renewed = [this, id, effective, by, done](const Change& change) {
         auto& changed = pods_.at(id);
         const auto before = describe_limits(changed);
         const auto limits_before = changed.effective;
-        changed.kernel = std::move(change->first);
+        changed.kernel = change.first;
         begin_watch(id, false);
         // Where only the data path could not be switched, the limits are the new ones.
         if (is_in_force(effective, changed.kernel.record)) changed.effective = effective;
-        if (!change->second) log::error(concat(id, ": new configuration: ", change->second.error().what));
+        if (!change.second) log::error(concat(id, ": new configuration: ", change.second.error().what));
         if (describe_limits(changed) != before)
             announce_change(changed.effective == limits_before ? log::events::data_path_changed
                                                                : log::events::limits_changed,
@@ -61,7 +50,12 @@ void Registry::renew_now(const std::string& id, const std::string& by, std::func
         keep(changed);
         tell_changed(changed);
         done();
-    });
+    };
+    change_rates(id, pod->kernel, to_rates(effective),
+                 [this, id, wish = wish_for(*pod), renewed](const Change& change) {
+                     if (!change.second || change.first.record.wish == wish) return renewed(change);
+                     switch_data_path(id, change.first, wish, {}, renewed);
+                 });
 }
 
 datapath::Wish Registry::wish_for(const Pod& pod) const {
@@ -98,21 +92,16 @@ void Registry::pin_now(const std::string& id, const Pins& pins, const std::strin
     const datapath::Engine::Insist insist{.attach_mode = pins.attach_mode != datapath::AttachMode::automatic,
                                           .shaper = pins.shaper.has_value() ||
                                                     pins.edt_pacing != datapath::EdtPacing::automatic};
-    auto work = [this, kernel = pod->kernel, wish, insist]() mutable -> Result<Change> {
-        auto result = engine_.switch_to(kernel, wish, insist);
-        return Change(std::move(kernel), std::move(result));
-    };
-    on_worker(std::move(work), [this, id, pins, by, done](Result<Change> change) {
-        if (!change) return done(std::move(change).error());
+    switch_data_path(id, pod->kernel, wish, insist, [this, id, pins, by, done](const Change& change) {
         auto& changed = pods_.at(id);
-        changed.kernel = std::move(change->first);
+        changed.kernel = change.first;
         begin_watch(id, false);
-        if (change->second) {
+        if (change.second) {
             changed.changes.pins = pins;
             changed.changes = stamped(changed.changes, by);
         }
         keep(changed);
-        if (!change->second) return done(change->second);
+        if (!change.second) return done(change.second);
         announce_change(log::events::data_path_changed, "switched", changed, by);
         tell_changed(changed);
         done({});

@@ -292,6 +292,12 @@ void Registry::compare(const datapath::Traffic& traffic) {
         const auto& record = pod.kernel.record;
         const auto device = traffic.devices.find(record.host_ifindex);
         if (watch == watches_.end() || !record.has_host_side() || device == traffic.devices.end()) continue;
+        if (leaving_.contains(id)) {
+            // What it lets out is more than its rate.
+            watch->second.ingress = {};
+            watch->second.egress = {};
+            continue;
+        }
         // The device counts what is not limited, too.
         if (record.subnets.mode != NATRA_SUBNETS_ANY) continue;
         // What is policed at the host has been counted before.

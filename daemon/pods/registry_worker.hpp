@@ -9,12 +9,12 @@
 
 namespace natra::pods {
 
-template <class Work, class Then> void Registry::on_worker(Work work, Then then) {
+template <class Work, class Then> void Registry::on_worker(Work work, Then then, Worker::Duration delay) {
     using Outcome = decltype(work());
     // std::function wants copies; a descriptor inside `work` cannot be copied, so both are shared.
     auto shared_work = std::make_shared<Work>(std::move(work));
     auto shared_then = std::make_shared<Then>(std::move(then));
-    worker_.post([this, shared_work, shared_then] {
+    auto task = [this, shared_work, shared_then] {
         std::shared_ptr<Outcome> outcome;
         try {
             outcome = std::make_shared<Outcome>((*shared_work)());
@@ -22,7 +22,11 @@ template <class Work, class Then> void Registry::on_worker(Work work, Then then)
             outcome = std::make_shared<Outcome>(fail(Error::Code::internal, e.what()));
         }
         core_.post([outcome, shared_then] { (*shared_then)(std::move(*outcome)); });
-    });
+    };
+    if (delay == Worker::Duration())
+        worker_.post(std::move(task));
+    else
+        worker_.post_after(delay, std::move(task));
 }
 
 }  // namespace natra::pods

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -82,6 +83,25 @@ protected:
         auto outside = Wire::open(ifindex("p0"), kind);
         if (direction == Direction::egress) return {std::move(inside), std::move(outside), kind};
         return {std::move(outside), std::move(inside), kind};
+    }
+    // As the registry does it.
+    Result<void> change_drained(Attached& attached, const Rates& rates) {
+        drain(attached, engine_->prepare_change(attached, rates));
+        return engine_->change(attached, rates);
+    }
+    Result<void> switch_drained(Attached& attached, const Wish& wish) {
+        drain(attached, engine_->prepare_switch(attached, wish));
+        return engine_->switch_to(attached, wish, {.attach_mode = true, .shaper = true});
+    }
+    void drain(const Attached& attached, const Drain& drain) {
+        using namespace std::chrono_literals;
+        constexpr int looks = 1000;
+        for (int i = 0; i < looks; ++i, std::this_thread::sleep_for(2ms)) {
+            const auto drained = engine_->drained(attached, drain);
+            ASSERT_OK(drained);
+            if (*drained) return;
+        }
+        FAIL() << "something waits still";
     }
     // What waits at the root of the device that sends in that direction, as tc shows it.
     std::uint64_t queued_bytes(Direction direction) const {

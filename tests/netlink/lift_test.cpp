@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A limit is lifted while packets wait behind it.
+#include "daemon/util/files.hpp"
 #include "tests/netlink/engine_world.hpp"
 
 namespace natra::datapath::testing {
@@ -38,12 +39,46 @@ TEST_P(Lift, LosesNothingThatWaits) {
         const int before = sent.receive(frames, 0);
         waited = before < frames;
         if (!waited) continue;
-        EXPECT_OK(engine_->change(*attached, {}, Waiting::let_out));
+        EXPECT_OK(change_drained(*attached, {}));
         EXPECT_EQ(before + sent.receive(frames - before), frames);
     }
     EXPECT_TRUE(waited);
     EXPECT_FALSE(attached->record.of(direction));
     EXPECT_OK(engine_->detach(*attached));
+}
+
+// Another direction's change, or the pod's end, may come in between.
+TEST_P(Lift, IsUndoneOrCutShort) {
+    const auto& [name, direction, shaper, frames] = GetParam();
+    if (shaper == Shaper::edt && !engine_->features().fq) GTEST_SKIP() << "this kernel has no sch_fq";
+    Rates rates;
+    rates.of(direction) = Rate{.rate_bps = 2'000'000, .heavy_threshold_bytes = 1};
+    auto attached = engine_->attach({.id = "pod1",
+                                     .netns_fd = pod_.get(),
+                                     .netns_path = netns_path(),
+                                     .device = "eth0",
+                                     .rates = rates,
+                                     .wish = {.shaper = shaper, .shaper_by = "the test"}});
+    ASSERT_OK(attached);
+    wire(direction).send(frames);
+    EXPECT_TRUE(engine_->prepare_change(*attached, {}).any());
+    EXPECT_EQ(attached->instance(direction)->config().mode, NATRA_MODE_OFF);
+    // The limit stays after all.
+    EXPECT_OK(engine_->change(*attached, rates));
+    EXPECT_OK(engine_->check(*attached, pod_.get()));
+    EXPECT_NE(attached->instance(direction)->config().mode, NATRA_MODE_OFF);
+    // natrad dies.
+    EXPECT_TRUE(engine_->prepare_change(*attached, {}).any());
+    const auto recorded = attached->record;
+    attached = fail(Error::Code::internal, "natrad died");
+    restart();
+    attached = engine_->adopt(recorded);
+    ASSERT_OK(attached);
+    EXPECT_OK(engine_->check(*attached, pod_.get()));
+    // The pod goes.
+    EXPECT_TRUE(engine_->prepare_change(*attached, {}).any());
+    EXPECT_OK(engine_->detach(*attached));
+    EXPECT_EQ(files::list(pins_.path("pins")), std::vector<std::string>{});
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Lift,

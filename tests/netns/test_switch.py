@@ -127,6 +127,28 @@ class Shapers(SwitchCase):
         self.assertIn("by an operator", facts["EgressReason"])
         self.assert_whole(pod, walk[-1])
 
+    def test_what_waits_is_not_lost(self) -> None:
+        """But for 10 ms of the rate or one segment of 64 kB. To the pod, where all shapers have the same place."""
+        shapers = [name for name in ("edt", "htb", "police") if name in self.features()]
+        for old, new in itertools.permutations(shapers, 2):
+            with self.subTest(f"{old} to {new}"):
+                pod = self.pod()
+                path = pod.object_path()
+                self.data_path(pod, Shaper=old)
+
+                def lost(pod: Pod = pod, path: str = path) -> int:
+                    """Bytes that the program let pass and that have not arrived, or not yet."""
+                    counters = self.natrad.counters(path, "ingress")
+                    link = pod.netns.json(["ip", "-s", "-json", "link", "show", "dev", "eth0"])[0]
+                    return counters["FastBytes"] + counters["PacedBytes"] - int(link["stats64"]["rx"]["bytes"])
+                before = lost()
+                with pod.client().udp("ingress", 3, rate=2 * RATE, random_ports=False) as flood:
+                    time.sleep(1)
+                    self.data_path(pod, Shaper=new)
+                    flood.result(may_fail=True)
+                time.sleep(1)
+                self.assertLess(lost() - before, max(RATE // 800, 65536) * 1.1)
+
     def test_each_is_whole_and_adopted(self) -> None:
         for name in [name for name in ("edt", "htb", "police") if name in self.features()]:
             with self.subTest(name):
