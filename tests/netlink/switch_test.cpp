@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hook and shaper change while packets wait: what is lost with a qdisc, and what the clock says afterwards.
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
