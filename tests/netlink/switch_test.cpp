@@ -62,7 +62,7 @@ TEST_P(Switch, LosesNoMoreThanASegment) {
     auto sent = wire(direction, Wire::Kind::tcp);
     const int waiting = sent.send_what_passes(1000);
     if (GetParam().from != Shaper::police) {
-        EXPECT_GT(waiting, 2 * expendable_frames);
+        EXPECT_GT(waiting, expendable_frames);
     }
     EXPECT_OK(switch_drained(attached, wish(GetParam().to)));
     EXPECT_EQ(attached.record.of(direction)->shaper, GetParam().to);
