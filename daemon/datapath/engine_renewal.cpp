@@ -30,10 +30,14 @@ Result<void> Engine::renew_program(Attached& attached, Direction direction, PodS
     if (!instance) return instance.error();
     instance->set_subnets(record.subnets);
     instance->configure(config_for(record, shaping.rate, shaping.shaper, direction));
-    // Older programs chose the class without it. What cannot be put right here is found when all is looked at.
-    if (shaping.shaper == Shaper::htb)
+    if (shaping.shaper == Shaper::htb) {
+        // Older programs chose the class without it. What cannot be put right here is found when all is looked at.
         if (const auto filtered = has_class_filter(where.netlink, where.ifindex); filtered && !*filtered)
             if (auto r = add_class_filter(where.netlink, where.ifindex); !r) log::warning(r.error().what);
+        // They gave other credit.
+        if (auto r = where.netlink.change_htb(where.ifindex, htb_shape(shaping.rate, instance->config())); !r)
+            log::warning(r.error().what);
+    }
     auto renewed = instance->pin(pins(record.id), next);
     if (renewed) {
         const auto queued = queued_bytes(where, shaping.shaper);

@@ -231,7 +231,18 @@ void Instance::adjust_clocks(const natra_config& before, const natra_config& aft
     if (before.total_mult == 0) return;
     const auto now_ns = monotonic_ns();
     const double scale = ns_per_byte(after) / ns_per_byte(before);
-    move_ahead(state_->total_clock_ns, now_ns, [&](double ahead_ns) { return debt_under(after, ahead_ns, scale); });
+    // A flow's packets wait until the queue has come so far: HTB's comes as much later as it now takes longer.
+    double longer_ns = 0;
+    move_ahead(state_->total_clock_ns, now_ns, [&](double ahead_ns) {
+        const double debt_ns = debt_under(after, ahead_ns, scale);
+        longer_ns = std::max(debt_ns - ahead_ns, 0.0);
+        return debt_ns;
+    });
+    const std::atomic_ref overtaken(state_->overtaken_ns);
+    if (before.mode != after.mode)
+        overtaken.store(0, std::memory_order_relaxed);
+    else if (after.mode == NATRA_MODE_HTB)
+        overtaken.fetch_add(static_cast<std::uint64_t>(longer_ns), std::memory_order_relaxed);
     const double least_scale = after.mode == NATRA_MODE_EDT ? 1 : scale;
     const auto cut_to = [&](std::uint64_t most_ns) {
         return [=](double ahead_ns) { return std::min(ahead_ns * least_scale, static_cast<double>(most_ns)); };
