@@ -72,15 +72,20 @@ double small_allowance_ns(Shaper shaper, const Rate& rate) {
     constexpr double queued = 40 * ms;
     constexpr double unqueued = 50 * ms;
     constexpr double max = 80 * ms;
-    return std::clamp(rate.ns_for(gso_segment), shaper == Shaper::htb ? queued : unqueued, max);
+    // An answer of DNS is one frame: with less room than that it would always wait.
+    constexpr double frames = 2 * full_frame / small_share;
+    return std::max(rate.ns_for(frames),
+                    std::clamp(rate.ns_for(gso_segment), shaper == Shaper::htb ? queued : unqueued, max));
 }
 
 // The longest delay of a heavy packet, in ns. One for all protocols: fairness decides who is refused.
 double horizon_ns(Direction direction, const Rate& rate) {
     // From the pod, a socket whose whole buffer waits at the pod's device makes its sender wait: there is room for it.
     const double base = direction == Direction::egress ? 250 * ms : 100 * ms;
-    // A segment and some more, or slow rates would lose one after the other.
-    return std::clamp(1.25 * rate.ns_for(gso_segment), base, horizon_max);
+    // A segment and some more, or slow rates would lose one after the other; but less than a name server's client
+    // waits.
+    constexpr double longest = 2'000 * ms;
+    return std::clamp(std::min(1.25 * rate.ns_for(gso_segment), longest), base, horizon_max);
 }
 
 // Cells are 32 bits of 2^shift ns and wrap: a cell left over from 2^32 units ago
@@ -164,8 +169,8 @@ void set_queue(natra_config& config, const Rate& rate) {
     // Slow rates: a few full frames in the queue are not congestion.
     config.ce_ns = to_ns(std::clamp(4 * frame, 12 * ms, horizon_max));
     config.l4s_ns = to_ns(std::clamp(2 * frame, 1 * ms, horizon_max));
-    config.aqm_target_ns = to_ns(std::clamp(8 * frame, 15 * ms, horizon_max));
-    config.aqm_interval_ns = to_ns(std::clamp(16 * frame, 100 * ms, horizon_max));
+    config.aqm_target_ns = to_ns(std::clamp(8 * frame, 15 * ms, 750 * ms));
+    config.aqm_interval_ns = to_ns(std::clamp(16 * frame, 100 * ms, 1'500 * ms));
 }
 
 // The epochs in which flows are counted.
