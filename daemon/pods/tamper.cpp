@@ -12,10 +12,11 @@ double seconds_for(double bytes, const datapath::Rate& rate) {
     return bytes * 8 / static_cast<double>(std::max<std::uint64_t>(rate.rate_bps, 1));
 }
 
-// As parameters.cpp has it for egress: the longest that a packet waits.
+// As parameters.cpp has it for egress, and a quarter more for flows that are not heavy for good: the longest that a
+// packet waits.
 double horizon_seconds(const datapath::Rate& rate) {
     constexpr double gso_packet = 65536;
-    return std::clamp(4 * seconds_for(gso_packet, rate), 0.25, 9.0);
+    return 1.25 * std::clamp(4 * seconds_for(gso_packet, rate), 0.25, 9.0);
 }
 
 }  // namespace
