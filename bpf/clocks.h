@@ -85,12 +85,6 @@ inline_fn __u64 clock_claim(__u64 *clock, __u64 seen, __u64 earliest, __u64 late
 #endif
 }
 
-/* How much of the small flows' allowance is in use, in ns. */
-inline_fn __u64 small_used(__u64 now)
-{
-	return sub_floor(READ_ONCE(state.small_clock_ns), now);
-}
-
 /* Whether a packet of a small flow may pass at once; if so it is charged to the small clock. */
 inline_fn int small_claim(const struct natra_config *config, __u64 now, __u64 len)
 {

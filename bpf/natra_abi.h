@@ -103,7 +103,6 @@ struct natra_config {
 	__u64 burst_ns;               /* credit that the total clock may save while idle */
 	__u64 small_allowance_ns;     /* M: how far small flows may run ahead of their clock */
 	__u64 small_allowance_min_ns; /* the same for packets of at most 256 bytes: 1.5 M */
-	__u64 small_allowance_inv;    /* (15 << 40) / (16 * M/2): turns the used allowance into a share, see sketch.h */
 	__u64 horizon_ns;             /* longest delay of a heavy packet; beyond it is dropped */
 	__u64 ce_ns;           /* ECN-capable packets are marked above this delay; unfair ones above half of it */
 	__u64 l4s_ns;          /* the same for packets with ECT(1) */
@@ -124,7 +123,7 @@ struct natra_config {
 	__u32 flags;      /* NATRA_F_* */
 	__u32 pad;
 };
-NATRA_STATIC_ASSERT(sizeof(struct natra_config) == 192, "natra_config is ABI");
+NATRA_STATIC_ASSERT(sizeof(struct natra_config) == 184, "natra_config is ABI");
 
 /* How many flows compete, see activity.h. */
 struct natra_activity {

@@ -56,7 +56,7 @@ std::uint32_t likely_most(const Rows& rows) {
     return low;
 }
 
-// As flows_with() has it, for a flow that was not noted.
+// As flows_with() has it for strangers, which a flow that begins is one of.
 std::uint64_t competing_flows(const natra_state& state, const natra_config& config, std::uint64_t now_ns) {
     natra_activity activity;
     std::memcpy(&activity, &state.activity, sizeof activity);
@@ -65,22 +65,15 @@ std::uint64_t competing_flows(const natra_state& state, const natra_config& conf
     const auto flows = bits + (square >> (NATRA_ACTIVITY_SHIFT + 1)) + (square * bits / 3 >> 2 * NATRA_ACTIVITY_SHIFT);
     const auto longest = std::min<std::uint64_t>(
         std::max<std::uint64_t>(flows * config.epoch_flow_ns, config.epoch_min_ns), config.epoch_max_ns);
-    if (now_ns - activity.start_ns >= 2 * longest) return 1;
-    return std::min<std::uint64_t>(flows + 1, NATRA_MAX_FLOWS);
+    if (now_ns >= activity.start_ns + 2 * longest) return 1;
+    const bool noted = ((activity.seen[0][0] | activity.seen[1][0]) & 1) != 0;  // strangers have the first bit
+    return std::clamp<std::uint64_t>(noted ? flows : flows + 1, 1, NATRA_MAX_FLOWS);
 }
 
-// As sketch_threshold() has it.
-std::uint32_t threshold(const natra_state& state, const natra_config& config, std::uint64_t flows,
-                        std::uint64_t now_ns) {
-    __u64 clock = 0;
-    std::memcpy(&clock, &state.small_clock_ns, sizeof clock);
-    const auto tau =
-        std::min<std::uint64_t>(std::max<std::uint64_t>(config.tau_flow * flows, config.tau_min), config.tau_max);
-    const std::uint64_t half = config.small_allowance_ns / 2;
-    const auto ahead = clock > now_ns ? clock - now_ns : 0;
-    const auto used = ahead > half ? std::min<std::uint64_t>(ahead - half, half) : 0;
-    const auto share = used * config.small_allowance_inv >> 24;
-    return static_cast<std::uint32_t>(tau - (tau * share >> 16));
+// As sketch_tau() has it.
+std::uint32_t threshold(const natra_config& config, std::uint64_t flows) {
+    return static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(std::max<std::uint64_t>(config.tau_flow * flows, config.tau_min), config.tau_max));
 }
 
 // What a flow may send for so many units beside so many others.
@@ -100,7 +93,7 @@ Accuracy accuracy_of(const natra_state& state, std::uint64_t now_ns) {
     if (config.mode == NATRA_MODE_OFF || config.flow_mult == 0) return {};
     const auto rows = read_levels(state, config, now_ns);
     const auto flows = competing_flows(state, config, now_ns);
-    const auto heavy_from = threshold(state, config, flows, now_ns);
+    const auto heavy_from = threshold(config, flows);
     if (active != index) return {};
     Accuracy out;
     for (const auto& row : rows) out.occupancy += share_from(row, 1) / NATRA_SKETCH_ROWS;

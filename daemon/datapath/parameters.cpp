@@ -192,7 +192,6 @@ natra_config make_config(const ShapeRequest& request) {
 
     config.small_allowance_ns = to_ns(small_allowance_ns(request.shaper, rate));
     config.small_allowance_min_ns = config.small_allowance_ns * 3 / 2;
-    config.small_allowance_inv = (15ULL << 40) / (16 * (config.small_allowance_ns / 2));
 
     config.horizon_ns = to_ns(horizon_ns(request.direction, rate));
     set_sketch(config, rate, request);

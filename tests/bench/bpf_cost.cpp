@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -60,23 +61,49 @@ struct Case {
     std::function<void(Limiter&)> before;
 };
 
+constexpr std::uint64_t second = 1'000'000'000;  // ns
+
+// A flow stays small, whatever it sends, and is alone.
+void all_small(Limiter& limiter) {
+    limiter.config().tau_min = limiter.config().tau_max = limiter.config().guard;
+    limiter.state().activity = {};
+    limiter.state().total_clock_ns = 0;
+}
+// ... and each of its packets overtakes heavy ones that wait.
+void all_small_before_a_queue(Limiter& limiter) {
+    all_small(limiter);
+    limiter.state().total_clock_ns = monotonic_ns() + 10 * second;
+}
+// A flow that was not met before finds no room among those that were, so it is a stranger with every packet.
+void nobody_known(Limiter& limiter) {
+    all_small(limiter);
+    constexpr std::uint32_t met_twice = 1;
+    const auto tick = static_cast<std::uint32_t>(monotonic_ns() >> 26) & 0x7fff;
+    for (auto& entry : limiter.state().met) entry = {.tag = tick << 1 | met_twice, .until = 0};
+}
+// ... and strangers have sent more than a flow may.
+void flooded(Limiter& limiter) {
+    nobody_known(limiter);
+    for (auto& clock : limiter.state().stranger_clock) clock = ~0ULL >> 1;
+}
 // A flow is heavy at once, whatever it sends, and there is no queue yet.
 void all_heavy(Limiter& limiter) {
-    limiter.config().tau = 0;
+    limiter.config().tau_min = limiter.config().tau_max = 0;
+    limiter.state().activity = {};
     limiter.state().total_clock_ns = 0;
 }
 // ... and it meets a queue that a mark would be due for, and other heavy flows.
 void all_heavy_and_shared(Limiter& limiter) {
     all_heavy(limiter);
     limiter.config().ce_ns = 0;
-    limiter.config().fair_ns = std::numeric_limits<std::uint64_t>::max() / 2;
-    limiter.state().activity[0] = ~0ULL;
-    limiter.state().activity[1] = ~0ULL;
-    limiter.state().activity_epoch = monotonic_ns() >> 26;
+    limiter.config().fair_min = limiter.config().fair_max = limiter.config().guard;
+    auto& activity = limiter.state().activity;
+    activity = {.start_ns = monotonic_ns(), .bits = 64};
+    for (auto& epoch : activity.seen) std::fill(std::begin(epoch), std::end(epoch), ~std::uint64_t{0});
 }
-void nothing(Limiter&) {}
 // All slots are compared, and none says that the packet is not to be limited.
 void unmatched_list(Limiter& limiter) {
+    all_small(limiter);
     limiter.state().subnets.mode = NATRA_SUBNETS_UNSHAPED;
     for (auto& each : limiter.state().subnets.subnet) each.ethertype = NATRA_SUBNET_UNUSED;
 }
@@ -94,19 +121,23 @@ std::vector<Case> cases() {
     const Packet tagged = eth / vlan(5) / ip4("10.0.0.1", "10.0.0.2") / tcp() / payload(1000);
     const Packet ack = eth / ip4("10.0.0.1", "10.0.0.2") / tcp();
     return {
-        {"small", Shaper::edt, fast, v4, nothing},
-        {"pure ACK", Shaper::edt, fast, ack, nothing},
-        {"small, VLAN tag", Shaper::edt, fast, tagged, nothing},
-        {"small, IPv6", Shaper::edt, fast, v6, nothing},
-        {"small, IPv6, two extension headers", Shaper::edt, fast, v6_extensions, nothing},
-        {"small, htb", Shaper::htb, fast, v4, nothing},
+        {"small", Shaper::edt, fast, v4, all_small},
+        {"pure ACK", Shaper::edt, fast, ack, all_small},
+        {"small, VLAN tag", Shaper::edt, fast, tagged, all_small},
+        {"small, IPv6", Shaper::edt, fast, v6, all_small},
+        {"small, IPv6, two extension headers", Shaper::edt, fast, v6_extensions, all_small},
+        {"small, htb", Shaper::htb, fast, v4, all_small},
+        {"small, htb, before a queue", Shaper::htb, fast, v4, all_small_before_a_queue},
+        {"small, stranger", Shaper::edt, fast, v4, nobody_known},
         {"small, a list of subnets", Shaper::edt, fast, v4, unmatched_list},
         {"heavy, edt", Shaper::edt, busy, v4, all_heavy},
         {"heavy, edt, fairness", Shaper::edt, busy, v4, all_heavy_and_shared},
+        {"heavy, edt, flood of strangers", Shaper::edt, busy, v4, flooded},
         {"heavy, edt, IPv6", Shaper::edt, busy, v6, all_heavy},
         {"heavy, htb", Shaper::htb, busy, v4, all_heavy},
         {"heavy, police", Shaper::police, busy, v4, all_heavy},
         {"dropped, edt", Shaper::edt, slow, v4, all_heavy},
+        {"dropped, edt, flood of strangers", Shaper::edt, slow, v4, flooded},
         {"dropped, police", Shaper::police, slow, v4, all_heavy},
     };
 }

@@ -2,6 +2,7 @@
 // What natrad reads from the sketch about its accuracy, against what the program then does with new flows.
 #include "daemon/datapath/accuracy.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "daemon/util/error.hpp"
@@ -19,9 +20,10 @@ protected:
         if (IsSkipped()) return;
         limit(Shaper::htb);
         never_use_up_the_allowance();
-        config().horizon_other_ns = 1000 * second;
+        set_horizon(1000 * second);
+        never_drop_for_delay();
         // Cells that are heavy stay so: nothing drains below the threshold while this runs.
-        config().cell_mult *= 8;
+        config().flow_mult *= 64;
         config().excess_cap = 1U << 22;
         config().guard = 1U << 26;
     }
@@ -29,7 +31,9 @@ protected:
     bool is_heavy(std::uint32_t flow, std::uint32_t wire_len) {
         const auto address = concat("10.", flow >> 16 & 255, ".", flow >> 8 & 255, ".", flow & 255);
         const Packet packet = eth / ip4(address, "10.0.0.2") / udp() / payload(30);
-        state().total_clock_ns = 0;  // nobody waits, nobody is dropped
+        state().total_clock_ns = 0;  // nobody is dropped
+        limiter().forget_flows();    // and nobody waits
+        std::fill(std::begin(state().stranger_clock), std::end(state().stranger_clock), 0);
         return limiter().run(packet, {.wire_len = wire_len}).priority == for_class(NATRA_HTB_HEAVY_MINOR);
     }
     // Flows that send forty seconds' worth of their share.
@@ -76,8 +80,8 @@ TEST_P(Accuracy, OneNewFlowInAHundredIsOverestimatedByMore) {
     ASSERT_GT(found.false_heavy_chance, 0.01);
     ASSERT_GT(found.overestimate_bytes, found.threshold_bytes);
     // At a threshold above that, by a packet and what has drained in between, few are taken for heavy.
-    const auto units = [&](std::uint64_t bytes) { return bytes * config().cell_mult >> config().cell_shift; };
-    config().tau = static_cast<std::uint32_t>(units(found.overestimate_bytes + 2 * 72));
+    const auto units = [&](std::uint64_t bytes) { return bytes * config().flow_mult >> config().flow_shift; };
+    set_tau(static_cast<std::uint32_t>(units(found.overestimate_bytes + 2 * 72)));
     EXPECT_LE(measure(1000), 0.03);
 }
 

@@ -55,7 +55,8 @@ TEST_P(ClassFilter, PutsThePacketsOwnPriorityBack) {
     for (const std::uint32_t own : {0U, 5U, 0x10003U, ~0U, NATRA_HTB_MAJOR << 16, for_class(NATRA_HTB_SMALL_MINOR)}) {
         for (const bool heavy : {false, true}) {
             state().small_clock_ns = state().total_clock_ns = 0;
-            config().tau = heavy ? 0 : config().guard;
+            limiter().forget_flows();
+            set_tau(heavy ? 0 : config().guard);
             const __sk_buff left = limiter().leave(udp_packet(), own);
             EXPECT_EQ(left.priority, for_class(heavy ? NATRA_HTB_HEAVY_MINOR : NATRA_HTB_SMALL_MINOR));
             const auto [verdict, priority] = classify(left);

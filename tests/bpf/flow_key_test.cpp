@@ -135,16 +135,6 @@ TEST_P(NoLinkHeader, TruncatedPacketsAreLimitedLikeOthers) {
     });
 }
 
-TEST_P(NoLinkHeader, PureAcksAreKnown) {
-    limit(Shaper::edt);
-    make_all_heavy();
-    config().flags |= NATRA_F_NO_LINK_HEADER;
-    limiter().run(ip4("10.0.0.1", "10.0.0.2") / tcp());
-    limiter().run(ip6("fd00::1", "fd00::2") / tcp());
-    EXPECT_EQ(limiter().counters().fast_packets, 2U);
-    EXPECT_EQ(limiter().heavy_flows(), 0U);
-}
-
 const Packet v4 = eth / ip4("10.0.0.1", "10.0.0.2");
 const Packet v6 = eth / ip6("fd00::1", "fd00::2");
 

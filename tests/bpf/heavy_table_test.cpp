@@ -90,7 +90,7 @@ TEST_P(HeavyTable, IdleFlowsGiveWay) {
 
 TEST_P(HeavyTable, AFlowThatSpillsIsCountedOnlyIfItIsListed) {
     limiter().run(udp_packet());
-    config().tau = config().guard;
+    set_tau(config().guard);
     state().small_clock_ns = monotonic_ns() + 1000 * second;
     limiter().age_cells(20 * second);
     limiter().run(udp_packet());

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <ctime>
 #include <stdexcept>
 #include <string>
@@ -83,6 +84,7 @@ Limiter::Limiter(Variant variant) : skeleton_(std::make_unique<Skeleton>()) {
 
 void Limiter::reset() {
     *state_ = {};
+    forget_flows();
     state_->abi = NATRA_ABI;
     state_->size = sizeof(natra_state);
     state_->seed[0] = 0x0123456789abcdefU;
@@ -204,6 +206,70 @@ void Limiter::age_cells(std::uint64_t ns) {
             if (cell != 0) cell -= units;
         }
     }
+}
+
+namespace {
+
+// An idle clock stays what it is; so does one that nobody has used.
+void set_back(__u64& clock, std::uint64_t ns) {
+    if (clock != 0) clock = clock > ns ? clock - ns : 1;
+}
+
+// As met.h has them.
+constexpr unsigned met_tick_shift = 26;
+constexpr unsigned until_shift = 10;
+constexpr std::uint32_t half_the_ticks = 0x4000;
+constexpr std::uint32_t long_past = 1U << 23;  // units of natra_met.until
+
+}  // namespace
+
+void Limiter::age(std::uint64_t ns) {
+    const auto in_steps = [&](unsigned shift) {
+        return static_cast<std::uint32_t>(((aged_ns_ + ns) >> shift) - (aged_ns_ >> shift));
+    };
+    const std::uint32_t units = in_steps(config().unit_shift);
+    const auto cells = [units](auto& rows) {
+        for (auto& row : rows) {
+            for (std::uint32_t& cell : row) {
+                if (cell != 0) cell -= units;
+            }
+        }
+    };
+    cells(state_->cell);
+    cells(state_->fair);
+    for (__u64& clock : state_->stranger_clock) set_back(clock, units);
+    for (natra_met& entry : state_->met) {
+        entry.tag = (entry.tag & 0xffff0001U) | ((entry.tag - (in_steps(met_tick_shift) << 1)) & 0xfffeU);
+        entry.until -= in_steps(until_shift);
+    }
+    set_back(state_->total_clock_ns, ns);
+    set_back(state_->small_clock_ns, ns);
+    set_back(state_->aqm.above_ns, ns);
+    set_back(state_->aqm.next_ns, ns);
+    set_back(state_->activity.start_ns, ns);
+    for (natra_heavy_flow& slot : state_->heavy) {
+        for (__u64* time : {&slot.first_ns, &slot.last_ns, &slot.window_start_ns}) set_back(*time, ns);
+    }
+    aged_ns_ += ns;
+}
+
+void Limiter::forget_flows() {
+    const std::uint64_t now = monotonic_ns();
+    const auto tick = static_cast<std::uint32_t>(now >> met_tick_shift) - half_the_ticks;
+    const auto until = static_cast<std::uint32_t>((now - state_->overtaken_ns) >> until_shift) - long_past;
+    for (natra_met& entry : state_->met) entry = {.tag = (tick & 0x7fff) << 1, .until = until};
+}
+
+void Limiter::introduce(const Packet& packet) {
+    const auto before = std::make_unique<natra_state>(*state_);
+    // policed packets do not wait, and what is on its way to a full bucket passes
+    config().mode = NATRA_MODE_POLICE;
+    for (int i = 0; i < 2; ++i) {
+        state_->total_clock_ns = 0;
+        run(packet);
+    }
+    std::memcpy(before->met, state_->met, sizeof(before->met));
+    *state_ = *before;
 }
 
 }  // namespace natra::test

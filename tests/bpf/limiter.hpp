@@ -17,6 +17,7 @@ enum class Variant { current, legacy };  // natra, natra_legacy
 
 constexpr int verdict_pass = -1;  // TC_ACT_UNSPEC, TCX_NEXT
 constexpr int verdict_drop = 2;   // TC_ACT_SHOT, TCX_DROP
+constexpr int verdict_lose = 7;   // TC_ACT_REDIRECT: to no device
 
 // The fields of the packet's metadata that the program reads.
 struct Meta {
@@ -73,6 +74,12 @@ public:
     std::uint32_t highest_cell() const;
     // As if so much time had passed for the sketch alone.
     void age_cells(std::uint64_t ns);
+    // As if so much time had passed.
+    void age(std::uint64_t ns);
+    // Nobody was met before, and nobody's packets wait.
+    void forget_flows();
+    // The packet's flow has been met twice, and nothing else has happened. Its packets do not wait.
+    void introduce(const Packet& packet);
     int program_fd() const { return program_fd_; }
 
 private:
@@ -80,6 +87,7 @@ private:
     std::unique_ptr<Skeleton> skeleton_;
     natra_state* state_ = nullptr;
     int program_fd_ = -1;
+    std::uint64_t aged_ns_ = 0;
 };
 
 }  // namespace natra::test

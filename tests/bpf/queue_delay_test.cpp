@@ -83,7 +83,7 @@ TEST_P(QueueDelay, DeparturesInThePastAreNoWait) {
 TEST_P(QueueDelay, IsThatOfTheQueue) {
     pace_all(Shaper::htb);
     config().total_mult = 0;
-    config().horizon_other_ns = 100 * second;
+    set_horizon(100 * second);
     queue(50 * second);
     EXPECT_EQ(limiter().run(udp_packet()).verdict, verdict_pass);
     EXPECT_GT(limiter().counters().wait_ns, second);

@@ -101,8 +101,7 @@ TEST_P(SmallFlow, CreditNeverReachesBackBeyondBoot) {
 
 TEST_P(SmallFlow, SpillsWhenTheAllowanceIsUsedUp) {
     limit(Shaper::htb, 8'000);
-    config().tau = config().guard;
-    config().small_allowance_inv = 0;
+    set_tau(config().guard);
     config().small_allowance_ns = config().small_allowance_min_ns = 10 * second;
     state().small_clock_ns = monotonic_ns() + 5 * second;
 
@@ -118,7 +117,7 @@ TEST_P(SmallFlow, SpillsWhenTheAllowanceIsUsedUp) {
     EXPECT_EQ(counters.spilled_bytes, packet_bytes);
     EXPECT_EQ(counters.paced_packets, 1U);
     EXPECT_EQ(limiter().heavy_flows(), 0U) << "a flow that spilled is not a heavy one";
-    EXPECT_EQ(state().activity[0] | state().activity[1], 0U);
+    EXPECT_EQ(state().activity.bits, 0U);
 }
 
 TEST_P(SmallFlow, PacketLongerThanTheAllowanceSpills) {
@@ -129,7 +128,6 @@ TEST_P(SmallFlow, PacketLongerThanTheAllowanceSpills) {
 
 TEST_P(SmallFlow, ShortPacketsKeepAReserve) {
     limit(Shaper::htb, 100'000'000);
-    config().small_allowance_inv = 0;
     config().small_allowance_ns = 1000 * second;
     config().small_allowance_min_ns = 1500 * second;
     state().small_clock_ns = monotonic_ns() + 1200 * second;
@@ -141,63 +139,6 @@ TEST_P(SmallFlow, ShortPacketsKeepAReserve) {
     EXPECT_EQ(class_of(257), for_class(NATRA_HTB_HEAVY_MINOR));
     state().small_clock_ns = monotonic_ns() + 1600 * second;
     EXPECT_EQ(class_of(256), for_class(NATRA_HTB_HEAVY_MINOR));
-}
-
-class PureAck : public LimiterTest {
-protected:
-    bool is_heavy(const Packet& packet) { return limiter().run(packet).priority == for_class(NATRA_HTB_HEAVY_MINOR); }
-};
-NATRA_BOTH_VARIANTS(PureAck);
-
-TEST_P(PureAck, IsNeverHeavyAndLeavesNoTrace) {
-    limit(Shaper::htb, 100'000'000);
-    make_all_heavy();
-    const Packet v6 = eth / ip6("fd00::1", "fd00::2");
-    const Packet tagged = eth / vlan(5) / ip4("10.0.0.1", "10.0.0.2");
-    EXPECT_FALSE(is_heavy(tcp_ack()));
-    EXPECT_FALSE(is_heavy(v6 / tcp()));
-    EXPECT_FALSE(is_heavy(tagged / tcp()));
-    EXPECT_FALSE(is_heavy(v6 / extension(Extension::dest_options) / tcp()));
-    EXPECT_FALSE(is_heavy(eth / ip4("10.0.0.1", "10.0.0.2") / tcp({.option_words = 10})));
-    EXPECT_FALSE(is_heavy(tcp_ack(1000, flag_ack | flag_psh)));
-    EXPECT_EQ(limiter().highest_cell(), 0U);
-    EXPECT_EQ(limiter().counters().fast_packets, 6U);
-    EXPECT_GT(state().total_clock_ns, monotonic_ns() - second) << "but it is charged";
-    EXPECT_GT(state().small_clock_ns, monotonic_ns() - second);
-}
-
-TEST_P(PureAck, PaddingOfShortFramesIsNoData) {
-    limit(Shaper::htb, 100'000'000);
-    make_all_heavy();
-    Bytes padded = tcp_ack().bytes();
-    padded.resize(60);
-    EXPECT_EQ(limiter().run(padded).priority, for_class(NATRA_HTB_SMALL_MINOR));
-}
-
-TEST_P(PureAck, AnythingElseOfTcpIsNot) {
-    limit(Shaper::htb, 100'000'000);
-    make_all_heavy();
-    const Packet ip = eth / ip4("10.0.0.1", "10.0.0.2");
-    EXPECT_TRUE(is_heavy(tcp_ack(1000, flag_ack | flag_syn)));
-    EXPECT_TRUE(is_heavy(tcp_ack(1000, flag_ack | flag_fin)));
-    EXPECT_TRUE(is_heavy(tcp_ack(1000, flag_ack | flag_rst)));
-    EXPECT_TRUE(is_heavy(tcp_ack(1000, flag_syn)));
-    EXPECT_TRUE(is_heavy(tcp_ack(1000, 0)));
-    EXPECT_TRUE(is_heavy(ip / tcp() / payload(1)));
-    EXPECT_TRUE(is_heavy(eth / ip6("fd00::1", "fd00::2") / tcp() / payload(1)));
-    EXPECT_TRUE(is_heavy(eth / ip6("fd00::1", "fd00::2") / extension(Extension::dest_options) / tcp() / payload(1)));
-    EXPECT_TRUE(is_heavy(ip / udp()));
-    EXPECT_TRUE(is_heavy(ip / icmp()));
-    // one that says to be empty but is long on the wire
-    EXPECT_EQ(limiter().run(tcp_ack(), {.wire_len = 257}).priority, for_class(NATRA_HTB_HEAVY_MINOR));
-}
-
-TEST_P(PureAck, GoesTheHeavyWayWhenTheAllowanceIsUsedUp) {
-    limit(Shaper::htb, 100'000'000);
-    state().small_clock_ns = monotonic_ns() + 100 * second;
-    EXPECT_TRUE(is_heavy(tcp_ack()));
-    EXPECT_EQ(limiter().counters().spilled_packets, 1U);
-    EXPECT_EQ(limiter().highest_cell(), 0U);
 }
 
 class Off : public LimiterTest {};

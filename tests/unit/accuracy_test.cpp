@@ -35,6 +35,9 @@ protected:
     void fill(std::size_t count, std::uint32_t ahead) {
         for (std::size_t row = 0; row < NATRA_SKETCH_ROWS; ++row) fill_row(row, count, ahead);
     }
+    // So many flows have been noted in this epoch.
+    void note_flows(std::uint32_t bits) { state_->activity = {.start_ns = now_ns_, .bits = bits}; }
+    std::uint32_t tau(std::uint64_t flows = 1) { return static_cast<std::uint32_t>(config().tau_flow * flows); }
     datapath::Accuracy accuracy() { return accuracy_of(*state_, now_ns_); }
 
     std::uint64_t now_ns_ = 5000 * second_ns;
@@ -59,21 +62,21 @@ TEST_F(Classification, SaysNothingOfAProgramThatIsOff) {
 }
 
 TEST_F(Classification, ChanceIsTheProductOfTheRows) {
-    fill(NATRA_SKETCH_COLS / 2, config().tau);
+    fill(NATRA_SKETCH_COLS / 2, tau());
     auto found = accuracy();
     EXPECT_DOUBLE_EQ(found.occupancy, 0.5);
     EXPECT_DOUBLE_EQ(found.false_heavy_chance, 1.0 / 16);
     EXPECT_NEAR(static_cast<double>(found.overestimate_bytes), 32'768, 40) << "one flow in sixteen";
 
     fill(NATRA_SKETCH_COLS, 0);
-    fill(NATRA_SKETCH_COLS / 2, config().tau - 1);
+    fill(NATRA_SKETCH_COLS / 2, tau() - 1);
     found = accuracy();
     EXPECT_DOUBLE_EQ(found.occupancy, 0.5);
     EXPECT_EQ(found.false_heavy_chance, 0) << "what is below the threshold leaves room for a byte";
 }
 
 TEST_F(Classification, OneEmptyRowIsEnough) {
-    fill(NATRA_SKETCH_COLS, config().tau);
+    fill(NATRA_SKETCH_COLS, tau());
     EXPECT_EQ(accuracy().false_heavy_chance, 1);
     fill_row(2, NATRA_SKETCH_COLS, 0);
     const auto found = accuracy();
@@ -94,28 +97,64 @@ TEST_F(Classification, CellsOfThePastAndOfBeforeAWrapAreEmpty) {
 
 TEST_F(Classification, UnitsWrap) {
     now_ns_ = ((std::uint64_t{7} << 32) - 5) << config().unit_shift;
-    fill(NATRA_SKETCH_COLS, config().tau);
+    fill(NATRA_SKETCH_COLS, tau());
     EXPECT_EQ(accuracy().false_heavy_chance, 1);
-    EXPECT_LT(state().cell[0][0], config().tau);
+    EXPECT_LT(state().cell[0][0], tau());
 }
 
-TEST_F(Classification, ThresholdFallsAsSmallFlowsUseTheirAllowance) {
-    fill(NATRA_SKETCH_COLS, config().tau / 8);
+TEST_F(Classification, FlowsThatCompeteDivideTheShareAndMultiplyTheThreshold) {
+    note_flows(7);  // and the one that begins
+    EXPECT_NEAR(static_cast<double>(accuracy().threshold_bytes), 32'768, 40) << "what a flow may send stays";
+    fill(NATRA_SKETCH_COLS, tau(8) - 1);
     EXPECT_EQ(accuracy().false_heavy_chance, 0);
-    state().small_clock_ns = now_ns_ + config().small_allowance_ns / 2;
-    EXPECT_NEAR(static_cast<double>(accuracy().threshold_bytes), 32'768 * (0.5 + 1.0 / 32), 100);
-    EXPECT_EQ(accuracy().false_heavy_chance, 0);
-    state().small_clock_ns = now_ns_ + config().small_allowance_ns * 3;
-    EXPECT_NEAR(static_cast<double>(accuracy().threshold_bytes), 2048, 40);
+    EXPECT_NEAR(static_cast<double>(accuracy().overestimate_bytes), 32'768, 40);
+    fill(NATRA_SKETCH_COLS, tau(8));
     EXPECT_EQ(accuracy().false_heavy_chance, 1);
-    state().small_clock_ns = now_ns_ - second_ns;
+    fill(NATRA_SKETCH_COLS, tau(1));
+    EXPECT_NEAR(static_cast<double>(accuracy().overestimate_bytes), 32'768.0 / 8, 10);
+}
+
+TEST_F(Classification, ThresholdHasBounds) {
+    // 4 s at two thirds of a fair share of the rate, once ten and more compete: 125'000 * 4 / 1.5 / n bytes
+    note_flows(19);
+    EXPECT_NEAR(static_cast<double>(accuracy().threshold_bytes), 125'000 * 4 / 1.5 / 20, 10);
+    note_flows(NATRA_ACTIVITY_WORDS * 64);
+    EXPECT_NEAR(static_cast<double>(accuracy().threshold_bytes), 125'000 * 4 / 1.5 / NATRA_MAX_FLOWS, 10);
+    // 50 ms of it, for one that is alone at a rate that carries 32 kB in less than two thirds of them
+    config() = datapath::make_config({.rate_bps = 100'000'000, .shaper = datapath::Shaper::htb});
+    note_flows(0);
+    EXPECT_NEAR(static_cast<double>(accuracy().threshold_bytes), 12'500'000 * 0.05 / 1.5, 100);
+}
+
+TEST_F(Classification, FlowsAreCountedForTwoEpochs) {
+    note_flows(7);
+    // one epoch of 8 flows of 8 frames of 12 ms each is 0.78 s
+    fill(NATRA_SKETCH_COLS, tau(7));
     EXPECT_EQ(accuracy().false_heavy_chance, 0);
+    state().activity.start_ns -= 2 * (config().epoch_flow_ns * 7) - 1;
+    EXPECT_EQ(accuracy().false_heavy_chance, 0);
+    state().activity.start_ns -= 1;
+    EXPECT_EQ(accuracy().false_heavy_chance, 1) << "one flow alone";
+}
+
+TEST_F(Classification, AFlowThatBeginsIsOneOfTheStrangers) {
+    note_flows(8);
+    state().activity.seen[1][0] = 1;  // theirs
+    fill(NATRA_SKETCH_COLS, tau(8));
+    EXPECT_EQ(accuracy().false_heavy_chance, 1);
+    state().activity.seen[1][0] = 2;
+    EXPECT_EQ(accuracy().false_heavy_chance, 0) << "nine compete";
+}
+
+TEST_F(Classification, ThresholdStandsHoweverMuchOfTheAllowanceIsUsed) {
+    state().small_clock_ns = now_ns_ + config().small_allowance_ns * 3;
+    EXPECT_NEAR(static_cast<double>(accuracy().threshold_bytes), 32'768, 40);
 }
 
 TEST_F(Classification, OverestimateIsWhatOneFlowInAHundredExceeds) {
     const auto bytes = [&](std::uint32_t units) {
-        return static_cast<std::uint64_t>(std::ldexp(units, static_cast<int>(config().cell_shift)) /
-                                          static_cast<double>(config().cell_mult));
+        return static_cast<std::uint64_t>(std::ldexp(units, static_cast<int>(config().flow_shift)) /
+                                          static_cast<double>(config().flow_mult));
     };
     // 0.31 of the cells of each row: 0.0092 of all flows meet none that is empty. With 0.32 it is 0.0105.
     fill(NATRA_SKETCH_COLS * 31 / 100, 400);

@@ -56,20 +56,52 @@ std::uint64_t cost(std::uint64_t bytes, std::uint64_t mult, std::uint32_t shift)
 
 double unit_ns(const natra_config& config) { return std::ldexp(1, static_cast<int>(config.unit_shift)); }
 
+// What the program multiplies, without an end.
+__extension__ using Wide = unsigned __int128;
+constexpr Wide overflow = Wide{1} << 64;
+constexpr Wide negative = Wide{1} << 63;  // where differences of times stop to be what they seem
+
 TEST(Parameters, NoCostOverflows) {
     sweep(0, [](const ShapeRequest&, const natra_config& config) {
         for (const std::uint64_t mult : {config.total_mult, config.small_mult, config.cell_mult}) {
             EXPECT_GT(mult, 0U);
             EXPECT_LT(mult, 1ULL << 44);
-            EXPECT_EQ(longest_packet * mult / mult, longest_packet);
+            EXPECT_LT(Wide{longest_packet} * mult, overflow);
         }
-        for (const std::uint32_t shift : {config.total_shift, config.small_shift, config.cell_shift}) {
+        EXPECT_GT(config.flow_mult, 0U);
+        EXPECT_LT(config.flow_mult, 1ULL << 34);
+        EXPECT_LT(Wide{longest_packet} * NATRA_MAX_FLOWS * config.flow_mult, overflow);
+        for (const std::uint32_t shift : {config.total_shift, config.small_shift}) {
+            EXPECT_GT(shift, 0U) << "fractions are what is shifted out";
             EXPECT_LT(shift, 64U);
         }
-        // 64 flows' worth of a packet, times seven, is the longest step of a fairness clock
-        const std::uint64_t longest = cost(longest_packet, config.total_mult, config.total_shift);
-        EXPECT_LT(static_cast<double>(longest) * 64 * 7, std::ldexp(1, 63));
+        for (const std::uint32_t shift : {config.cell_shift, config.flow_shift}) EXPECT_LT(shift, 64U);
     });
+}
+
+TEST(Parameters, NoBoundOverflows) {
+    for (const std::uint64_t threshold : {std::uint64_t{0}, std::uint64_t{1}, UINT64_MAX}) {
+        for (const std::uint64_t rate : rates()) {
+            for (const Shaper shaper : shapers) {
+                SCOPED_TRACE(std::to_string(rate) + " bit/s, " + std::to_string(threshold) + " bytes, " + name(shaper));
+                const auto config =
+                    make_config({.rate_bps = rate, .heavy_threshold_bytes = threshold, .shaper = shaper});
+                // tau, and the part of it that a flow may be ahead of its fair share
+                EXPECT_GT(config.tau_flow, 0U);
+                EXPECT_LT(Wide{config.tau_flow} * NATRA_MAX_FLOWS * 160, negative);
+                EXPECT_LT(Wide{config.tau_max} + config.excess_cap, Wide{1} << 32);
+                EXPECT_LT(Wide{config.fair_max} * 255, negative) << "the random part of the bound";
+                EXPECT_LT(Wide{config.fair_max} * 4 + 1, Wide{1} << 32) << "as far as a flow's clock runs";
+                // how long an epoch takes at most, and twice that
+                EXPECT_LT(Wide{config.epoch_flow_ns} * NATRA_MAX_FLOWS, negative);
+                EXPECT_LT(Wide{config.epoch_max_ns} * 2, negative);
+                // the interval through a root, in 256ths, and sixteen of it
+                EXPECT_LT(Wide{config.aqm_interval_ns} * 256, overflow);
+                EXPECT_LT(Wide{config.aqm_target_ns} * 2, negative);
+                EXPECT_LT(Wide{config.horizon_ns} + config.horizon_ns / 4, negative);
+            }
+        }
+    }
 }
 
 TEST(Parameters, CostsAreTheRatesToAMillionthOrANanosecond) {
@@ -85,14 +117,42 @@ TEST(Parameters, CostsAreTheRatesToAMillionthOrANanosecond) {
     });
 }
 
-TEST(Parameters, SketchDrainsAtAShareOfTheRate) {
+// As price_of() has it.
+std::uint64_t price(std::uint64_t bytes, std::uint64_t flows, const natra_config& config) {
+    return (bytes * flows * config.flow_mult >> config.flow_shift) + 1;
+}
+
+TEST(Parameters, PriceIsTheTimeAtTwoThirdsOfAFairShare) {
+    sweep(0, [](const ShapeRequest& request, const natra_config& config) {
+        for (const std::uint64_t flows : {1U, 10U, 1023U}) {
+            for (const std::uint64_t bytes : {std::uint64_t{64}, std::uint64_t{1514}, longest_packet}) {
+                const double exact =
+                    1.5 * static_cast<double>(flows) * time_of(static_cast<double>(bytes), request) / unit_ns(config);
+                EXPECT_GE(static_cast<double>(price(bytes, flows, config)), exact) << "rounded up";
+                EXPECT_LE(static_cast<double>(price(bytes, flows, config)), exact * (1 + 1e-6) + 1.001);
+            }
+        }
+    });
+}
+
+TEST(Parameters, ShortPacketsCostTheirTimeAtAShareOfTheRateAtMost) {
     sweep(0, [](const ShapeRequest& request, const natra_config& config) {
         const double rate = bytes_per_second(request);
         const double drain = std::clamp(rate / 32, std::min(125e3, rate / 10), rate / 10);
-        const double threshold = std::max(32768.0, rate * 0.005);
-        EXPECT_NEAR(config.tau, threshold / drain * 1e9 / unit_ns(config), 1);
         const double units = static_cast<double>(cost(65536, config.cell_mult, config.cell_shift));
         EXPECT_NEAR(units, 65536 / drain * 1e9 / unit_ns(config), units * 1e-6 + 1);
+    });
+}
+
+TEST(Parameters, ThresholdIsAShortFlowWithinBounds) {
+    sweep(0, [](const ShapeRequest& request, const natra_config& config) {
+        const double threshold = std::max(32768.0, bytes_per_second(request) * 0.005);
+        const double tau = 1.5 * time_of(threshold, request);
+        EXPECT_NEAR(static_cast<double>(config.tau_flow), tau / unit_ns(config), 1 + tau * 1e-9);
+        EXPECT_NEAR(config.tau_min, 50 * ms / unit_ns(config), 1) << "room for the bursts of a flow within its share";
+        EXPECT_NEAR(config.tau_max, std::max(tau, 4'000 * ms) / unit_ns(config), 1 + tau * 1e-9);
+        EXPECT_LE(config.tau_min, config.tau_max);
+        EXPECT_LE(config.tau_flow, config.tau_max) << "a flow that is alone has all of it";
         EXPECT_NEAR(config.excess_cap, 100 * ms / unit_ns(config), 1);
     });
 }
@@ -102,12 +162,13 @@ TEST(Parameters, AThresholdOfOnesOwnHoldsAtEveryRate) {
         for (const std::uint64_t rate : rates()) {
             SCOPED_TRACE(std::to_string(rate) + " bit/s, " + std::to_string(threshold) + " bytes");
             const auto config = make_config({.rate_bps = rate, .heavy_threshold_bytes = threshold});
-            // As the program finds out: the largest total of 64-byte packets that is not above tau.
-            const double units = static_cast<double>(cost(1U << 16, config.cell_mult, config.cell_shift));
-            const double bytes = config.tau / units * (1U << 16);
-            EXPECT_NEAR(bytes, static_cast<double>(threshold), bytes / config.tau + bytes / units + 64)
-                << "both were rounded to units";
-            EXPECT_LE(config.guard, (1U << 27) + 2);
+            const double units_per_byte =
+                std::ldexp(static_cast<double>(config.flow_mult), -static_cast<int>(config.flow_shift));
+            const double bytes = static_cast<double>(config.tau_flow) / units_per_byte;
+            EXPECT_NEAR(bytes, static_cast<double>(threshold), 1 / units_per_byte + 64) << "rounded to units";
+            EXPECT_EQ(config.tau_min, 0U) << "no other is larger";
+            EXPECT_GE(config.tau_max, config.tau_flow);
+            EXPECT_LE(config.guard, (1U << 27) + 5);
             if (rate <= 10'000'000'000) {
                 EXPECT_GE(cost(64, config.cell_mult, config.cell_shift), 1U);
             }
@@ -115,19 +176,24 @@ TEST(Parameters, AThresholdOfOnesOwnHoldsAtEveryRate) {
     }
     const auto cut = make_config({.rate_bps = 1'000'000, .heavy_threshold_bytes = UINT64_MAX});
     const auto most = make_config({.rate_bps = 1'000'000, .heavy_threshold_bytes = 256ULL << 20});
-    EXPECT_EQ(cut.tau, most.tau);
+    EXPECT_EQ(cut.tau_flow, most.tau_flow);
+    EXPECT_EQ(cut.tau_max, most.tau_max);
 }
 
 TEST(Parameters, CellsHoldWhateverTheProgramPutsIntoThem) {
-    sweep(0, [](const ShapeRequest& request, const natra_config& config) {
-        const double horizon = static_cast<double>(std::max(config.horizon_tcp_ns, config.horizon_other_ns));
-        const double wait = std::min(horizon + time_of(static_cast<double>(longest_packet), request),
-                                     static_cast<double>(NATRA_EDT_MAX_NS));
-        EXPECT_GE(config.guard, config.tau + config.excess_cap);
-        EXPECT_GE(config.guard, config.tau + std::floor(wait / unit_ns(config)));
-        // one stale cell in 32 at most is taken for one ahead of now
-        EXPECT_LE(config.guard, (1U << 27) + 2);
-    });
+    for (const std::uint64_t threshold : {std::uint64_t{0}, std::uint64_t{1}, UINT64_MAX}) {
+        for (const std::uint64_t rate : rates()) {
+            for (const Shaper shaper : shapers) {
+                SCOPED_TRACE(std::to_string(rate) + " bit/s, " + std::to_string(threshold) + " bytes, " + name(shaper));
+                const auto config =
+                    make_config({.rate_bps = rate, .heavy_threshold_bytes = threshold, .shaper = shaper});
+                EXPECT_GE(config.guard, Wide{config.tau_max} + config.excess_cap) << "an estimate of a heavy flow";
+                EXPECT_GE(config.guard, Wide{config.fair_max} * 4 + 1) << "a clock of fairness";
+                // one stale cell in 32 at most is taken for one ahead of now
+                EXPECT_LE(config.guard, (1U << 27) + 5);
+            }
+        }
+    }
 }
 
 TEST(Parameters, SmallestPacketsCountInTheSketchUpToTenGigabit) {
@@ -159,58 +225,82 @@ TEST(Parameters, SmallFlowsGetMoreRoomWhereNothingQueuesThem) {
         const auto edt = make_config({.rate_bps = rate, .shaper = Shaper::edt});
         const auto htb = make_config({.rate_bps = rate, .shaper = Shaper::htb});
         EXPECT_GE(edt.small_allowance_ns, htb.small_allowance_ns);
-        EXPECT_GE(htb.small_allowance_ns, 20 * ms);
+        EXPECT_GE(htb.small_allowance_ns, 40 * ms);
         EXPECT_GE(edt.small_allowance_ns, 50 * ms);
         EXPECT_EQ(edt.small_allowance_min_ns, edt.small_allowance_ns * 3 / 2);
     }
     // a short flow of 64 kB fits as long as the first second allows it
-    EXPECT_NEAR(static_cast<double>(make_config({.rate_bps = 20'000'000, .shaper = Shaper::htb}).small_allowance_ns),
-                65536 * 8 / 20e6 * 1e9, 1);
-}
-
-TEST(Parameters, DynamicThresholdNeverFallsBelowASixteenth) {
-    sweep(0, [](const ShapeRequest&, const natra_config& config) {
-        const std::uint64_t share = config.small_allowance_ns * config.small_allowance_inv >> 24;
-        EXPECT_LE(share, 61440U);  // 15/16 in 16 bits
-        EXPECT_GE(share, 61400U);
-        const std::uint64_t threshold = config.tau - (config.tau * share >> 16);
-        EXPECT_GE(threshold, config.tau / 16);
-    });
+    EXPECT_NEAR(static_cast<double>(make_config({.rate_bps = 10'000'000, .shaper = Shaper::htb}).small_allowance_ns),
+                65536 * 8 / 10e6 * 1e9, 1);
 }
 
 TEST(Parameters, ASocketsWholeBufferMayWaitInThePod) {
     constexpr double buffer = 90 * 1514;  // bytes: 208 KiB of memory in full frames
     sweep(0, [](const ShapeRequest& request, const natra_config& config) {
         if (request.direction != Direction::egress) return;
-        EXPECT_GE(static_cast<double>(config.horizon_other_ns), std::min(time_of(buffer, request), 250 * ms));
+        EXPECT_GE(static_cast<double>(config.horizon_ns), std::min(time_of(buffer, request), 250 * ms));
     });
 }
 
-TEST(Parameters, HorizonsHoldFourSegmentsButStayBelowFqs) {
+TEST(Parameters, HorizonHoldsFourSegmentsButStaysBelowFqs) {
     constexpr double fq_horizon = 10'000 * ms;
     sweep(0, [](const ShapeRequest& request, const natra_config& config) {
-        const auto tcp = static_cast<double>(config.horizon_tcp_ns);
-        EXPECT_LE(tcp, 9'000 * ms);
-        EXPECT_GE(tcp, std::min(4 * time_of(65536, request), 9'000 * ms) - 1);
-        EXPECT_GE(tcp, (request.direction == Direction::egress ? 250 : 100) * ms);
-        EXPECT_GE(static_cast<double>(config.horizon_other_ns), 50 * ms);
-        EXPECT_LE(config.horizon_other_ns, config.horizon_tcp_ns);
-        EXPECT_LE(config.ce_ns, config.horizon_tcp_ns);
+        const auto horizon = static_cast<double>(config.horizon_ns);
+        EXPECT_LE(horizon, 9'000 * ms);
+        EXPECT_GE(horizon, std::min(4 * time_of(65536, request), 9'000 * ms) - 1);
+        EXPECT_GE(horizon, (request.direction == Direction::egress ? 250 : 100) * ms);
+        for (const std::uint64_t sooner : {config.ce_ns, config.l4s_ns, config.aqm_target_ns})
+            EXPECT_LE(sooner, config.horizon_ns) << "marks and single losses come first";
     });
     EXPECT_LT(static_cast<double>(NATRA_EDT_MAX_NS), fq_horizon);
     EXPECT_GT(static_cast<double>(NATRA_EDT_MAX_NS), 9'000 * ms);
 }
 
+constexpr double slow_frame = 1514 * 8 / 1e6 * 1e9;  // at 1 Mbit/s, ns
+
 TEST(Parameters, MarksStartAtTwelveMillisecondsOrFourFrames) {
     EXPECT_EQ(make_config({.rate_bps = 100'000'000}).ce_ns, 12 * ms);
-    EXPECT_NEAR(static_cast<double>(make_config({.rate_bps = 1'000'000}).ce_ns), 4 * 1514 * 8 / 1e6 * 1e9, 1);
+    EXPECT_NEAR(static_cast<double>(make_config({.rate_bps = 1'000'000}).ce_ns), 4 * slow_frame, 1);
+}
+
+TEST(Parameters, L4sMarksStartAtOneMillisecondOrTwoFrames) {
+    EXPECT_EQ(make_config({.rate_bps = 100'000'000}).l4s_ns, 1 * ms);
+    EXPECT_NEAR(static_cast<double>(make_config({.rate_bps = 1'000'000}).l4s_ns), 2 * slow_frame, 1);
+    sweep(0, [](const ShapeRequest&, const natra_config& config) { EXPECT_LE(config.l4s_ns, config.ce_ns); });
+}
+
+TEST(Parameters, LossesStartAtFifteenMillisecondsOrEightFramesThatStand) {
+    EXPECT_EQ(make_config({.rate_bps = 100'000'000}).aqm_target_ns, 15 * ms);
+    EXPECT_EQ(make_config({.rate_bps = 100'000'000}).aqm_interval_ns, 100 * ms);
+    EXPECT_NEAR(static_cast<double>(make_config({.rate_bps = 1'000'000}).aqm_target_ns), 8 * slow_frame, 1);
+    EXPECT_NEAR(static_cast<double>(make_config({.rate_bps = 1'000'000}).aqm_interval_ns), 16 * slow_frame, 1);
+    sweep(0, [](const ShapeRequest&, const natra_config& config) {
+        EXPECT_GE(config.aqm_target_ns, config.ce_ns) << "marks come first";
+        EXPECT_GE(config.aqm_interval_ns, config.aqm_target_ns);
+    });
+}
+
+TEST(Parameters, EpochsSeeFourPacketsOfEachFlowWithinBounds) {
+    sweep(0, [](const ShapeRequest& request, const natra_config& config) {
+        EXPECT_NEAR(static_cast<double>(config.epoch_flow_ns), std::min(8 * time_of(1514, request), 1'000 * ms), 1);
+        EXPECT_EQ(config.epoch_min_ns, 500 * ms);
+        EXPECT_EQ(config.epoch_max_ns, 2'000 * ms);
+    });
 }
 
 TEST(Parameters, FairnessToleratesTwoSegmentsAndAPolicedBucket) {
-    EXPECT_EQ(make_config({.rate_bps = 100'000'000, .shaper = Shaper::htb}).fair_ns, 40 * ms);
-    EXPECT_EQ(make_config({.rate_bps = 100'000'000, .shaper = Shaper::police}).fair_ns, 200 * ms);
-    EXPECT_NEAR(static_cast<double>(make_config({.rate_bps = 10'000'000, .shaper = Shaper::htb}).fair_ns),
-                2 * 65536 * 8 / 10e6 * 1e9, 1);
+    const auto fair_min = [](std::uint64_t rate, Shaper shaper) {
+        const auto config = make_config({.rate_bps = rate, .shaper = shaper});
+        return config.fair_min * unit_ns(config);
+    };
+    const double unit = unit_ns(make_config({.rate_bps = 100'000'000}));
+    EXPECT_NEAR(fair_min(100'000'000, Shaper::htb), 40 * ms, unit);
+    EXPECT_NEAR(fair_min(100'000'000, Shaper::police), 200 * ms, unit);
+    EXPECT_NEAR(fair_min(10'000'000, Shaper::htb), 2 * 65536 * 8 / 10e6 * 1e9, unit);
+    sweep(0, [](const ShapeRequest&, const natra_config& config) {
+        EXPECT_LE(config.fair_min, config.fair_max);
+        EXPECT_GE(config.fair_max, 4'000 * ms / unit_ns(config));
+    });
 }
 
 struct BurstCase {
@@ -267,6 +357,7 @@ TEST(Parameters, ModeAndFlagsFollowTheRequest) {
     EXPECT_EQ(make_config({.rate_bps = 1000, .direction = out, .ingress_hook = true}).flags, NATRA_F_INGRESS_HOOK);
     EXPECT_EQ(make_config({.rate_bps = 1000, .direction = out, .shared_counters = true}).flags,
               NATRA_F_SHARED_COUNTERS);
+    EXPECT_EQ(make_config({.rate_bps = 1000, .direction = out, .lose = true}).flags, NATRA_F_LOSE);
 }
 
 }  // namespace

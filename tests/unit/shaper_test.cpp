@@ -18,7 +18,8 @@ FqShape shape_at(std::uint64_t rate_bps, Direction direction) {
 // Packets of that length that the program lets wait.
 double waiting(std::uint64_t rate_bps, Direction direction, double bytes) {
     const auto config = make_config({.rate_bps = rate_bps, .shaper = Shaper::edt, .direction = direction});
-    const auto horizon_ns = static_cast<double>(std::max(config.horizon_tcp_ns, config.horizon_other_ns));
+    // flows that are not heavy for good may wait a quarter longer
+    const auto horizon_ns = 1.25 * static_cast<double>(config.horizon_ns);
     return static_cast<double>(rate_bps) / 8 * horizon_ns / 1e9 / bytes;
 }
 

@@ -70,7 +70,7 @@ TEST(OverrunMeter, PassesWhatALimiterLetsAhead) {
                                                            .burst_bits = limit.burst_bits,
                                                            .shaper = shaper,
                                                            .direction = datapath::Direction::egress});
-                const auto ahead_ns = config.burst_ns + config.small_allowance_min_ns + config.horizon_tcp_ns;
+                const auto ahead_ns = config.burst_ns + config.small_allowance_min_ns + config.horizon_ns * 5 / 4;
                 Feed feed{limit};
                 EXPECT_FALSE(feed.overruns(0, 1));
                 feed.bytes +=
