@@ -48,12 +48,6 @@ inline_fn __u64 min_u64(__u64 a, __u64 b)
 	return a - sub_floor(a, b);
 }
 
-/* 0 to 255, by the lowest bits of the time. */
-inline_fn __u64 random_byte(__u64 now)
-{
-	return now * 0x9e3779b97f4a7c15ULL >> 56;
-}
-
 extern struct natra_state state;
 
 /*

@@ -68,7 +68,7 @@ struct verdict {
  */
 inline_fn __u64 is_unfair(const struct turn *t, __u64 excess, __u64 bound)
 {
-	return t->flows > 1 && excess > bound + (bound * random_byte(t->now) >> 8);
+	return t->flows > 1 && excess > bound + (bound * (dither_of(t->now) >> 32 & 255) >> 8);
 }
 
 /* delay: of the packet, before its own bytes. Marks come first, then losses. */

@@ -180,11 +180,19 @@ void set_epochs(natra_config& config, const Rate& rate) {
     config.epoch_max_ns = to_ns(2'000 * ms);
 }
 
+Rate clamped(std::uint64_t rate_bps) {
+    return {static_cast<double>(std::clamp(rate_bps, min_rate_bps, max_rate_bps)) / 8};
+}
+
 }  // namespace
 
+std::uint64_t longest_wait_ns(std::uint64_t rate_bps, Direction direction) {
+    // Flows that are not heavy for good have a quarter more.
+    return to_ns(1.25 * horizon_ns(direction, clamped(rate_bps)));
+}
+
 natra_config make_config(const ShapeRequest& request) {
-    const std::uint64_t rate_bps = std::clamp(request.rate_bps, min_rate_bps, max_rate_bps);
-    const Rate rate{static_cast<double>(rate_bps) / 8};
+    const Rate rate = clamped(request.rate_bps);
 
     natra_config config{};
     set_clocks(config, rate);

@@ -32,6 +32,9 @@ struct ShapeRequest {
     HeavyThreshold heavy;
 };
 
+// The longest that any packet waits at a rate (bit/s), its own bytes excluded, in ns.
+std::uint64_t longest_wait_ns(std::uint64_t rate_bps, Direction direction);
+
 // Never fails: rates outside the range are clamped into it.
 natra_config make_config(const ShapeRequest& request);
 

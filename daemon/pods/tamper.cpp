@@ -3,20 +3,15 @@
 
 #include <algorithm>
 
+#include "daemon/datapath/parameters.hpp"
+
 namespace natra::pods {
 namespace {
 
 constexpr double slack = 1.1;  // of the rate, in the long run
 
-double seconds_for(double bytes, const datapath::Rate& rate) {
-    return bytes * 8 / static_cast<double>(std::max<std::uint64_t>(rate.rate_bps, 1));
-}
-
-// As parameters.cpp has it for egress, and a quarter more for flows that are not heavy for good: the longest that a
-// packet waits.
-double horizon_seconds(const datapath::Rate& rate) {
-    constexpr double gso_packet = 65536;
-    return 1.25 * std::clamp(4 * seconds_for(gso_packet, rate), 0.25, 9.0);
+double longest_wait_seconds(const datapath::Rate& rate) {
+    return static_cast<double>(datapath::longest_wait_ns(rate.rate_bps, datapath::Direction::egress)) / 1e9;
 }
 
 }  // namespace
@@ -39,7 +34,7 @@ double overrun_allowance(const datapath::Rate& rate) {
     // The program's credit and the qdisc's.
     const double burst =
         rate.burst_bits == 0 ? default_burst * bytes_per_second : 2 * static_cast<double>(rate.burst_bits) / 8;
-    return packets + burst + (small_flows + horizon_seconds(rate)) * bytes_per_second;
+    return packets + burst + (small_flows + longest_wait_seconds(rate)) * bytes_per_second;
 }
 
 void OverrunMeter::begin(const datapath::Rate& rate, std::uint64_t bytes, std::uint64_t now_ns) {
@@ -53,7 +48,7 @@ void OverrunMeter::begin(const datapath::Rate& rate, std::uint64_t bytes, std::u
 bool OverrunMeter::overrun(const datapath::Rate& rate, std::uint64_t bytes, std::uint64_t now_ns) {
     if (begun_ && rate != rate_) {
         constexpr double ns = 1e9;
-        const double longest = std::max(horizon_seconds(rate), horizon_seconds(rate_));
+        const double longest = std::max(longest_wait_seconds(rate), longest_wait_seconds(rate_));
         quiet_until_ns_ = now_ns + static_cast<std::uint64_t>((1 + longest) * ns);
     }
     if (!begun_ || rate != rate_ || bytes < bytes_ || now_ns < now_ns_ || now_ns < quiet_until_ns_) {
