@@ -52,16 +52,29 @@ inline_fn __u64 aqm_due(const struct natra_config *config, __u64 now, __u64 dela
 }
 
 /*
- * The sender learns of the drop when the queue of this moment has passed: until
- * then it gets no other.
+ * A sender learns of a drop when the queue of this moment has passed, and has
+ * mended it when the next one has: until then no other drop, which may hit the
+ * very packet that is sent again.
  */
+inline_fn __u64 aqm_patience(__u64 delay, __u64 flows)
+{
+	return 2 * delay / flows;
+}
+
 inline_fn void aqm_dropped(const struct natra_config *config, __u64 now, __u64 delay, __u64 flows)
 {
 	struct natra_aqm *aqm = &state.aqm;
 	__u64 count = min_u64(aqm->count + 1, AQM_MAX_COUNT);
+	__u64 pause = over_root(config->aqm_interval_ns, count * flows);
 
 	aqm->count = count;
-	WRITE_ONCE(aqm->next_ns, now + max_u64(over_root(config->aqm_interval_ns, count * flows), delay / flows));
+	WRITE_ONCE(aqm->next_ns, now + max_u64(pause, aqm_patience(delay, flows)));
+}
+
+/* The queue is full, which is drop enough. */
+inline_fn void aqm_overflowed(__u64 now, __u64 delay, __u64 flows)
+{
+	WRITE_ONCE(state.aqm.next_ns, now + aqm_patience(delay, flows));
 }
 
 #endif

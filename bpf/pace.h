@@ -113,8 +113,10 @@ inline_fn __u64 pace(struct __sk_buff *skb, const struct natra_config *config, c
 	struct fair_view fair;
 	__u64 bound, excess;
 
-	if (start > latest)
+	if (start > latest) {
+		aqm_overflowed(t->now, sub_floor(start, t->now), t->flows);
 		return PACE_DROP;
+	}
 	bound = fair_bound(config, t->flows);
 	excess = opaque(fair_read(config, t->hash, t->now, &fair));
 	if (config->mode != NATRA_MODE_POLICE)
