@@ -49,7 +49,7 @@ protected:
     }
     static std::int64_t horizon_ms(const Attached& attached) {
         const auto& config = attached.instance(GetParam().direction)->config();
-        return static_cast<std::int64_t>(std::max(config.horizon_tcp_ns, config.horizon_other_ns) / 1'000'000);
+        return static_cast<std::int64_t>(config.horizon_ns / 1'000'000);
     }
     std::int64_t queue_ms() const {
         return static_cast<std::int64_t>(queued_bytes(GetParam().direction) * 8000 / rate_bps);
