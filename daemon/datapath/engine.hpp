@@ -211,6 +211,7 @@ private:
     Result<void> mend_adopted(Attached& attached, Direction direction, PodSide* pod);
     Result<void> renew_program(Attached& attached, Direction direction, PodSide* pod);
     static Result<std::uint64_t> queued_bytes(const HookPoint& where, Shaper shaper);
+    // Leaves the program cautious: refresh() ends that.
     Result<void> switch_direction(Attached& attached, Direction direction, const Insist& insist, PodSide* pod);
     Result<void> switch_back(Attached& attached, Direction direction, const ShapingRecord& before, PodSide* pod);
     HookKind next_hook(const Attached& attached, Direction direction, const Wish& wish, PodSide* pod);

@@ -82,6 +82,7 @@ Result<void> Engine::replace_stock_root(Attached& attached, PodSide* pod) {
     record.stock_root = false;
     if (!record.ingress) return {};
     auto best = switch_direction(attached, Direction::ingress, {}, pod);
+    refresh(attached);
     if (!best) {
         log::warning(concat(record.id, ": ingress is policed: ", best.error().what));
         record.ingress->reason = concat("police: ", best.error().what, "; ", record.ingress->reason);
