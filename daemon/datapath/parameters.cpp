@@ -72,9 +72,10 @@ double small_allowance_ns(Shaper shaper, const Rate& rate) {
     constexpr double queued = 40 * ms;
     constexpr double unqueued = 50 * ms;
     constexpr double max = 80 * ms;
-    // An answer of DNS is one frame: with less room than that it would always wait.
+    // An answer of DNS is one frame: with less room than that it would always wait. At 64 kbit/s and above there is.
     constexpr double frames = 2 * full_frame / small_share;
-    return std::max(rate.ns_for(frames),
+    constexpr double longest = 600 * ms;
+    return std::max(std::min(rate.ns_for(frames), longest),
                     std::clamp(rate.ns_for(gso_segment), shaper == Shaper::htb ? queued : unqueued, max));
 }
 
@@ -167,8 +168,8 @@ void set_sketch(natra_config& config, const Rate& rate, const ShapeRequest& requ
 void set_queue(natra_config& config, const Rate& rate) {
     const double frame = rate.ns_for(full_frame);
     // Slow rates: a few full frames in the queue are not congestion.
-    config.ce_ns = to_ns(std::clamp(4 * frame, 12 * ms, horizon_max));
-    config.l4s_ns = to_ns(std::clamp(2 * frame, 1 * ms, horizon_max));
+    config.ce_ns = to_ns(std::clamp(4 * frame, 12 * ms, 600 * ms));
+    config.l4s_ns = to_ns(std::clamp(2 * frame, 1 * ms, 600 * ms));
     config.aqm_target_ns = to_ns(std::clamp(8 * frame, 15 * ms, 750 * ms));
     config.aqm_interval_ns = to_ns(std::clamp(16 * frame, 100 * ms, 1'500 * ms));
 }
