@@ -120,6 +120,8 @@ inline_fn void meet(__u64 hash, __u64 now, __u64 progress, struct encounter *e)
 	/* 0 if both ways are taken */
 	__u32 slot = (set + (way & 1)) & -(__u32)((WAY_TAKEN - best) >> 63);
 
+	/* or the compiler leaves out the mask, without which 5.10 knows no bound */
+	asm("" : "+r"(slot));
 	e->met = opaque(best == WAY_OWN);
 	e->entry = &state.met[slot & (NATRA_MET_SLOTS - 1)];
 	e->entry->tag = fingerprint | tick << 1 | e->met;
