@@ -138,7 +138,7 @@ inline_fn int refuse(const struct natra_config *config)
 
 /* A packet's flow, and how it stands. */
 struct standing {
-	struct sketch_view view;
+	struct cells cells;
 	struct encounter encounter;
 	__u64 progress; /* of the queue of heavy packets */
 	__u64 estimate; /* cell units, this packet included */
@@ -159,7 +159,7 @@ inline_fn void judge(const struct natra_config *config, __u64 hash, struct turn 
 	t->price = price_of(config, t->len, t->flows);
 	price = opaque(is_small ? small_price_of(config, t->len, t->price) : t->price);
 	s->tau = sketch_tau(config, t->flows);
-	s->estimate = opaque(sketch_read(config, hash, t->now, &s->view) + price);
+	s->estimate = opaque(sketch_read(config, hash, t->now, &s->cells) + price);
 	t->bulk = opaque(s->estimate > s->tau);
 	if (!s->encounter.met)
 		t->bulk = opaque(t->bulk | strangers_charge(config, is_small, price, s->tau, t->now));
@@ -177,7 +177,7 @@ inline_fn __u64 pass_small(const struct natra_config *config, const struct turn 
 	clock_claim(&state.total_clock_ns, READ_ONCE(state.total_clock_ns), sub_floor(t->now, config->burst_ns), ~0ULL,
 		    cost);
 	queue_overtake(config, t->now, cost);
-	sketch_store(&s->view, s->estimate, ~0ULL);
+	sketch_store(&s->cells, s->estimate, ~0ULL);
 	if (!s->encounter.met)
 		fair_charge(config, t);
 	return 1;
@@ -238,7 +238,7 @@ int natra(struct __sk_buff *skb)
 	result = opaque(result);
 	/* cut, so that a flow that stops is small again soon */
 	ceiling = s.tau + config->excess_cap;
-	sketch_store(&s.view, min_u64(s.estimate, ceiling), ceiling);
+	sketch_store(&s.cells, min_u64(s.estimate, ceiling), ceiling);
 
 	/* the table is for flows that are heavy themselves, not for those that met a full allowance */
 	slot = heavy_slot(&p.flow, hash, t.now, t.bulk);

@@ -49,7 +49,7 @@ inline_fn __u64 mark_ce(struct __sk_buff *skb, const struct packet *p)
 /* Strangers are one flow to fairness, and whichever way they go. */
 inline_fn void fair_charge(const struct natra_config *config, const struct turn *t)
 {
-	struct fair_view fair;
+	struct cells fair;
 	__u64 excess = fair_read(config, t->hash, t->now, &fair) + fair_part(t->price);
 
 	fair_raise(&fair, min_u64(excess, MARKS_IGNORED * fair_bound(config, t->flows) + 1));
@@ -110,7 +110,7 @@ inline_fn __u64 pace(struct __sk_buff *skb, const struct natra_config *config, c
 	__u64 seen = READ_ONCE(state.total_clock_ns);
 	__u64 start = max_u64(seen, earliest);
 	struct verdict verdict = {};
-	struct fair_view fair;
+	struct cells fair;
 	__u64 bound, excess;
 
 	if (start > latest) {

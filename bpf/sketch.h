@@ -18,47 +18,18 @@
 #define NATRA_SKETCH_H
 
 #include "base.h"
+#include "cells.h"
 #include "clocks.h"
-#include "flow.h"
-
-/* A flow's cells as they were read: how far each is ahead of now. */
-struct sketch_view {
-	__u32 *cell[NATRA_SKETCH_ROWS];
-	__u64 ahead[NATRA_SKETCH_ROWS];
-	__u64 now;
-};
 
 /* Returns the cell units that the flow is ahead of its share, this packet not included. */
-inline_fn __u64 sketch_read(const struct natra_config *config, __u64 hash, __u64 now, struct sketch_view *view)
+inline_fn __u64 sketch_read(const struct natra_config *config, __u64 hash, __u64 now, struct cells *cells)
 {
-	__u64 guard = config->guard;
-	__u64 estimate = ~0ULL;
-
-	view->now = now >> config->unit_shift;
-#pragma clang loop unroll(full)
-	for (__u32 row = 0; row < NATRA_SKETCH_ROWS; row++) {
-		__u32 *cell = &state.cell[row][hash >> row * HASH_SKETCH_BITS & (NATRA_SKETCH_COLS - 1)];
-		__u64 ahead = (*cell - view->now) & ~0U;
-
-		/* in the past, or left over from before the units wrapped */
-		if (ahead > guard)
-			ahead = 0;
-		if (ahead < estimate)
-			estimate = ahead;
-		view->cell[row] = cell;
-		view->ahead[row] = ahead;
-	}
-	return estimate;
+	return cells_read(config, state.cell, NATRA_SKETCH_ROWS, hash, now, cells);
 }
 
-/* Sets the flow's cells to the estimate where they are below it, or above the ceiling of estimates. */
-inline_fn void sketch_store(const struct sketch_view *view, __u64 estimate, __u64 ceiling)
+inline_fn void sketch_store(const struct cells *cells, __u64 estimate, __u64 ceiling)
 {
-#pragma clang loop unroll(full)
-	for (__u32 row = 0; row < NATRA_SKETCH_ROWS; row++) {
-		if (view->ahead[row] < estimate || view->ahead[row] > ceiling)
-			*view->cell[row] = view->now + estimate;
-	}
+	cells_store(cells, NATRA_SKETCH_ROWS, estimate, ceiling);
 }
 
 /* What so many bytes cost where so many flows compete, in cell units. Rounded up. */

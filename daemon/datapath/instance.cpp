@@ -70,9 +70,7 @@ std::uint64_t monotonic_ns() {
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-double horizon_ns(const natra_config& config) {
-    return static_cast<double>(config.horizon_ns);
-}
+double horizon_ns(const natra_config& config) { return static_cast<double>(config.horizon_ns); }
 
 // As much as any queue of HTB's takes at any rate: 1 GiB at 1 byte/s. A clock that is further ahead would overflow.
 constexpr double furthest_ns = 1.1e18;
