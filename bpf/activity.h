@@ -42,48 +42,55 @@ inline_fn __u64 activity_word(__u64 hash)
 }
 
 /* Competing flows, this one included whether it was noted or not: 1 to NATRA_MAX_FLOWS. */
-inline_fn __u64 flows_with(const struct natra_config *config, __u64 hash, __u64 now)
+inline_fn __u64 flows_with(__u64 hash, __u64 now)
 {
 	const struct natra_activity *activity = &state.activity;
 	__u64 word = activity_word(hash);
 	__u64 noted = (activity->seen[0][word] | activity->seen[1][word]) >> (hash >> HASH_ACTIVITY_SHIFT & 63) & 1;
-	__u64 flows = flows_of_bits(READ_ONCE(activity->bits));
-	/* all ones while the epochs are not over */
-	__s64 valid = (__s64)(now - READ_ONCE(activity->start_ns) - 2 * epoch_longest(config, flows)) >> 63;
+	__u64 flows = READ_ONCE(activity->flows) + (noted ^ 1);
+	/* all ones while the count holds */
+	__s64 valid = (__s64)(now - READ_ONCE(activity->until_ns)) >> 63;
 
 	asm("" : "+r"(valid));
-	flows = (flows + (noted ^ 1)) & valid;
-	return min_u64(max_u64(flows, 1), NATRA_MAX_FLOWS);
+	return min_u64(max_u64(flows & valid, 1), NATRA_MAX_FLOWS);
+}
+
+/* The count of flows that follows from the bits. It holds for two epochs, or what is noted last would be lost early. */
+inline_fn void activity_count(const struct natra_config *config, struct natra_activity *activity)
+{
+	__u64 flows = flows_of_bits(activity->bits);
+
+	WRITE_ONCE(activity->flows, flows);
+	WRITE_ONCE(activity->until_ns, activity->start_ns + 2 * epoch_longest(config, flows));
+}
+
+inline_fn void activity_clear(__u64 *words)
+{
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < NATRA_ACTIVITY_WORDS; i++)
+		words[i] = 0;
 }
 
 /* Begins another epoch if it is time to. */
 inline_fn void activity_advance(const struct natra_config *config, struct natra_activity *activity, __u64 now)
 {
-	__u64 bits = activity->bits;
+	__u64 longest = (activity->until_ns - activity->start_ns) / 2;
 	__u64 age = now - activity->start_ns;
-	__u64 longest = epoch_longest(config, flows_of_bits(bits));
-	__u64 *oldest;
 
-	if (age < longest && (age < EPOCH_MIN_NS || activity->packets < EPOCH_PACKETS_PER_FLOW * bits))
+	if (age < longest && (age < EPOCH_MIN_NS || activity->packets < EPOCH_PACKETS_PER_FLOW * activity->bits))
 		return;
+	activity_clear(activity->seen[~activity->epoch & 1]);
 	/* nothing for so long: what is in the current epoch is history as well */
-	if (age > 2 * longest)
-		activity->current_bits = 0;
-	oldest = activity->seen[~activity->epoch & 1];
-#pragma clang loop unroll(full)
-	for (__u32 i = 0; i < NATRA_ACTIVITY_WORDS; i++)
-		oldest[i] = 0;
 	if (age > 2 * longest) {
-		oldest = activity->seen[activity->epoch & 1];
-#pragma clang loop unroll(full)
-		for (__u32 i = 0; i < NATRA_ACTIVITY_WORDS; i++)
-			oldest[i] = 0;
+		activity_clear(activity->seen[activity->epoch & 1]);
+		activity->current_bits = 0;
 	}
 	activity->bits = activity->current_bits;
 	activity->current_bits = 0;
 	activity->packets = 0;
 	activity->epoch++;
-	WRITE_ONCE(activity->start_ns, now);
+	activity->start_ns = now;
+	activity_count(config, activity);
 }
 
 /* Notes a packet of the flow on the heavy path. */
@@ -101,8 +108,10 @@ inline_fn void activity_note(const struct natra_config *config, __u64 hash, __u6
 		return;
 	*current |= bit;
 	activity->current_bits++;
-	if (!(activity->seen[~activity->epoch & 1][word] & bit))
-		activity->bits++;
+	if (activity->seen[~activity->epoch & 1][word] & bit)
+		return;
+	activity->bits++;
+	activity_count(config, activity);
 }
 
 #endif

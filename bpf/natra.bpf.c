@@ -155,7 +155,7 @@ inline_fn void judge(const struct natra_config *config, __u64 hash, struct turn 
 	s->progress = queue_progress(config, t->now);
 	meet(hash, t->now, s->progress, &s->encounter);
 	t->hash = opaque(s->encounter.met ? hash : HASH_STRANGERS);
-	t->flows = opaque(flows_with(config, t->hash, t->now));
+	t->flows = opaque(flows_with(t->hash, t->now));
 	t->price = price_of(config, t->len, t->flows);
 	price = opaque(is_small ? small_price_of(config, t->len, t->price) : t->price);
 	s->tau = sketch_tau(config, t->flows);

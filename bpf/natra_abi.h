@@ -129,10 +129,13 @@ NATRA_STATIC_ASSERT(sizeof(struct natra_config) == 184, "natra_config is ABI");
 struct natra_activity {
 	__u64 seen[2][NATRA_ACTIVITY_WORDS]; /* flows of the even and of the odd epoch */
 	__u64 start_ns;                      /* of this epoch */
+	__u64 until_ns;                      /* the count holds until then */
 	__u32 epoch;
 	__u32 packets;      /* in this epoch */
 	__u32 bits;         /* set in this epoch or in the one before it */
 	__u32 current_bits; /* set in this epoch */
+	__u32 flows;        /* behind `bits` */
+	__u32 pad;
 };
 
 /* CoDel's state, see aqm.h. */

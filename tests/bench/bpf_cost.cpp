@@ -98,7 +98,8 @@ void all_heavy_and_shared(Limiter& limiter) {
     limiter.config().ce_ns = 0;
     limiter.config().fair_min = limiter.config().fair_max = limiter.config().guard;
     auto& activity = limiter.state().activity;
-    activity = {.start_ns = monotonic_ns(), .bits = 64};
+    const std::uint64_t now = monotonic_ns();
+    activity = {.start_ns = now, .until_ns = now + 1000 * second, .bits = 64, .flows = 66};
     for (auto& epoch : activity.seen) std::fill(std::begin(epoch), std::end(epoch), ~std::uint64_t{0});
 }
 // All slots are compared, and none says that the packet is not to be limited.

@@ -73,8 +73,10 @@ protected:
     // known to be one of them.
     void compete(std::uint64_t flows, bool counted = true) {
         natra_activity& activity = state().activity;
-        activity = {.start_ns = monotonic_ns()};
+        const std::uint64_t now = monotonic_ns();
+        activity = {.start_ns = now, .until_ns = now + 1000 * second};
         while (flows_of_bits(activity.bits) < flows) ++activity.bits;
+        activity.flows = static_cast<std::uint32_t>(flows_of_bits(activity.bits));
         if (counted) {
             for (auto& epoch : activity.seen) std::fill(std::begin(epoch), std::end(epoch), ~std::uint64_t{0});
         }

@@ -247,6 +247,7 @@ void Limiter::age(std::uint64_t ns) {
     set_back(state_->aqm.above_ns, ns);
     set_back(state_->aqm.next_ns, ns);
     set_back(state_->activity.start_ns, ns);
+    set_back(state_->activity.until_ns, ns);
     for (natra_heavy_flow& slot : state_->heavy) {
         for (__u64* time : {&slot.first_ns, &slot.last_ns, &slot.window_start_ns}) set_back(*time, ns);
     }
