@@ -116,7 +116,7 @@ class Pods(TamperCase):
         pod = self.pod()
         if self.natrad.properties(pod.object_path())["EgressShaper"] != "htb":
             self.skipTest("not HTB here")
-        self.tamper(pod, ["tc", "filter", "del", "dev", "eth0", "root"])
+        self.tamper(pod, ["tc", "filter", "del", "dev", "eth0", "parent", "4e41:"])
         self.assert_capped(pod, "egress")
 
     def test_replacing_the_root(self) -> None:
