@@ -42,7 +42,7 @@ inline_fn __u64 aqm_due(const struct natra_config *config, __u64 now, __u64 dela
 	}
 	if (!above) {
 		/* soon again: goes on where it ended, nearly */
-		__u64 recent = now - aqm->next_ns < 16 * config->aqm_interval_ns;
+		__u64 recent = sub_floor(now, aqm->next_ns) < 16 * config->aqm_interval_ns;
 
 		aqm->count = recent ? sub_floor(aqm->count, 2) : 0;
 		WRITE_ONCE(aqm->above_ns, now + config->aqm_interval_ns);

@@ -43,20 +43,25 @@ inline_fn __u64 queue_progress(const struct natra_config *config, __u64 now)
 	return now;
 }
 
-/* A small packet overtakes the queue. */
-inline_fn void queue_overtake(const struct natra_config *config, __u64 now, __u64 cost)
+/*
+ * A small packet overtakes the queue, if there is one: if the total clock was
+ * ahead of now. start: of the packet by that clock.
+ */
+inline_fn void queue_overtake(const struct natra_config *config, __u64 now, __u64 start, __u64 cost)
 {
-	if (config->mode != NATRA_MODE_HTB || READ_ONCE(state.total_clock_ns) + config->burst_ns < now)
+	if (config->mode != NATRA_MODE_HTB || start + HTB_SLACK_NS < now)
 		return;
 	__sync_fetch_and_add(&state.overtaken_ns, cost);
 }
 
-/* Notes where the queue is when the packet has left that waits so long. */
+/* Notes where the queue is when the packet has left that waits so long: in whole units, not before. */
 inline_fn void set_until(const struct natra_config *config, __u32 *until, __u64 progress, __u64 waits)
 {
+	/* longer than a unit can tell, and EDT lets nothing wait longer */
+	waits = min_u64(waits, NATRA_EDT_MAX_NS);
 	if (config->mode == NATRA_MODE_HTB)
 		waits += HTB_SLACK_NS;
-	*until = (progress + waits) >> UNTIL_SHIFT;
+	*until = ((progress + waits) >> UNTIL_SHIFT) + (-waits >> 63);
 }
 
 /*
@@ -79,9 +84,9 @@ inline_fn __u32 met_age(__u32 tag, __u32 tick)
 	return (tick - (tag >> 1)) & MET_TICKS;
 }
 
-/* An entry's number in the table, and what was found: no branch tells the verifier which way was taken. */
+/* What was found. No branch tells the verifier which way was taken. */
 struct encounter {
-	struct natra_met *entry; /* of a stranger that there is no room for: the first one, which all those share */
+	struct natra_met *entry; /* of a stranger that there is no room for: the last one, which all those share */
 	__u64 met;               /* 1: the flow was met in the last seconds */
 };
 
@@ -117,13 +122,15 @@ inline_fn void meet(__u64 hash, __u64 now, __u64 progress, struct encounter *e)
 	__u64 second = opaque(judge_way(&state.met[set + 1], fingerprint, tick, now, progress));
 	__u32 way = opaque(second > first);
 	__u64 best = opaque(max_u64(first, second));
-	/* 0 if both ways are taken */
-	__u32 slot = (set + (way & 1)) & -(__u32)((WAY_TAKEN - best) >> 63);
+	/* all ones if both ways are taken */
+	__u32 full = (__u32)((WAY_TAKEN - best) >> 63) - 1;
+	__u32 slot = opaque(((set + (way & 1)) & ~full) | (NATRA_MET_SLOTS & full));
 
 	/* or the compiler leaves out the mask, without which 5.10 knows no bound */
 	asm("" : "+r"(slot));
 	e->met = opaque(best == WAY_OWN);
-	e->entry = &state.met[slot & (NATRA_MET_SLOTS - 1)];
+	/* the bound is for the verifier */
+	e->entry = &state.met[slot & (2 * NATRA_MET_SLOTS - 1)];
 	e->entry->tag = fingerprint | tick << 1 | e->met;
 	if (best == WAY_ROOM)
 		e->entry->until = (__u32)(progress >> UNTIL_SHIFT) - UNTIL_PAST;

@@ -169,14 +169,14 @@ inline_fn void judge(const struct natra_config *config, __u64 hash, struct turn 
 /* Whether the packet passes at once; if so it is charged. */
 inline_fn __u64 pass_small(const struct natra_config *config, const struct turn *t, const struct standing *s)
 {
-	__u64 cost;
+	__u64 cost, start;
 
 	if (t->bulk || s->waits || !small_claim(config, t->now, t->len))
 		return 0;
 	cost = charge_of(t->len, config->total_mult, config->total_shift, dither_of(t->now));
-	clock_claim(&state.total_clock_ns, READ_ONCE(state.total_clock_ns), sub_floor(t->now, config->burst_ns), ~0ULL,
-		    cost);
-	queue_overtake(config, t->now, cost);
+	start = clock_claim(&state.total_clock_ns, READ_ONCE(state.total_clock_ns), sub_floor(t->now, config->burst_ns),
+			    ~0ULL, cost);
+	queue_overtake(config, t->now, opaque(start), cost);
 	sketch_store(&s->cells, s->estimate, ~0ULL);
 	if (!s->encounter.met)
 		fair_charge(config, t);

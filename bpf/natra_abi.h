@@ -246,7 +246,7 @@ struct natra_state {
 	NATRA_CACHELINE struct natra_activity activity;
 
 	NATRA_CACHELINE struct natra_counters counters[NATRA_COUNTER_SLOTS];
-	struct natra_met met[NATRA_MET_SLOTS];            /* see met.h */
+	struct natra_met met[NATRA_MET_SLOTS + 1];        /* see met.h */
 	__u32 fair[NATRA_FAIR_ROWS][NATRA_SKETCH_COLS];   /* see fairness.h */
 	__u32 cell[NATRA_SKETCH_ROWS][NATRA_SKETCH_COLS]; /* see sketch.h */
 	struct natra_heavy_flow heavy[NATRA_HEAVY_SLOTS];

@@ -104,7 +104,7 @@ TEST_P(HeavyFlow, IsDroppedBeyondTheHorizonAndChargedNowhere) {
         EXPECT_EQ(state().total_clock_ns, total);
         EXPECT_EQ(state().small_clock_ns, 0U);
         for (const auto& row : state().fair)
-            for (const std::uint32_t cell : row) EXPECT_EQ(cell, 0U);
+            for (const std::uint32_t cell : row) EXPECT_EQ(cell, limiter().unused_cell());
         const natra_counters after = limiter().counters();
         EXPECT_EQ(after.dropped_packets - before.dropped_packets, 1U);
         EXPECT_EQ(after.dropped_bytes - before.dropped_bytes, packet_bytes);

@@ -283,5 +283,27 @@ TEST_P(Hook, OthersOnTheHookStillDecide) {
     EXPECT_EQ(second_one.counters().dropped_packets, 1U);
 }
 
+TEST_P(Hook, ALostPacketIsNoErrorToItsSender) {
+    limit(Shaper::police);
+    make_all_heavy();
+    for (const bool lose : {false, true}) {
+        config().flags = lose ? NATRA_F_LOSE : 0U;
+        in_namespace([&] {
+            queue(100 * second);
+            const UniqueFd socket = packet_socket();
+            const Bytes packet = udp_packet().bytes();
+            const auto sent = send(socket.get(), packet.data(), packet.size(), 0);
+            const int error = errno;
+            if (lose) {
+                EXPECT_EQ(sent, static_cast<ssize_t>(packet.size()));
+            } else {
+                EXPECT_EQ(sent, -1);
+                EXPECT_EQ(error, ENOBUFS);
+            }
+        });
+    }
+    EXPECT_EQ(limiter().counters().dropped_packets, 2U);
+}
+
 }  // namespace
 }  // namespace natra::test

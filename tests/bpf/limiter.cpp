@@ -84,11 +84,24 @@ Limiter::Limiter(Variant variant) : skeleton_(std::make_unique<Skeleton>()) {
 
 void Limiter::reset() {
     *state_ = {};
+    unused_cell_ = 0;
     forget_flows();
     state_->abi = NATRA_ABI;
     state_->size = sizeof(natra_state);
     state_->seed[0] = 0x0123456789abcdefU;
     state_->seed[1] = 0xfedcba9876543210U;
+}
+
+// Zero is a time as well: every 2^32 units cells of that value would seem to be ahead of now.
+void Limiter::configure(const datapath::ShapeRequest& request) {
+    config() = datapath::make_config(request);
+    const auto past = static_cast<std::uint32_t>(monotonic_ns() >> config().unit_shift) - (1U << 31);
+    const auto set = [&](auto& rows) {
+        for (auto& row : rows) std::replace(std::begin(row), std::end(row), unused_cell_, past);
+    };
+    set(state_->cell);
+    set(state_->fair);
+    unused_cell_ = past;
 }
 
 Limiter::~Limiter() { munmap(state_, sizeof(natra_state)); }
@@ -203,7 +216,7 @@ void Limiter::age_cells(std::uint64_t ns) {
     const auto units = static_cast<std::uint32_t>(ns >> config().unit_shift);
     for (auto& row : state_->cell) {
         for (std::uint32_t& cell : row) {
-            if (cell != 0) cell -= units;
+            if (cell != unused_cell_) cell -= units;
         }
     }
 }
@@ -228,10 +241,10 @@ void Limiter::age(std::uint64_t ns) {
         return static_cast<std::uint32_t>(((aged_ns_ + ns) >> shift) - (aged_ns_ >> shift));
     };
     const std::uint32_t units = in_steps(config().unit_shift);
-    const auto cells = [units](auto& rows) {
+    const auto cells = [&](auto& rows) {
         for (auto& row : rows) {
             for (std::uint32_t& cell : row) {
-                if (cell != 0) cell -= units;
+                if (cell != unused_cell_) cell -= units;
             }
         }
     };
@@ -254,11 +267,15 @@ void Limiter::age(std::uint64_t ns) {
     aged_ns_ += ns;
 }
 
+void Limiter::forget_waits() {
+    const auto until = static_cast<std::uint32_t>((monotonic_ns() - state_->overtaken_ns) >> until_shift) - long_past;
+    for (natra_met& entry : state_->met) entry.until = until;
+}
+
 void Limiter::forget_flows() {
-    const std::uint64_t now = monotonic_ns();
-    const auto tick = static_cast<std::uint32_t>(now >> met_tick_shift) - half_the_ticks;
-    const auto until = static_cast<std::uint32_t>((now - state_->overtaken_ns) >> until_shift) - long_past;
-    for (natra_met& entry : state_->met) entry = {.tag = (tick & 0x7fff) << 1, .until = until};
+    const auto tick = static_cast<std::uint32_t>(monotonic_ns() >> met_tick_shift) - half_the_ticks;
+    for (natra_met& entry : state_->met) entry.tag = (tick & 0x7fff) << 1;
+    forget_waits();
 }
 
 void Limiter::introduce(const Packet& packet) {

@@ -56,7 +56,9 @@ public:
 
     natra_state& state() { return *state_; }
     natra_config& config() { return state_->config[state_->active_config & 1U]; }
-    void configure(const datapath::ShapeRequest& request) { config() = datapath::make_config(request); }
+    void configure(const datapath::ShapeRequest& request);
+    // The value of cells that nobody has written since the last configuration: long past, whatever the time is.
+    std::uint32_t unused_cell() const { return unused_cell_; }
 
     // Throws std::system_error if the kernel refuses to run the packet.
     Outcome run(const Bytes& packet, const Meta& meta = {});
@@ -78,6 +80,8 @@ public:
     void age(std::uint64_t ns);
     // Nobody was met before, and nobody's packets wait.
     void forget_flows();
+    // Nobody's packets wait.
+    void forget_waits();
     // The packet's flow has been met twice, and nothing else has happened. Its packets do not wait.
     void introduce(const Packet& packet);
     int program_fd() const { return program_fd_; }
@@ -88,6 +92,7 @@ private:
     natra_state* state_ = nullptr;
     int program_fd_ = -1;
     std::uint64_t aged_ns_ = 0;
+    std::uint32_t unused_cell_ = 0;
 };
 
 }  // namespace natra::test

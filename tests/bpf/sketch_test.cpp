@@ -66,9 +66,10 @@ TEST_P(Sketch, EstimateIsTheLowestRow) {
     const std::uint32_t heavy = now_units() + config().tau_max + units(2 * second);
     for (std::uint32_t low = 0; low < NATRA_SKETCH_ROWS; ++low) {
         fill(heavy);
-        fill_row(low, 0);
+        fill_row(low, limiter().unused_cell());
         EXPECT_FALSE(is_heavy(udp_packet())) << "row " << low;
-        EXPECT_EQ(std::count(std::begin(state().cell[low]), std::end(state().cell[low]), 0U), NATRA_SKETCH_COLS - 1);
+        EXPECT_EQ(std::count(std::begin(state().cell[low]), std::end(state().cell[low]), limiter().unused_cell()),
+                  NATRA_SKETCH_COLS - 1);
         for (std::uint32_t row = 0; row < NATRA_SKETCH_ROWS; ++row) {
             if (row == low) continue;
             // conservative: rows above the estimate are not raised

@@ -10,7 +10,7 @@ from lab.pod import Limiter, Limits, Pod
 from lab.traffic import DIRECTIONS
 from support import RATE, TIME_FACTOR, NodeCase
 
-'# The other end of the pod's tun device eth0. A UDP flow and one small datagram every 20 ms go through it, for so many
+# The other end of the pod's tun device eth0. A UDP flow and one small datagram every 20 ms go through it, for so many
 # seconds: out of the pod, and counted where they leave the device, or to it, and counted where they arrive.
 TUN = """
 import fcntl, json, os, select, socket, struct, sys, threading, time
@@ -120,7 +120,7 @@ class Tun(NodeCase):
                            *(ends[1:] if direction == "egress" else ends[:1]))})
 
 
-'# The 802.1p priorities of so many datagrams to port 9, or of those that a device receives in five seconds.
+# The 802.1p priorities of so many datagrams to port 9, or of those that a device receives in five seconds.
 PRIORITIES = """
 import json, socket, struct, sys, time
 SOL_PACKET, PACKET_AUXDATA, ETH_P_ALL = 263, 8, 3
