@@ -29,7 +29,7 @@ inline_fn __u64 over_root(__u64 ns, __u64 x)
 	return ns * (256 - 75 * (log & 1)) >> (8 + (log >> 1));
 }
 
-/* Whether a packet that would wait so long is one to drop. */
+/* 1 if a packet that would wait so long is one to drop. */
 inline_fn __u64 aqm_due(const struct natra_config *config, __u64 now, __u64 delay)
 {
 	struct natra_aqm *aqm = &state.aqm;

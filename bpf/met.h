@@ -3,13 +3,13 @@
  * The flows that were met before: a set-associative table with a fingerprint of
  * each. It knows two things.
  *
- * Who is a stranger. Anybody can make new flows by the thousand, so all that
+ * Strangers: anybody can make new flows by the thousand, so all that
  * were not met before are one flow together: to the count of flows, to the fair
  * shares and to the sketch, where two clocks stand for them, of small packets and
  * of others. A flow that was met twice keeps its entry while it goes on; another
  * one may be replaced.
  *
- * Whose packets still wait. A later packet of such a flow waits, too, however
+ * Flows whose packets still wait: a later packet of such a flow waits, too, however
  * little the flow takes, or it would overtake them.
  */
 #ifndef NATRA_MET_H
@@ -84,7 +84,7 @@ inline_fn __u32 met_age(__u32 tag, __u32 tick)
 	return (tick - (tag >> 1)) & MET_TICKS;
 }
 
-/* What was found. No branch tells the verifier which way was taken. */
+/* The entry found. No branch tells the verifier which way was taken. */
 struct encounter {
 	struct natra_met *entry; /* of a stranger that there is no room for: the last one, which all those share */
 	__u64 met;               /* 1: the flow was met in the last seconds */
@@ -106,7 +106,7 @@ inline_fn __u64 judge_way(struct natra_met *entry, __u32 fingerprint, __u32 tick
 		return WAY_ROOM;
 	if ((tag & MET_FINGERPRINT) == fingerprint)
 		return WAY_OWN;
-	/* Of a flood, not each packet takes the place of the one before it, or nobody would be met twice. */
+	/* Not each packet of a flood takes the place of the one before it, or no flow would be met twice. */
 	if (!(tag & MET_AGAIN) && (age || !(now & 7 << 5)) && !still_waits(&entry->until, progress))
 		return WAY_ROOM;
 	return WAY_TAKEN;

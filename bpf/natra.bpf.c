@@ -166,7 +166,7 @@ inline_fn void judge(const struct natra_config *config, __u64 hash, struct turn 
 	s->waits = opaque(still_waits(&s->encounter.entry->until, s->progress));
 }
 
-/* Whether the packet passes at once; if so it is charged. */
+/* 1 if the packet passes at once; it is charged then. */
 inline_fn __u64 pass_small(const struct natra_config *config, const struct turn *t, const struct standing *s)
 {
 	__u64 cost, start;

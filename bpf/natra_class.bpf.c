@@ -5,7 +5,7 @@
  * own (SO_PRIORITY), of which a vlan device below may make its 802.1p bits, and
  * a qdisc of the node's its bands.
  *
- * What no program has seen goes to the default class, that of heavy flows.
+ * Packets that no program has seen go to the default class, that of heavy flows.
  */
 #include <linux/pkt_cls.h>
 
