@@ -83,9 +83,9 @@ double small_allowance_ns(Shaper shaper, const Rate& rate) {
 double horizon_ns(Direction direction, const Rate& rate) {
     // From the pod, a socket whose whole buffer waits at the pod's device makes its sender wait: there is room for it.
     const double base = direction == Direction::egress ? 250 * ms : 100 * ms;
-    // A segment and some more, or slow rates would lose one after the other; but less than a name server's client
-    // waits.
-    constexpr double longest = 2'000 * ms;
+    // A segment and some more, or slow rates would lose one after the other; but no more than ten frames, unless 2 s
+    // have room for more: clients of name servers wait for 5 s.
+    const double longest = std::max(2'000 * ms, rate.ns_for(10 * full_frame));
     return std::clamp(std::min(1.25 * rate.ns_for(gso_segment), longest), base, horizon_max);
 }
 
