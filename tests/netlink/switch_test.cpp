@@ -45,7 +45,13 @@ protected:
                                          .rates = rates,
                                          .wish = wish(GetParam().from)});
         EXPECT_TRUE(attached) << attached.error().what;
-        return attached ? *std::move(attached) : Attached{};
+        if (!attached) return {};
+        // send_what_passes() has to be told what is refused.
+        auto& instance = *attached->instance(GetParam().direction);
+        auto config = instance.config();
+        config.flags &= ~NATRA_F_LOSE;
+        instance.configure(config);
+        return *std::move(attached);
     }
     static std::int64_t horizon_ms(const Attached& attached) {
         const auto& config = attached.instance(GetParam().direction)->config();
