@@ -93,9 +93,9 @@ inline_fn void activity_advance(const struct natra_config *config, struct natra_
 	activity_count(config, activity);
 }
 
-/* Notes a packet of the flow on the heavy path. */
-inline_fn void activity_note(const struct natra_config *config, __u64 hash, __u64 now)
+separate_fn int activity_note_first(__u64 config_index, __u64 hash, __u64 now)
 {
+	const struct natra_config *config = config_at(config_index);
 	struct natra_activity *activity = &state.activity;
 	__u64 word = activity_word(hash);
 	__u64 bit = activity_bit(hash);
@@ -105,13 +105,26 @@ inline_fn void activity_note(const struct natra_config *config, __u64 hash, __u6
 	activity->packets++;
 	current = &activity->seen[activity->epoch & 1][word];
 	if (*current & bit)
-		return;
+		return 0;
 	*current |= bit;
 	activity->current_bits++;
 	if (activity->seen[~activity->epoch & 1][word] & bit)
-		return;
+		return 0;
 	activity->bits++;
 	activity_count(config, activity);
+	return 0;
+}
+
+/* Notes a packet of the flow on the heavy path. Nearly always there is nothing to do but to count it. */
+inline_fn void activity_note(__u64 config_index, __u64 hash, __u64 now)
+{
+	struct natra_activity *activity = &state.activity;
+	__u64 noted = activity->seen[activity->epoch & 1][activity_word(hash)] & activity_bit(hash);
+
+	if (noted && now - activity->start_ns < EPOCH_MIN_NS)
+		activity->packets++;
+	else
+		activity_note_first(config_index, hash, now);
 }
 
 #endif

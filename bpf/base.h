@@ -51,6 +51,19 @@ inline_fn __u64 min_u64(__u64 a, __u64 b)
 extern struct natra_state state;
 
 /*
+ * A function that the verifier goes through once, by itself, instead of once for
+ * each way that leads to it: on kernels before 6.12 such ways multiply. 5.10
+ * hands numbers and the packet over, no other pointers.
+ */
+#define separate_fn __attribute__((noinline))
+
+/* One of the two, even if natrad makes the other one the active one meanwhile. */
+inline_fn const struct natra_config *config_at(__u64 index)
+{
+	return &state.config[index & 1];
+}
+
+/*
  * The same value, but unknown to the verifier, which would otherwise go through
  * the rest of the program once for every constant that a path has put there.
  * Older verifiers do so even where nothing depends on it: to them a bounded

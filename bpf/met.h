@@ -90,26 +90,35 @@ struct encounter {
 	__u64 met;               /* 1: the flow was met in the last seconds */
 };
 
-/* Ways of a set that may be taken, by how well. */
-enum {
-	WAY_TAKEN,
-	WAY_ROOM,
-	WAY_OWN,
-};
-
-inline_fn __u64 judge_way(struct natra_met *entry, __u32 fingerprint, __u32 tick, __u64 now, __u64 progress)
+/* 1 if the entry is the flow's own. */
+inline_fn __u64 is_own(const struct natra_met *entry, __u32 fingerprint, __u32 tick)
 {
-	__u32 tag = entry->tag;
-	__u32 age = met_age(tag, tick);
+	return (entry->tag & MET_FINGERPRINT) == fingerprint && met_age(entry->tag, tick) <= MET_FORGOTTEN;
+}
+
+/* 1 if a stranger may take the entry. */
+inline_fn __u64 has_room(struct natra_met *entry, __u32 tick, __u64 now, __u64 progress)
+{
+	__u32 age = met_age(entry->tag, tick);
 
 	if (age > MET_FORGOTTEN)
-		return WAY_ROOM;
-	if ((tag & MET_FINGERPRINT) == fingerprint)
-		return WAY_OWN;
+		return 1;
 	/* Not each packet of a flood takes the place of the one before it, or no flow would be met twice. */
-	if (!(tag & MET_AGAIN) && (age || !(now & 7 << 5)) && !still_waits(&entry->until, progress))
-		return WAY_ROOM;
-	return WAY_TAKEN;
+	return !(entry->tag & MET_AGAIN) && (age || !(now & 7 << 5)) && !still_waits(&entry->until, progress);
+}
+
+/* The slot that a stranger takes in the set: the last one of all if there is no room. */
+inline_fn __u64 make_room(__u32 set, __u32 tick, __u64 now, __u64 progress)
+{
+	for (__u32 way = 0; way < 2; way++) {
+		struct natra_met *entry = &state.met[set + way];
+
+		if (!has_room(entry, tick, now, progress))
+			continue;
+		entry->until = (__u32)(progress >> UNTIL_SHIFT) - UNTIL_PAST;
+		return set + way;
+	}
+	return NATRA_MET_SLOTS;
 }
 
 /* Looks the flow up, and notes that it is met now. */
@@ -118,22 +127,23 @@ inline_fn void meet(__u64 hash, __u64 now, __u64 progress, struct encounter *e)
 	__u32 set = (hash >> HASH_MET_SHIFT & (MET_SETS - 1)) * 2;
 	__u32 tick = now >> MET_TICK_SHIFT & MET_TICKS;
 	__u32 fingerprint = hash >> 32 & MET_FINGERPRINT;
-	__u64 first = opaque(judge_way(&state.met[set], fingerprint, tick, now, progress));
-	__u64 second = opaque(judge_way(&state.met[set + 1], fingerprint, tick, now, progress));
-	__u32 way = opaque(second > first);
-	__u64 best = opaque(max_u64(first, second));
-	/* all ones if both ways are taken */
-	__u32 full = (__u32)((WAY_TAKEN - best) >> 63) - 1;
-	__u32 slot = opaque(((set + (way & 1)) & ~full) | (NATRA_MET_SLOTS & full));
+	__u64 slot = set;
 
+	e->met = 1;
+	if (!is_own(&state.met[set], fingerprint, tick)) {
+		slot = set + 1;
+		if (!is_own(&state.met[set + 1], fingerprint, tick)) {
+			slot = make_room(set, tick, now, progress);
+			e->met = 0;
+		}
+	}
+	e->met = opaque(e->met);
+	slot = opaque(slot);
 	/* or the compiler leaves out the mask, without which 5.10 knows no bound */
 	asm("" : "+r"(slot));
-	e->met = opaque(best == WAY_OWN);
 	/* the bound is for the verifier */
 	e->entry = &state.met[slot & (2 * NATRA_MET_SLOTS - 1)];
 	e->entry->tag = fingerprint | tick << 1 | e->met;
-	if (best == WAY_ROOM)
-		e->entry->until = (__u32)(progress >> UNTIL_SHIFT) - UNTIL_PAST;
 }
 
 /*

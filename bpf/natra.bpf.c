@@ -77,19 +77,16 @@ inline_fn void set_class(struct __sk_buff *skb, const struct natra_config *confi
 }
 
 /*
- * The paced packet waits for its departure: in fq (EDT) or in HTB's heavy class.
- * A later time of its own (TCP's pacing) holds.
+ * The paced packet waits so long: in fq (EDT) or in HTB's heavy class. A later
+ * time of its own (TCP's pacing) holds.
  */
-inline_fn void set_departure(struct __sk_buff *skb, const struct natra_config *config, __u64 now, __u64 departure)
+inline_fn void set_departure(struct __sk_buff *skb, const struct natra_config *config, __u64 now, __u64 wait)
 {
+	__u64 departure = now + min_u64(wait, NATRA_EDT_MAX_NS);
 	__u64 own;
 
 	if (config->mode != NATRA_MODE_EDT)
 		return;
-	if (departure < now)
-		departure = now;
-	if (departure > now + NATRA_EDT_MAX_NS)
-		departure = now + NATRA_EDT_MAX_NS;
 	own = skb->tstamp;
 	if (own > departure && own <= now + FOREIGN_TSTAMP_NS)
 		departure = own;
@@ -111,16 +108,6 @@ inline_fn void pass_at_once(struct __sk_buff *skb, const struct natra_config *co
 {
 	if (config->mode == NATRA_MODE_EDT)
 		replace_foreign_time(skb, now);
-}
-
-/* How long the paced packet waits, by the clock of the rate. Policed packets leave at once or never. */
-inline_fn __u64 wait_of(const struct natra_config *config, __u64 now, __u64 departure)
-{
-	/* all ones but in police mode, without a branch */
-	__s64 queued = (__s64)((__u64)config->mode - NATRA_MODE_POLICE) >> 63;
-
-	asm("" : "+r"(queued));
-	return sub_floor(departure, now) & queued;
 }
 
 /*
@@ -186,13 +173,13 @@ inline_fn __u64 pass_small(const struct natra_config *config, const struct turn 
 SEC("tc")
 int natra(struct __sk_buff *skb)
 {
-	const struct natra_config *config = &state.config[READ_ONCE(state.active_config) & 1];
-	struct natra_counters *counters;
+	__u64 config_index = READ_ONCE(state.active_config);
+	const struct natra_config *config = config_at(config_index);
 	struct natra_heavy_flow *slot;
 	struct packet p;
 	struct turn t;
 	struct standing s;
-	__u64 hash, departure, waits, result, ceiling;
+	__u64 hash, paced, waits, result, ceiling;
 
 	if (config->mode == NATRA_MODE_OFF) {
 		if (config->flags & NATRA_F_AT_ONCE)
@@ -213,29 +200,22 @@ int natra(struct __sk_buff *skb)
 	}
 	hash = flow_hash(&p.flow);
 	t.len = wire_length(skb, &p);
-	counters = cpu_counters();
 	judge(config, hash, &t, &s);
 
 	if (pass_small(config, &t, &s)) {
 		set_class(skb, config, NATRA_HTB_SMALL_MINOR);
 		pass_at_once(skb, config, t.now);
-		count(config, &counters->fast_packets, t.len);
+		count(config, &cpu_counters()->fast_packets, t.len);
 		return VERDICT_PASS;
 	}
 
-	departure = opaque(0);
-	if (!t.bulk)
-		count(config, &counters->spilled_packets, t.len);
 	/* a flow that has sent little so far may go no further */
 	if (t.bulk || s.estimate > config->tau_flow * t.flows >> 3)
-		activity_note(config, t.hash, t.now);
-	result = opaque(pace(skb, config, &p, &t, &departure));
-	waits = wait_of(config, t.now, departure);
-	/* here, because further down the verifier would meet it on many more paths */
-	if (result != PACE_DROP)
-		count_wait(config, counters, waits);
-	/* what 5.10 has learnt about it would keep all that follows apart */
-	result = opaque(result);
+		activity_note(config_index, t.hash, t.now);
+	t.ecn = p.ecn;
+	paced = pace(skb, config_index, &t);
+	result = paced & ((1 << PACE_RESULT_BITS) - 1);
+	waits = paced >> PACE_RESULT_BITS;
 	/* cut, so that a flow that stops is small again soon */
 	ceiling = s.tau + config->excess_cap;
 	sketch_store(&s.cells, min_u64(s.estimate, ceiling), ceiling);
@@ -245,17 +225,13 @@ int natra(struct __sk_buff *skb)
 	if (result == PACE_DROP) {
 		if (slot)
 			heavy_record_drop(slot, t.now, t.len);
-		count(config, &counters->dropped_packets, t.len);
 		return refuse(config);
 	}
 	if (slot)
 		heavy_record_pass(slot, t.now, t.len, result == PACE_PASS_MARKED);
-	if (result == PACE_PASS_MARKED)
-		count(config, &counters->marked_packets, t.len);
-	count(config, &counters->paced_packets, t.len);
 	set_until(config, &s.encounter.entry->until, s.progress, waits);
 	set_class(skb, config, NATRA_HTB_HEAVY_MINOR);
-	set_departure(skb, config, t.now, departure);
+	set_departure(skb, config, t.now, waits);
 	return VERDICT_PASS;
 }
 

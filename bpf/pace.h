@@ -6,6 +6,7 @@
 #include "aqm.h"
 #include "base.h"
 #include "clocks.h"
+#include "counters.h"
 #include "fairness.h"
 #include "parse.h"
 
@@ -26,7 +27,19 @@ struct turn {
 	__u64 flows; /* that compete */
 	__u64 price; /* see sketch.h; not reduced for small packets */
 	__u64 bulk;  /* the flow is heavy for good, not just for the moment: it has sent T beyond its share */
+	__u64 ecn;
 };
+
+/* What pace() is given in one number, from the lowest bits on. */
+enum {
+	PACE_LEN_BITS = 20,
+	PACE_FLOWS_BITS = 10,
+	PACE_BULK_BITS = 1,
+	PACE_ECN_BITS = 2,
+	PACE_CONFIG_BITS = 1,
+};
+
+#define PACE_RESULT_BITS 2
 
 /*
  * The latest start of a heavy packet, its own cost excluded: at tiny rates one
@@ -41,9 +54,9 @@ inline_fn __u64 latest_start(const struct natra_config *config, const struct tur
 }
 
 /* Sets CE. False if the packet cannot carry it; a packet that carries it already needs no other sign. */
-inline_fn __u64 mark_ce(struct __sk_buff *skb, const struct packet *p)
+inline_fn __u64 mark_ce(struct __sk_buff *skb, const struct turn *t)
 {
-	return p->ecn && bpf_skb_ecn_set_ce(skb);
+	return t->ecn && bpf_skb_ecn_set_ce(skb);
 }
 
 /* Strangers are one flow to fairness, and whichever way they go. */
@@ -72,15 +85,15 @@ inline_fn __u64 is_unfair(const struct turn *t, __u64 excess, __u64 bound)
 }
 
 /* delay: of the packet, before its own bytes. Marks come first, then losses. */
-inline_fn void ask_queue(struct __sk_buff *skb, const struct natra_config *config, const struct packet *p,
-			 const struct turn *t, __u64 delay, __u64 excess, __u64 bound, struct verdict *v)
+inline_fn void ask_queue(struct __sk_buff *skb, const struct natra_config *config, const struct turn *t, __u64 delay,
+			 __u64 excess, __u64 bound, struct verdict *v)
 {
 	__u64 unfair = is_unfair(t, excess, bound);
-	__u64 mark_above = p->ecn == ECN_L4S ? config->l4s_ns : config->ce_ns;
+	__u64 mark_above = t->ecn == ECN_L4S ? config->l4s_ns : config->ce_ns;
 	__u64 target = config->aqm_target_ns;
 
 	if (delay > mark_above >> unfair)
-		v->marked = mark_ce(skb, p);
+		v->marked = mark_ce(skb, t);
 	if (unfair && (!v->marked || excess > MARKS_IGNORED * bound) &&
 	    delay > target << (excess <= STUBBORN * bound)) {
 		v->refused = 1;
@@ -95,14 +108,22 @@ inline_fn void ask_queue(struct __sk_buff *skb, const struct natra_config *confi
 	}
 }
 
+/* What a wait by the clock of the rate is for the packet: policed packets leave at once or never. */
+inline_fn __u64 wait_in(const struct natra_config *config, __u64 wait)
+{
+	/* all ones but in police mode, without a branch */
+	__s64 queued = (__s64)((__u64)config->mode - NATRA_MODE_POLICE) >> 63;
+
+	asm("" : "+r"(queued));
+	return wait & queued;
+}
+
 /*
- * *departure is set if the packet passes and may lie in the past: a packet
- * leaves when the total clock, its own bytes included, is at most burst_ns
- * ahead, hence at once or when it would be through a link of that rate. Refused
- * packets are charged nowhere.
+ * The packet waits until the total clock, its own bytes included, is at most
+ * burst_ns ahead, hence not at all or until it would be through a link of that
+ * rate. Refused packets are charged nowhere.
  */
-inline_fn __u64 pace(struct __sk_buff *skb, const struct natra_config *config, const struct packet *p,
-		     const struct turn *t, __u64 *departure)
+inline_fn __u64 pace_turn(struct __sk_buff *skb, const struct natra_config *config, const struct turn *t, __u64 *wait)
 {
 	__u64 cost = charge_of(t->len, config->total_mult, config->total_shift, dither_of(t->now));
 	__u64 earliest = sub_floor(t->now, config->burst_ns);
@@ -111,7 +132,7 @@ inline_fn __u64 pace(struct __sk_buff *skb, const struct natra_config *config, c
 	__u64 start = max_u64(seen, earliest);
 	struct verdict verdict = {};
 	struct cells fair;
-	__u64 bound, excess;
+	__u64 bound, excess, departure;
 
 	if (start > latest) {
 		aqm_overflowed(t->now, sub_floor(start, t->now), t->flows);
@@ -120,7 +141,7 @@ inline_fn __u64 pace(struct __sk_buff *skb, const struct natra_config *config, c
 	bound = fair_bound(config, t->flows);
 	excess = opaque(fair_read(config, t->hash, t->now, &fair));
 	if (config->mode != NATRA_MODE_POLICE)
-		ask_queue(skb, config, p, t, sub_floor(start, t->now), excess, bound, &verdict);
+		ask_queue(skb, config, t, sub_floor(start, t->now), excess, bound, &verdict);
 	else if (is_unfair(t, excess, bound))
 		/* no queue that a mark could tell of: a flow with more than a share pays once half the bucket is gone
 		 */
@@ -131,8 +152,64 @@ inline_fn __u64 pace(struct __sk_buff *skb, const struct natra_config *config, c
 	if (start == CLAIM_REFUSED)
 		return PACE_DROP;
 	fair_raise(&fair, min_u64(excess + fair_part(t->price), MARKS_IGNORED * bound + 1));
-	*departure = max_u64(start, sub_floor(start + cost, config->burst_ns));
-	return opaque(verdict.marked) && p->ecn != ECN_CE ? PACE_PASS_MARKED : PACE_PASS;
+	departure = max_u64(start, sub_floor(start + cost, config->burst_ns));
+	*wait = wait_in(config, sub_floor(departure, t->now));
+	return opaque(verdict.marked) && t->ecn != ECN_CE ? PACE_PASS_MARKED : PACE_PASS;
+}
+
+inline_fn __u64 pace_take(__u64 *info, __u32 bits)
+{
+	__u64 value = *info & ((1ULL << bits) - 1);
+
+	*info >>= bits;
+	return value;
+}
+
+inline_fn void count_turn(const struct natra_config *config, const struct turn *t, __u64 result, __u64 wait)
+{
+	struct natra_counters *counters = cpu_counters();
+
+	if (!t->bulk)
+		count(config, &counters->spilled_packets, t->len);
+	if (result == PACE_DROP) {
+		count(config, &counters->dropped_packets, t->len);
+		return;
+	}
+	if (result == PACE_PASS_MARKED)
+		count(config, &counters->marked_packets, t->len);
+	count(config, &counters->paced_packets, t->len);
+	count_wait(config, counters, wait);
+}
+
+separate_fn __u64 pace_apart(struct __sk_buff *skb, __u64 now, __u64 hash, __u64 price, __u64 info)
+{
+	struct turn t = {.now = now, .hash = hash, .price = price};
+	const struct natra_config *config;
+	__u64 result, wait = 0;
+
+	t.len = pace_take(&info, PACE_LEN_BITS);
+	t.flows = pace_take(&info, PACE_FLOWS_BITS);
+	t.bulk = pace_take(&info, PACE_BULK_BITS);
+	t.ecn = pace_take(&info, PACE_ECN_BITS);
+	config = config_at(info);
+	result = pace_turn(skb, config, &t, &wait);
+	count_turn(config, &t, result, wait);
+	return wait << PACE_RESULT_BITS | result;
+}
+
+/*
+ * Lets the packet pass or refuses it, and counts it. Returns the result, and above
+ * it the wait in ns. config_index: of the configuration that the packet has met.
+ */
+inline_fn __u64 pace(struct __sk_buff *skb, __u64 config_index, const struct turn *t)
+{
+	__u64 info = config_index & 1;
+
+	info = info << PACE_ECN_BITS | t->ecn;
+	info = info << PACE_BULK_BITS | t->bulk;
+	info = info << PACE_FLOWS_BITS | t->flows;
+	info = info << PACE_LEN_BITS | t->len;
+	return pace_apart(skb, t->now, t->hash, t->price, info);
 }
 
 #endif

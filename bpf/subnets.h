@@ -9,14 +9,10 @@
 /*
  * 1 if the packet is to be limited. All slots are looked at, and without a branch
  * in between: the verifier then goes through them once. Unused ones match nothing.
+ * first, second: the remote address, see union flow.
  */
-inline_fn __u64 is_shaped(const struct natra_config *config, const struct packet *p)
+separate_fn __u64 is_shaped_address(__u64 first, __u64 second, __u64 ethertype)
 {
-	/* all ones: the remote end is the source */
-	__u64 to_pod = -(__u64) !!(config->flags & NATRA_F_TO_POD);
-	__u64 first = (p->flow.word[0] & to_pod) | (p->flow.word[2] & ~to_pod);
-	__u64 second = (p->flow.word[1] & to_pod) | (p->flow.word[3] & ~to_pod);
-	__u64 ethertype = p->flow.key.ethertype;
 	__u64 found = 0;
 
 #pragma clang loop unroll(disable)
@@ -30,6 +26,16 @@ inline_fn __u64 is_shaped(const struct natra_config *config, const struct packet
 		found |= ((difference | -difference) >> 63) ^ 1;
 	}
 	return found ^ (READ_ONCE(state.subnets.mode) == NATRA_SUBNETS_UNSHAPED);
+}
+
+inline_fn __u64 is_shaped(const struct natra_config *config, const struct packet *p)
+{
+	/* all ones: the remote end is the source */
+	__u64 to_pod = -(__u64) !!(config->flags & NATRA_F_TO_POD);
+	__u64 first = (p->flow.word[0] & to_pod) | (p->flow.word[2] & ~to_pod);
+	__u64 second = (p->flow.word[1] & to_pod) | (p->flow.word[3] & ~to_pod);
+
+	return is_shaped_address(first, second, p->flow.key.ethertype);
 }
 
 #endif
