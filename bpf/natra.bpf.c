@@ -20,9 +20,6 @@
 
 struct natra_state state;
 
-/* Costs are computed in 64 bits for at most this many bytes, see natra_config. */
-#define MAX_LEN ((1U << 20) - 1)
-
 /*
  * What the segments of a GSO packet have on the wire beyond skb->len: headers,
  * but for the first segment's. How long these are is read up to the outermost

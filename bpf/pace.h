@@ -30,14 +30,17 @@ struct turn {
 	__u64 ecn;
 };
 
-/* What pace() is given in one number, from the lowest bits on. */
+/* What pace() hands over in one number, from the lowest bits on; above it is the configuration's index. */
 enum {
 	PACE_LEN_BITS = 20,
 	PACE_FLOWS_BITS = 10,
 	PACE_BULK_BITS = 1,
 	PACE_ECN_BITS = 2,
-	PACE_CONFIG_BITS = 1,
 };
+_Static_assert(NATRA_MAX_FLOWS < 1 << PACE_FLOWS_BITS, "n has to fit");
+
+/* Costs are computed in 64 bits for at most this many bytes, see natra_config. */
+#define MAX_LEN ((1U << PACE_LEN_BITS) - 1)
 
 #define PACE_RESULT_BITS 2
 
@@ -143,8 +146,7 @@ inline_fn __u64 pace_turn(struct __sk_buff *skb, const struct natra_config *conf
 	if (config->mode != NATRA_MODE_POLICE)
 		ask_queue(skb, config, t, sub_floor(start, t->now), excess, bound, &verdict);
 	else if (is_unfair(t, excess, bound))
-		/* no queue that a mark could tell of: a flow with more than a share pays once half the bucket is gone
-		 */
+		/* there is no queue to mark for: a flow beyond its share pays once half the bucket is gone */
 		verdict.refused = start > sub_floor(t->now, config->burst_ns >> 1);
 	if (opaque(verdict.refused))
 		return PACE_DROP;
