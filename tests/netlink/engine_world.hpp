@@ -84,6 +84,13 @@ protected:
         if (direction == Direction::egress) return {std::move(inside), std::move(outside), kind};
         return {std::move(outside), std::move(inside), kind};
     }
+    // Or send_what_passes() would not know it.
+    static void tell_what_is_refused(const Attached& attached, Direction direction) {
+        auto& instance = *attached.instance(direction);
+        auto config = instance.config();
+        config.flags &= ~NATRA_F_LOSE;
+        instance.configure(config);
+    }
     // As the registry does it.
     Result<void> change_drained(Attached& attached, const Rates& rates) {
         drain(attached, engine_->prepare_change(attached, rates));

@@ -46,11 +46,7 @@ protected:
                                          .wish = wish(GetParam().from)});
         EXPECT_TRUE(attached) << attached.error().what;
         if (!attached) return {};
-        // send_what_passes() has to be told what is refused.
-        auto& instance = *attached->instance(GetParam().direction);
-        auto config = instance.config();
-        config.flags &= ~NATRA_F_LOSE;
-        instance.configure(config);
+        tell_what_is_refused(*attached, GetParam().direction);
         return *std::move(attached);
     }
     static std::int64_t horizon_ms(const Attached& attached) {
