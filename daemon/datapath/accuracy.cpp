@@ -57,17 +57,12 @@ std::uint32_t likely_most(const Rows& rows) {
 }
 
 // As flows_with() has it for strangers, which a flow that begins is one of.
-std::uint64_t competing_flows(const natra_state& state, const natra_config& config, std::uint64_t now_ns) {
+std::uint64_t competing_flows(const natra_state& state, std::uint64_t now_ns) {
     natra_activity activity;
     std::memcpy(&activity, &state.activity, sizeof activity);
-    const std::uint64_t bits = activity.bits;
-    const auto square = bits * bits;
-    const auto flows = bits + (square >> (NATRA_ACTIVITY_SHIFT + 1)) + (square * bits / 3 >> 2 * NATRA_ACTIVITY_SHIFT);
-    const auto longest = std::min<std::uint64_t>(
-        std::max<std::uint64_t>(flows * config.epoch_flow_ns, config.epoch_min_ns), config.epoch_max_ns);
-    if (now_ns >= activity.start_ns + 2 * longest) return 1;
+    if (now_ns >= activity.until_ns) return 1;
     const bool noted = ((activity.seen[0][0] | activity.seen[1][0]) & 1) != 0;  // strangers have the first bit
-    return std::clamp<std::uint64_t>(noted ? flows : flows + 1, 1, NATRA_MAX_FLOWS);
+    return std::clamp<std::uint64_t>(activity.flows + (noted ? 0U : 1U), 1, NATRA_MAX_FLOWS);
 }
 
 // As sketch_tau() has it.
@@ -92,7 +87,7 @@ Accuracy accuracy_of(const natra_state& state, std::uint64_t now_ns) {
     std::memcpy(&config, &state.config[index & 1], sizeof config);
     if (config.mode == NATRA_MODE_OFF || config.flow_mult == 0) return {};
     const auto rows = read_levels(state, config, now_ns);
-    const auto flows = competing_flows(state, config, now_ns);
+    const auto flows = competing_flows(state, now_ns);
     const auto heavy_from = threshold(config, flows);
     if (active != index) return {};
     Accuracy out;

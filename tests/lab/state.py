@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_CELLS = 4 * 1024
-_HEAVY_BYTES = 64 * 120  # after the cells, at the end
-_CONFIG, _CONFIG_BYTES = 48, 128
-_UNIT_SHIFT, _GUARD = 36, 112  # in a configuration
+_ABI, _STATE_BYTES = 4, 45184  # whose layout the rest is
+_CELLS, _CELLS_END = 4 * 1024, 37448
+_CONFIG, _CONFIG_BYTES = 48, 184
+_UNIT_SHIFT, _GUARD = 168, 164  # in a configuration
 
 
 @contextmanager
@@ -40,10 +40,11 @@ def write_abi(pin: str, abi: int) -> None:
 def fill_sketch(pin: str) -> None:
     """As if every flow had just sent as much as a flow can be held to have sent."""
     with mapped(pin) as state:
+        layout = struct.unpack_from("=II", state, 0)
+        assert layout == (_ABI, _STATE_BYTES), f"natra_state is another one: {layout}"
         config = _CONFIG + _CONFIG_BYTES * (struct.unpack_from("=I", state, 8)[0] & 1)
         unit_shift = struct.unpack_from("=I", state, config + _UNIT_SHIFT)[0]
         guard = struct.unpack_from("=I", state, config + _GUARD)[0]
         level = ((time.monotonic_ns() >> unit_shift) + guard) & 0xffffffff
         cells = struct.pack("=I", level) * _CELLS
-        end = len(state) - _HEAVY_BYTES
-        state[end - len(cells):end] = cells
+        state[_CELLS_END - len(cells):_CELLS_END] = cells

@@ -63,9 +63,9 @@ protected:
 class RetuneWithAQueue : public Retune {};
 
 TEST_P(RetuneWithAQueue, SmallChangesLeaveTheQueueAsLongAsItIs) {
-    constexpr auto rate_bps = 10 * mbit;
+    constexpr auto rate_bps = 4 * mbit;
     auto attached = limit(rate_bps);
-    auto sent = flood(3);
+    auto sent = flood(1);
     std::this_thread::sleep_for(1s);
     const auto before = queue_ms(rate_bps);
     EXPECT_GT(before, 0);
@@ -84,9 +84,9 @@ TEST_P(RetuneWithAQueue, SmallChangesLeaveTheQueueAsLongAsItIs) {
 
 // What waits takes four times as long from then on; nothing joins it until it is down to the horizon.
 TEST_P(RetuneWithAQueue, ALoweredRateShrinksTheQueueToItsHorizon) {
-    constexpr auto low_bps = 5 * mbit;
+    constexpr auto low_bps = 2 * mbit;
     auto attached = limit(4 * low_bps);
-    auto sent = flood(6);
+    auto sent = flood(2);
     std::this_thread::sleep_for(1s);
     EXPECT_OK(engine_->change(attached, rates_of(low_bps)));
     std::this_thread::sleep_for(1s);
@@ -98,9 +98,9 @@ TEST_P(RetuneWithAQueue, ALoweredRateShrinksTheQueueToItsHorizon) {
 }
 
 TEST_P(Retune, ARaisedRateIsUsedAtOnce) {
-    constexpr auto high_bps = 20 * mbit;
+    constexpr auto high_bps = 10 * mbit;
     auto attached = limit(mbit);
-    auto sent = flood(6);
+    auto sent = flood(2);
     std::this_thread::sleep_for(3s);
     EXPECT_OK(engine_->change(attached, rates_of(high_bps)));
     // What waits in fq leaves at its old times; a horizon later at the latest all is as it will be.

@@ -21,7 +21,7 @@ struct Case {
 
 class Switch : public Engines, public ::testing::WithParamInterface<Case> {
 protected:
-    static constexpr std::uint64_t rate_bps = 10'000'000;
+    static constexpr std::uint64_t rate_bps = 4'000'000;
     // 10 ms of the rate, or one segment of 64 kB.
     static constexpr int expendable_frames = 65536 / Wire::frame_bytes + 1;
 
@@ -79,7 +79,7 @@ TEST_P(Switch, LosesNoMoreThanASegment) {
 // Neither more waits than the horizon allows, as if something had been forgotten, nor does the pod stand still.
 TEST_P(Switch, KeepsRateAndHorizonUnderLoad) {
     auto attached = limit();
-    Flood flood(wire(GetParam().direction, Wire::Kind::tcp), 3);
+    Flood flood(wire(GetParam().direction, Wire::Kind::tcp), 1);
     std::this_thread::sleep_for(700ms);
     EXPECT_OK(switch_drained(attached, wish(GetParam().to)));
     std::this_thread::sleep_for(700ms);
@@ -127,7 +127,7 @@ TEST_P(SwitchHook, LosesNoMoreThanASegmentAndForgetsNothing) {
         EXPECT_OK(switch_drained(attached, wish(GetParam().from, AttachMode::tcx)));
         EXPECT_GE(sent.receive(waiting), waiting - expendable_frames);
     }
-    Flood flood(wire(direction, Wire::Kind::tcp), 3);
+    Flood flood(wire(direction, Wire::Kind::tcp), 1);
     std::this_thread::sleep_for(700ms);
     for (const auto mode : {AttachMode::clsact, AttachMode::tcx, AttachMode::clsact, AttachMode::tcx}) {
         EXPECT_OK(switch_drained(attached, wish(GetParam().from, mode)));
