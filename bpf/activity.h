@@ -5,8 +5,8 @@
  * the flow's hash indexes (linear counting).
  *
  * An epoch lasts for four packets of each flow, so that it sees nearly all of
- * them at any rate, within bounds of time. Plain stores: two CPUs that meet may
- * count a bit twice until the next epoch begins.
+ * them at any rate, within bounds of time. Plain stores, but for its start: two
+ * CPUs that meet may count a bit twice until the next epoch begins.
  */
 #ifndef NATRA_ACTIVITY_H
 #define NATRA_ACTIVITY_H
@@ -71,13 +71,30 @@ inline_fn void activity_clear(__u64 *words)
 		words[i] = 0;
 }
 
+/* 1 for the CPU that begins the epoch. Before Linux 5.12 there may be two, and the first one's flows are forgotten. */
+inline_fn __u64 activity_claim(struct natra_activity *activity, __u64 start, __u64 now)
+{
+#ifdef NATRA_NO_FETCH_ATOMICS
+	if (READ_ONCE(activity->start_ns) != start)
+		return 0;
+	WRITE_ONCE(activity->start_ns, now);
+	return 1;
+#else
+	return __sync_val_compare_and_swap(&activity->start_ns, start, now) == start;
+#endif
+}
+
 /* Begins another epoch if it is time to. */
 inline_fn void activity_advance(const struct natra_config *config, struct natra_activity *activity, __u64 now)
 {
-	__u64 longest = (activity->until_ns - activity->start_ns) / 2;
-	__u64 age = now - activity->start_ns;
+	__u64 start = READ_ONCE(activity->start_ns);
+	__u64 longest = sub_floor(activity->until_ns, start) / 2;
+	/* another CPU's epoch may have begun after this packet came */
+	__u64 age = sub_floor(now, start);
 
 	if (age < longest && (age < EPOCH_MIN_NS || activity->packets < EPOCH_PACKETS_PER_FLOW * activity->bits))
+		return;
+	if (!activity_claim(activity, start, now))
 		return;
 	activity_clear(activity->seen[~activity->epoch & 1]);
 	/* nothing for so long: what is in the current epoch is history as well */
@@ -89,7 +106,6 @@ inline_fn void activity_advance(const struct natra_config *config, struct natra_
 	activity->current_bits = 0;
 	activity->packets = 0;
 	activity->epoch++;
-	activity->start_ns = now;
 	activity_count(config, activity);
 }
 

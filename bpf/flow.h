@@ -26,10 +26,10 @@ union flow {
  */
 #define HASH_SKETCH_BITS 10    /* a row, from bit 0 on: 40 bits; the fair shares' rows have the same */
 #define HASH_ACTIVITY_SHIFT 24 /* 10 bits */
-#define HASH_MET_SHIFT 38      /* 9 bits; the fingerprint has the top 16 */
+#define HASH_MET_SHIFT 38      /* 10 bits; the fingerprint has the top 16 */
 #define HASH_HEAVY_SHIFT 54
 #define HASH_USED (1ULL << 63)
-/* All strangers, see strangers.h. */
+/* All strangers, see met.h. */
 #define HASH_STRANGERS HASH_USED
 
 _Static_assert(1 << HASH_SKETCH_BITS == NATRA_SKETCH_COLS, "a sketch row's index");

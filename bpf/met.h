@@ -21,6 +21,7 @@
 #define MET_TICK_SHIFT 26 /* 67 ms */
 #define MET_TICKS 0x7fffU
 #define MET_FORGOTTEN 64U /* ticks: 4.3 s */
+#define MET_RESTS 8U      /* ticks: 0.5 s */
 #define MET_SETS (NATRA_MET_SLOTS / 2)
 /* A tag: 16 bits of fingerprint, 15 of the tick when the flow was seen last, and whether it was seen twice. */
 #define MET_AGAIN 1U
@@ -29,6 +30,7 @@
 #define UNTIL_SHIFT 10 /* ns -> units of natra_met.until */
 #define UNTIL_MOST (1U << 24)
 #define UNTIL_PAST (1U << 23)
+#define UNTIL_LONG_PAST (1U << 30)
 /* HTB's timer and its turns may add so much to what the total clock says. */
 #define HTB_SLACK_NS 1000000ULL
 
@@ -74,7 +76,8 @@ inline_fn __u64 still_waits(__u32 *until, __u64 progress)
 
 	if (ahead - 1 < UNTIL_MOST)
 		return 1;
-	if (-ahead < UNTIL_PAST)
+	/* but one so long ago that it would seem to come would the time wrap */
+	if (-ahead - UNTIL_PAST > UNTIL_LONG_PAST)
 		*until = (__u32)(progress >> UNTIL_SHIFT) - UNTIL_PAST;
 	return 0;
 }
@@ -103,8 +106,13 @@ inline_fn __u64 has_room(struct natra_met *entry, __u32 tick, __u64 now, __u64 p
 
 	if (age > MET_FORGOTTEN)
 		return 1;
-	/* Not each packet of a flood takes the place of the one before it, or no flow would be met twice. */
-	return !(entry->tag & MET_AGAIN) && (age || !(now & 7 << 5)) && !still_waits(&entry->until, progress);
+	/*
+	 * Not each packet of a flood takes the place of the one before it, or no flow would be met twice. A flow
+	 * that goes on keeps its place; one that rests loses it seldom, but does not hold it against many for ever.
+	 */
+	if (entry->tag & MET_AGAIN ? age < MET_RESTS || now & 0xff << 5 : !age && now & 7 << 5)
+		return 0;
+	return !still_waits(&entry->until, progress);
 }
 
 /* The slot that a stranger takes in the set: the last one of all if there is no room. */
@@ -155,11 +163,14 @@ inline_fn __u64 strangers_charge(const struct natra_config *config, __u64 is_sma
 {
 	__u64 *clock = &state.stranger_clock[is_small ? 0 : 1];
 	__u64 units = now >> config->unit_shift;
-	__u64 empty = max_u64(READ_ONCE(*clock), units) + price;
+	__u64 ahead = sub_floor(READ_ONCE(*clock), units);
 
-	if (empty - units > threshold)
+	/* left over from a configuration with other units */
+	if (ahead > config->guard)
+		ahead = 0;
+	if (ahead + price > threshold)
 		return 1;
-	WRITE_ONCE(*clock, empty);
+	WRITE_ONCE(*clock, units + ahead + price);
 	return 0;
 }
 

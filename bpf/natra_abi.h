@@ -31,7 +31,7 @@
 #define NATRA_ACTIVITY_SHIFT 10 /* of 2: bits that count flows */
 #define NATRA_ACTIVITY_WORDS ((1 << NATRA_ACTIVITY_SHIFT) / 64)
 #define NATRA_MAX_FLOWS 1023   /* the program counts no further */
-#define NATRA_MET_SLOTS 1024   /* power of two */
+#define NATRA_MET_SLOTS 2048   /* power of two */
 #define NATRA_HEAVY_SLOTS 64   /* power of two */
 #define NATRA_HEAVY_WAYS 4     /* slots that one flow may use */
 #define NATRA_COUNTER_SLOTS 16 /* power of two; one a CPU, shared beyond */
@@ -58,7 +58,6 @@ enum natra_mode {
 };
 
 /* natra_config.flags */
-#define NATRA_F_INGRESS_HOOK (1U << 0)    /* attached at a device's ingress: GSO headers are not in wire_len */
 #define NATRA_F_SHARED_COUNTERS (1U << 1) /* more CPUs than counter slots: count with atomics */
 #define NATRA_F_TO_POD (1U << 2)          /* the remote end is the source, else the destination */
 #define NATRA_F_NO_LINK_HEADER (1U << 4)  /* packets begin with their IP header: tun, wireguard, ipip, ... */

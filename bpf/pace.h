@@ -10,8 +10,11 @@
 #include "fairness.h"
 #include "parse.h"
 
-/* A timestamp further ahead is of another clock; fq drops what is further ahead than this. */
-#define FOREIGN_TSTAMP_NS (10 * NSEC_PER_SEC)
+/*
+ * A timestamp further ahead is of another clock, or of a sender that saves up its
+ * rate to use it at once; TCP's pacing sets none.
+ */
+#define FOREIGN_TSTAMP_NS (2 * NSEC_PER_SEC)
 
 enum pace_result {
 	PACE_PASS,
@@ -68,7 +71,7 @@ inline_fn void fair_charge(const struct natra_config *config, const struct turn 
 	struct cells fair;
 	__u64 excess = fair_read(config, t->hash, t->now, &fair) + fair_part(t->price);
 
-	fair_raise(&fair, min_u64(excess, MARKS_IGNORED * fair_bound(config, t->flows) + 1));
+	fair_raise(&fair, excess, fair_bound(config, t->flows));
 }
 
 /* What the queue has to say about a heavy packet. */
@@ -153,7 +156,8 @@ inline_fn __u64 pace_turn(struct __sk_buff *skb, const struct natra_config *conf
 	start = clock_claim(&state.total_clock_ns, seen, earliest, latest, cost);
 	if (start == CLAIM_REFUSED)
 		return PACE_DROP;
-	fair_raise(&fair, min_u64(excess + fair_part(t->price), MARKS_IGNORED * bound + 1));
+	fair_raise(&fair, excess + fair_charge_of(t->price, sub_floor(start, t->now) > 2 * config->aqm_target_ns),
+		   bound);
 	departure = max_u64(start, sub_floor(start + cost, config->burst_ns));
 	*wait = wait_in(config, sub_floor(departure, t->now));
 	return opaque(verdict.marked) && t->ecn != ECN_CE ? PACE_PASS_MARKED : PACE_PASS;

@@ -228,7 +228,6 @@ natra_config Engine::config_for(const AttachmentRecord& record, const Rate& rate
                         .heavy_threshold_bytes = rate.heavy_threshold_bytes,
                         .shaper = shaper,
                         .direction = direction,
-                        .ingress_hook = !device_egress,
                         .no_link_header = !record.pod_link_header,
                         .lose = lose,
                         .shared_counters = features_.shared_counters,

@@ -38,6 +38,10 @@ Result<void> Engine::renew_program(Attached& attached, Direction direction, PodS
         if (auto r = where.netlink.change_htb(where.ifindex, htb_shape(shaping.rate, instance->config())); !r)
             log::warning(r.error().what);
     }
+    // Nor had their fq room for what waits at high rates.
+    if (shaping.shaper == Shaper::edt)
+        if (auto r = where.netlink.change_fq(where.ifindex, fq_shape(shaping.rate, instance->config())); !r)
+            log::warning(r.error().what);
     auto renewed = instance->pin(pins(record.id), next);
     if (renewed) {
         const auto queued = queued_bytes(where, shaping.shaper);

@@ -17,6 +17,7 @@
 #include <cstring>
 
 #include "daemon/datapath/counters.hpp"
+#include "daemon/datapath/idle_cells.hpp"
 #include "daemon/util/log.hpp"
 #include "natra.skel.h"
 #include "natra_legacy.skel.h"
@@ -211,12 +212,7 @@ void Instance::configure(const natra_config& config) {
     const auto next = (state_->active_config + 1) & 1;
     // A cell is a time in units that belong to a configuration: in other units it would mean another time.
     if (state_->config[state_->active_config & 1].unit_shift != config.unit_shift) {
-        const auto clear = [](auto& cells) {
-            for (auto& row : cells)
-                for (auto& cell : row) std::atomic_ref(cell).store(0, std::memory_order_relaxed);
-        };
-        clear(state_->cell);
-        clear(state_->fair);
+        empty_cells(*state_, config.unit_shift, monotonic_ns());
         for (auto& clock : state_->stranger_clock) std::atomic_ref(clock).store(0, std::memory_order_relaxed);
     }
     state_->config[next] = config;
@@ -318,6 +314,8 @@ std::vector<natra_heavy_flow> Instance::heavy_flows() const {
         if (slot.hash != 0) flows.push_back(slot);
     return flows;
 }
+
+void Instance::renew_idle_cells() { datapath::renew_idle_cells(*state_, monotonic_ns()); }
 
 Accuracy Instance::accuracy() const { return accuracy_of(*state_, monotonic_ns()); }
 

@@ -89,9 +89,8 @@ double horizon_ns(Direction direction, const Rate& rate) {
     return std::clamp(std::min(1.25 * rate.ns_for(gso_segment), longest), base, horizon_max);
 }
 
-// Cells are 32 bits of 2^shift ns and wrap: a cell left over from 2^32 units ago
-// counts as ahead of now with a chance of guard / 2^32. Hence units as fine as
-// leave that below 1 in 32 for a single cell, 1 in a million for a flow's four.
+// Cells are 32 bits of 2^shift ns and wrap: a cell that was left alone for 2^32 - guard units seems to be ahead of now.
+// idle_cells.hpp renews such cells; units as fine as leave it 31 of 32 parts of the time to do so.
 std::uint32_t unit_shift(double guard_ns) {
     constexpr double guard_max = 1 << 27;  // units
     std::uint32_t shift = 0;
@@ -116,10 +115,8 @@ void set_clocks(natra_config& config, const Rate& rate) {
     config.small_shift = small.shift;
 }
 
-// Needs horizon_ns.
 void set_sketch(natra_config& config, const Rate& rate, const ShapeRequest& request) {
     constexpr double excess = 100 * ms;
-    constexpr double longest_packet = 1 << 20;    // bytes, as the program cuts it
     constexpr std::uint64_t most = 256ULL << 20;  // beyond, a cell's units would be too coarse for small packets
     // A flow that takes less than this part of a fair share is small.
     constexpr double privilege = 2.0 / 3;
@@ -138,11 +135,8 @@ void set_sketch(natra_config& config, const Rate& rate, const ShapeRequest& requ
     const double tau_max = std::max(tau, tau_most);
     const double fair_min = fair_ns(request.shaper, rate);
     const double fair_max = std::max(fair_min, tau_most);
-    // The furthest a cell is ever set ahead of now: a heavy flow's packets wait no longer than that.
-    const double longest_wait = std::min(1.25 * static_cast<double>(config.horizon_ns) + rate.ns_for(longest_packet),
-                                         static_cast<double>(NATRA_EDT_MAX_NS));
-    const double furthest =
-        std::max(tau_max + std::max(excess, longest_wait), fair_cap * fair_max) + rate.ns_for(longest_packet);
+    // The furthest a cell is ever set ahead of now.
+    const double furthest = std::max(tau_max + excess, fair_cap * fair_max);
 
     const std::uint32_t shift = unit_shift(furthest);
     const double units = std::ldexp(1, -static_cast<int>(shift));  // of a ns
@@ -213,7 +207,6 @@ natra_config make_config(const ShapeRequest& request) {
     case Shaper::police: config.mode = NATRA_MODE_POLICE; break;
     }
     config.flags = (request.direction == Direction::ingress ? NATRA_F_TO_POD : 0U) |
-                   (request.ingress_hook ? NATRA_F_INGRESS_HOOK : 0U) |
                    (request.no_link_header ? NATRA_F_NO_LINK_HEADER : 0U) |
                    (request.shared_counters ? NATRA_F_SHARED_COUNTERS : 0U) | (request.lose ? NATRA_F_LOSE : 0U);
     return config;

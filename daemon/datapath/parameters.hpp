@@ -25,7 +25,6 @@ struct ShapeRequest {
     std::uint64_t heavy_threshold_bytes = 0;  // T; 0: by `heavy` and the rate; cut to 256 MiB
     Shaper shaper = Shaper::police;
     Direction direction = Direction::ingress;
-    bool ingress_hook = false;     // the program sits at a device's ingress hook
     bool no_link_header = false;   // packets begin with their IP header there
     bool lose = false;             // what is refused is lost on the way, without a word to local sockets
     bool shared_counters = false;  // more possible CPUs than NATRA_COUNTER_SLOTS

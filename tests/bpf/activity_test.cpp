@@ -56,7 +56,7 @@ TEST_P(Activity, CountsDistinctFlows) {
 TEST_P(Activity, CountsNoFurtherThanItCan) {
     compete(NATRA_MAX_FLOWS);
     EXPECT_EQ(competing(), std::uint64_t{NATRA_MAX_FLOWS});
-    state().activity.bits = 64 * NATRA_ACTIVITY_WORDS;
+    state().activity.flows = static_cast<std::uint32_t>(flows_of_bits(64 * NATRA_ACTIVITY_WORDS));
     EXPECT_EQ(competing(), std::uint64_t{NATRA_MAX_FLOWS});
 }
 
@@ -103,6 +103,18 @@ TEST_P(Activity, AnEpochIsAQuarterOfASecondAtLeast) {
     limiter().age(260 * ms);
     send(1);
     EXPECT_EQ(state().activity.epoch, first + 1);
+}
+
+// Another CPU's packet is a little younger.
+TEST_P(Activity, AnEpochThatBeganLaterIsNotOver) {
+    introduce(3);
+    send(3);
+    const std::uint32_t first = state().activity.epoch;
+    state().activity.start_ns = monotonic_ns() + second;
+    state().activity.until_ns = state().activity.start_ns + 2 * second;
+    send(3);
+    EXPECT_EQ(state().activity.epoch, first);
+    EXPECT_EQ(competing(), 4U);
 }
 
 TEST_P(Activity, AnEpochEndsByTime) {

@@ -226,7 +226,7 @@ TEST_P(Hook, DevicesWithoutALinkHeader) {
     const Packet packet = ip4("10.0.0.1", "10.0.0.2", {.ecn = ect0}) / udp() / payload(100);
     for (const auto point : {BPF_TC_EGRESS, BPF_TC_INGRESS}) {
         SCOPED_TRACE(point == BPF_TC_EGRESS ? "egress" : "ingress");
-        config().flags = NATRA_F_NO_LINK_HEADER | (point == BPF_TC_INGRESS ? NATRA_F_INGRESS_HOOK : 0U);
+        config().flags = NATRA_F_NO_LINK_HEADER;
         config().ce_ns = ms;
         const natra_counters before = limiter().counters();
         in_namespace([&] {

@@ -32,9 +32,6 @@ TEST_P(Refusal, DropsItOtherwise) {
         limit(shaper, 1'000'000, Direction::egress);
         make_all_heavy();
         EXPECT_EQ(verdict(udp_packet()), verdict_drop);
-        limiter().configure({.rate_bps = 1'000'000, .shaper = shaper, .ingress_hook = true});
-        make_all_heavy();
-        EXPECT_EQ(verdict(udp_packet()), verdict_drop) << "at a device's ingress";
     }
 }
 

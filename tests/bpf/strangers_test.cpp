@@ -79,6 +79,13 @@ TEST_P(Strangers, OfShortPacketsHaveAClockOfTheirOwn) {
     EXPECT_TRUE(passes_at_once(udp_packet())) << "flows that were met go on";
 }
 
+TEST_P(Strangers, AClockInOtherUnitsIsEmpty) {
+    // left over by a packet that a change of the limit met half way
+    for (auto& clock : state().stranger_clock) clock = 2 * (monotonic_ns() >> config().unit_shift);
+    EXPECT_TRUE(passes_at_once(nth_flow(next_++)));
+    EXPECT_TRUE(passes_at_once(nth_flow(next_++, 64)));
+}
+
 TEST_P(Strangers, WhatIsRefusedTheFastWayIsNotCharged) {
     while (passes_at_once(nth_flow(next_++))) {
     }
@@ -148,10 +155,30 @@ TEST_P(Strangers, AFlowThatWasMetTwiceKeepsItsPlaceInAFlood) {
         limiter().age(second);
     }
     set_tau(0);
+    std::size_t lost = 0;
     for (const std::uint16_t flow : known) {
         limiter().forget_waits();
-        EXPECT_FALSE(is_stranger(udp_packet(flow))) << flow;
+        lost += is_stranger(udp_packet(flow)) ? 1U : 0U;
     }
+    EXPECT_LT(lost, known.size() / 8) << "of flows that rested for seconds";
+}
+
+// Or a few packets a second would keep everybody else out for ever.
+TEST_P(Strangers, AFlowGetsAPlaceFromThoseThatRest) {
+    make_all_heavy();
+    for (std::uint32_t i = 0; i < 20'000; ++i) limiter().introduce(nth_flow(i));
+    limiter().forget_waits();
+    limiter().age(700 * ms);
+    int strange = 0;
+    for (std::uint16_t flow = 1; flow <= 20; ++flow) {
+        for (int i = 0; i < 2000; ++i) {
+            limiter().run(udp_packet(flow));
+            state().total_clock_ns = 0;
+        }
+        limiter().forget_waits();
+        strange += is_stranger(udp_packet(flow)) ? 1 : 0;
+    }
+    EXPECT_LT(strange, 4);
 }
 
 // Those that find no room share an entry, which is nobody else's.

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_ABI, _STATE_BYTES = 4, 45184  # whose layout the rest is
-_CELLS, _CELLS_END = 4 * 1024, 37448
+_ABI, _STATE_BYTES = 4, 53376  # whose layout the rest is
+_CELLS, _CELLS_END = 4 * 1024, 45640
 _CONFIG, _CONFIG_BYTES = 48, 184
 _UNIT_SHIFT, _GUARD = 168, 164  # in a configuration
 

@@ -36,7 +36,7 @@ protected:
         for (std::size_t row = 0; row < NATRA_SKETCH_ROWS; ++row) fill_row(row, count, ahead);
     }
     // So many flows have been noted in this epoch.
-    void note_flows(std::uint32_t bits) { state_->activity = {.start_ns = now_ns_, .bits = bits}; }
+    void note_flows(std::uint32_t flows) { state_->activity = {.until_ns = now_ns_ + 2 * second_ns, .flows = flows}; }
     std::uint32_t tau(std::uint64_t flows = 1) { return static_cast<std::uint32_t>(config().tau_flow * flows); }
     datapath::Accuracy accuracy() { return accuracy_of(*state_, now_ns_); }
 
@@ -128,12 +128,11 @@ TEST_F(Classification, ThresholdHasBounds) {
 
 TEST_F(Classification, FlowsAreCountedForTwoEpochs) {
     note_flows(7);
-    // one epoch of 8 flows of 8 frames of 12 ms each is 0.78 s
     fill(NATRA_SKETCH_COLS, tau(7));
     EXPECT_EQ(accuracy().false_heavy_chance, 0);
-    state().activity.start_ns -= 2 * (config().epoch_flow_ns * 7) - 1;
+    state().activity.until_ns = now_ns_ + 1;
     EXPECT_EQ(accuracy().false_heavy_chance, 0);
-    state().activity.start_ns -= 1;
+    state().activity.until_ns = now_ns_;
     EXPECT_EQ(accuracy().false_heavy_chance, 1) << "one flow alone";
 }
 

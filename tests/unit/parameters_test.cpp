@@ -356,7 +356,6 @@ TEST(Parameters, ModeAndFlagsFollowTheRequest) {
     constexpr auto out = Direction::egress;
     EXPECT_EQ(make_config({.rate_bps = 1000, .direction = out}).flags, 0U);
     EXPECT_EQ(make_config({.rate_bps = 1000, .direction = Direction::ingress}).flags, NATRA_F_TO_POD);
-    EXPECT_EQ(make_config({.rate_bps = 1000, .direction = out, .ingress_hook = true}).flags, NATRA_F_INGRESS_HOOK);
     EXPECT_EQ(make_config({.rate_bps = 1000, .direction = out, .shared_counters = true}).flags,
               NATRA_F_SHARED_COUNTERS);
     EXPECT_EQ(make_config({.rate_bps = 1000, .direction = out, .lose = true}).flags, NATRA_F_LOSE);
