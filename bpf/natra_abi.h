@@ -157,7 +157,7 @@ struct natra_counters {
 	__u64 marked_bytes;
 	__u64 dropped_packets;
 	__u64 dropped_bytes;
-	__u64 spilled_packets; /* small flows treated as heavy: the small allowance was used up */
+	__u64 spilled_packets; /* of small flows, paced: beyond their allowance, or behind a packet that waits */
 	__u64 spilled_bytes;
 	__u64 wait_packets[NATRA_WAIT_BUCKETS]; /* of the paced: how many wait how long, see NATRA_WAIT_BOUNDS_NS */
 	__u64 wait_ns;                          /* of the paced: the sum of the waits */
