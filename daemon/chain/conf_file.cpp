@@ -4,21 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
 
 namespace natra::chain {
 namespace {
 
 using Code = Error::Code;
-
-constexpr std::size_t max_conf_bytes = 1 << 20;
-
-std::optional<Format> format_of(const std::string& name) {
-    if (name.ends_with(".conflist")) return Format::list;
-    if (name.ends_with(".conf") || name.ends_with(".json")) return Format::single;
-    return std::nullopt;
-}
 
 bool is_regular(const std::string& path) {
     struct stat info {};
@@ -35,24 +26,19 @@ std::string joined(const std::vector<std::string>& parts) {
 
 }  // namespace
 
-std::optional<ConfFile> conf_in_use(const std::string& directory) {
-    for (const auto& name : files::list(directory)) {
-        const auto format = format_of(name);
-        ConfFile file{.path = concat(directory, "/", name), .format = format.value_or(Format::list), .text = {}};
-        if (!format || !is_regular(file.path)) continue;
-        auto text = files::read(file.path, max_conf_bytes);
-        if (!text) {
-            log::warning(concat("chain: ", text.error().what));
-            continue;
-        }
-        if (const auto types = plugin_types(*text, *format); !types) {
-            log::debug(concat("chain: passed over ", file.path, ": ", types.error().what));
-            continue;
-        }
-        file.text = *std::move(text);
-        return file;
+Result<std::optional<ConfFile>> conf_in_use(const std::string& directory) {
+    const auto files = conf_files(directory, {".conf", ".conflist", ".json"});
+    if (!files) return files.error();
+    for (const auto& path : *files) {
+        const auto format = path.ends_with(".conflist") ? Format::list : Format::single;
+        auto text = read_conf(path);
+        auto network = text ? load_network(path, *text, format) : Result<Network>(text.error());
+        if (network) return std::optional(ConfFile{path, format, *std::move(text), *std::move(network)});
+        if (network.error().code != Code::invalid_argument)
+            return fail(network.error().code, path, ": ", network.error().what);
+        log::debug(concat("chain: passed over ", path, ": ", network.error().what));
     }
-    return std::nullopt;
+    return std::optional<ConfFile>();
 }
 
 std::string list_path_for(const std::string& path) { return path + ".conflist"; }

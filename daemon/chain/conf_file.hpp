@@ -15,12 +15,13 @@ struct ConfFile {
     std::string path;
     Format format = Format::list;
     std::string text;
+    Network network;
 };
 
-// The file whose network pods get: the first in the order of names that ends in .conf, .conflist or
-// .json and can be loaded. That is CRI-O's rule; containerd has no network while the first cannot be. Nothing if there
-// is none, or no folder.
-std::optional<ConfFile> conf_in_use(const std::string& directory);
+// The file whose network pods get: the first in the order of names that ends in .conf, .conflist or .json and that
+// libcni loads. That is CRI-O's rule; containerd has no network while the first cannot be loaded. Nothing if there is
+// none, or no folder. An error if natrad cannot tell, for instance because it may not read a file.
+Result<std::optional<ConfFile>> conf_in_use(const std::string& directory);
 
 // Where a list that replaces the single plugin at `path` goes: behind no other file of the folder
 // that the original comes before.

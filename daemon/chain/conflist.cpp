@@ -3,18 +3,17 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
-#include <nlohmann/json.hpp>
+#include <iterator>
+
+#include "daemon/chain/cni_version.hpp"
 
 namespace natra::chain {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Code = Error::Code;
 
 constexpr std::string_view ours = "natra";
 constexpr std::string_view stock = "bandwidth";
-constexpr int max_depth = 64;  // printing recurses
 
 // Plugins that make or bring the pod's interface. The first of a list always does, whatever its
 // name; these are known to come second as well.
@@ -26,50 +25,35 @@ constexpr std::array creators = {
     std::string_view("sriov"),   std::string_view("terway"),      std::string_view("vlan"),
 };
 
-std::string type_of(const Json& plugin) {
-    const auto it = plugin.find("type");
-    return it != plugin.end() && it->is_string() ? it->get<std::string>() : std::string();
-}
-
-Result<Json> parse(std::string_view text) {
-    bool too_deep = false;
-    const auto keep = [&too_deep](int depth, Json::parse_event_t, Json&) {
-        too_deep = too_deep || depth > max_depth;
-        return !too_deep;
-    };
-    try {
-        auto value = Json::parse(text.begin(), text.end(), keep);
-        if (too_deep) return fail(Code::invalid_argument, "nested deeper than ", max_depth, " levels");
-        if (!value.is_object()) return fail(Code::invalid_argument, "not a JSON object");
-        return value;
-    } catch (const Json::exception& e) {
-        return fail(Code::invalid_argument, e.what());
-    }
-}
-
-// As libcni makes it of a single plugin: name and version move to the list.
+// As libcni makes it of a single plugin: name and version move to the list, and no plugins come from a folder.
 Json as_list(Json plugin) {
     Json list = Json::object();
-    for (const char* const key : {"cniVersion", "name"})
-        if (const auto it = plugin.find(key); it != plugin.end()) {
-            list[key] = *it;
-            plugin.erase(it);
+    list["name"] = "";
+    for (const char* const field : {"cniVersion", "name"})
+        for (auto it = plugin.begin(); it != plugin.end();) {
+            const bool found = names_field(it.key(), field);
+            if (found && it->is_string()) list[field] = *it;
+            it = found ? plugin.erase(it) : std::next(it);
         }
+    list["loadOnlyInlinedPlugins"] = true;
     list["plugins"] = Json::array({std::move(plugin)});
     return list;
 }
 
+// A list with at least one plugin of its own.
 Result<Json> parse_list(std::string_view text, Format format) {
-    auto conf = parse(text);
-    if (!conf) return conf.error();
-    if (format == Format::single) conf = as_list(*std::move(conf));
-    const auto plugins = conf->find("plugins");
-    if (plugins == conf->end() || !plugins->is_array() || plugins->empty())
-        return fail(Code::invalid_argument, "plugins: not a list with at least one plugin");
-    for (const auto& plugin : *plugins)
-        if (!plugin.is_object() || type_of(plugin).empty())
-            return fail(Code::invalid_argument, "plugins: an element has no type");
-    return conf;
+    const auto network = parse_network(text, format);
+    if (!network) return network.error();
+    if (network->plugins.empty()) return fail(Code::invalid_argument, "plugins: none in the file itself");
+    auto conf = parse_as_go(text);
+    return format == Format::single ? as_list(*std::move(conf)) : conf;
+}
+
+// Behind every other spelling, whichever the file had.
+void set_type(Json& plugin) {
+    for (auto it = plugin.begin(); it != plugin.end();)
+        it = names_field(it.key(), "type") && it.key() != "type" ? plugin.erase(it) : std::next(it);
+    plugin["type"] = ours;
 }
 
 void offer_capabilities(Json& plugin) {
@@ -78,24 +62,24 @@ void offer_capabilities(Json& plugin) {
     for (const char* const name : {"bandwidth", "io.kubernetes.cri.pod-annotations"}) capabilities[name] = true;
 }
 
-// The version that a runtime uses: the highest of those that the list offers.
+// The version that a runtime uses: the highest of those that the list offers, even above what libcni knows by now.
 Result<void> check_version(const Json& list) {
     constexpr std::array spoken = {"0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"};
-    std::vector<Json> offered;
-    if (const auto it = list.find("cniVersion"); it != list.end()) offered.push_back(*it);
-    if (const auto it = list.find("cniVersions"); it != list.end() && it->is_array())
-        offered.insert(offered.end(), it->begin(), it->end());
-    std::array<int, 3> highest{0, 1, 0};  // what no version means
+    std::vector<std::string> offered;
+    if (const auto it = list.find("cniVersion"); it != list.end()) offered.push_back(it->get<std::string>());
+    if (const auto it = list.find("cniVersions"); it != list.end())
+        for (const auto& each : *it) offered.push_back(each.get<std::string>());
+    CniVersion highest{0, 1, 0};  // what no version means
+    std::string text = "0.1.0";
     for (const auto& each : offered) {
-        std::array<int, 3> version{};
-        const auto text = each.is_string() ? each.get<std::string>() : std::string();
-        if (std::sscanf(text.c_str(), "%d.%d.%d", &version[0], &version[1], &version[2]) != 3)
-            return fail(Code::invalid_argument, "cniVersion: ", each.dump(), " is not a version");
-        highest = std::max(highest, version);
+        const auto version = parse_cni_version(each);
+        if (!version) return version.error();
+        if (*version < highest) continue;
+        highest = *version;
+        text = each;
     }
-    const auto text = concat(highest[0], ".", highest[1], ".", highest[2]);
     if (std::find(spoken.begin(), spoken.end(), text) != spoken.end()) return {};
-    return fail(Code::invalid_argument, "cniVersion: natra does not speak ", text);
+    return fail(Code::invalid_argument, "cniVersion: natra does not speak \"", text, "\"");
 }
 
 std::string print(const Json& list) { return list.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"; }
@@ -112,8 +96,9 @@ Result<std::optional<Edit>> with_natra(std::string_view text, Format format) {
     auto& plugins = (*list)["plugins"];
     if (find_type(plugins, ours) != plugins.end()) return std::optional<Edit>();
     if (auto r = check_version(*list); !r) return r.error();
+    if (!is_utf8(text)) return fail(Code::unsupported, "not UTF-8: natra could not put it back as it was");
     if (const auto found = find_type(plugins, stock); found != plugins.end()) {
-        (*found)["type"] = ours;
+        set_type(*found);
         offer_capabilities(*found);
         return std::optional(Edit{print(*list), concat("in place of ", stock)});
     }
@@ -145,12 +130,28 @@ Result<std::optional<std::string>> without_natra(std::string_view text, std::str
     return std::optional(print(*list));
 }
 
-Result<std::vector<std::string>> plugin_types(std::string_view text, Format format) {
-    auto list = parse_list(text, format);
-    if (!list) return list.error();
-    std::vector<std::string> out;
-    for (const auto& plugin : (*list)["plugins"]) out.push_back(type_of(plugin));
-    return out;
+bool has_natra(const Network& network) {
+    return std::any_of(network.plugins.begin(), network.plugins.end(),
+                       [](const Plugin& each) { return each.type == ours; });
+}
+
+bool natra_in_folder(const Network& network) {
+    return std::any_of(network.plugins.begin(), network.plugins.end(),
+                       [](const Plugin& each) { return !each.path.empty() && each.type == ours; });
+}
+
+Result<void> check_folder(const Network& network) {
+    if (natra_in_folder(network)) return {};
+    const Plugin* maker = &network.plugins.front();
+    for (const auto& each : network.plugins) {
+        if (!each.path.empty() && each.type == stock)
+            return fail(Code::unsupported, "the plugin \"", stock, "\" is in ", each.path,
+                        ": replace it there by natra");
+        if (std::find(creators.begin(), creators.end(), each.type) != creators.end()) maker = &each;
+    }
+    if (maker->path.empty()) return {};
+    return fail(Code::unsupported, "the plugin \"", maker->type, "\", which makes the interface, is in ", maker->path,
+                ": add natra in a file behind it");
 }
 
 }  // namespace natra::chain

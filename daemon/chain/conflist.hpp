@@ -7,12 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include "daemon/chain/network.hpp"
 #include "daemon/util/error.hpp"
 
 namespace natra::chain {
-
-// What the file's name says is inside: a list of plugins (.conflist), or one plugin (.conf, .json).
-enum class Format : std::uint8_t { list, single };
 
 struct Edit {
     std::string text;  // always a list
@@ -28,7 +26,11 @@ Result<std::optional<Edit>> with_natra(std::string_view text, Format format);
 // Nothing if natra is not in it.
 Result<std::optional<std::string>> without_natra(std::string_view text, std::string_view original, Format format);
 
-// Types of the plugins, first to last; the same errors.
-Result<std::vector<std::string>> plugin_types(std::string_view text, Format format);
+// Is natra able to do its work in this chain, if with_natra() puts it into the file? Code::unsupported says what is
+// in the way in the folder of the network's name, which natra does not change.
+Result<void> check_folder(const Network& network);
+
+bool has_natra(const Network& network);
+bool natra_in_folder(const Network& network);
 
 }  // namespace natra::chain

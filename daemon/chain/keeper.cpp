@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/chain/keeper.hpp"
 
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
+#include <system_error>
 
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
@@ -14,7 +16,19 @@ namespace {
 
 using Code = Error::Code;
 
-constexpr std::size_t max_conf_bytes = 1 << 20;
+constexpr std::size_t max_conf_bytes = 8 << 20;
+
+bool exists(const std::string& path) {
+    struct stat info {};
+    return ::lstat(path.c_str(), &info) == 0;
+}
+
+// The file itself, so that a link to it stays one.
+std::string behind_links(const std::string& path) {
+    std::error_code error;
+    const auto file = std::filesystem::canonical(path, error);
+    return error ? path : file.string();
+}
 
 std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
@@ -40,7 +54,9 @@ void Keeper::look_at(const std::string& directory, Clock::time_point now) {
 
 // What could not be done, as a sentence; empty if all is well.
 std::string Keeper::mend(const std::string& directory, Clock::time_point now) {
-    const auto file = conf_in_use(directory);
+    const auto found = conf_in_use(directory);
+    if (!found) return concat(directory, " is left alone: ", found.error().what);
+    const auto& file = *found;
     std::string trouble;
     std::optional<Record> ours;
     for (const auto& record : records_.all()) {
@@ -53,15 +69,20 @@ std::string Keeper::mend(const std::string& directory, Clock::time_point now) {
         if (auto r = take_out(record); !r) trouble = r.error().what;
     }
     if (!file) return trouble;
+    auto possible = check_folder(file->network);
+    if (possible) possible = natra_is_beside(file->network.plugins.front().type, settings_.binary_directories);
+    const bool elsewhere = natra_in_folder(file->network);
+    if (ours && (!possible || elsewhere))
+        if (auto r = take_out(*ours); !r) return r.error().what;
+    if (elsewhere) return trouble;
+    if (!possible) {
+        // Put in by the administrator, in a file that natrad did not write.
+        const bool theirs = !ours && has_natra(file->network);
+        return theirs ? trouble : concat(file->path, " is left alone: ", possible.error().what);
+    }
     const auto edit = with_natra(file->text, file->format);
     if (!edit) return concat(file->path, " is left alone: ", edit.error().what);
-    const auto types = plugin_types(file->text, file->format);
-    const auto beside = natra_is_beside(types->front(), settings_.binary_directories);
-    if (!*edit) {
-        if (beside || !ours) return trouble;
-        if (auto r = take_out(*ours); !r) return r.error().what;
-    }
-    if (!beside) return concat(file->path, " is left alone: ", beside.error().what);
+    if (!*edit) return trouble;
     if (!may_insert(file->path, now))
         return concat(file->path, " is left alone: another program has taken natra out ", max_insertions,
                       " times; stop it, or set chain.manage to false");
@@ -82,10 +103,24 @@ bool Keeper::may_insert(const std::string& path, Clock::time_point now) {
 Result<void> Keeper::insert(const ConfFile& file, const Edit& edit) {
     const Record record{.path = file.path, .format = file.format, .original = file.text, .written = edit.text};
     if (auto r = records_.put(record); !r) return r;
-    if (file.format == Format::list) return files::replace(file.path, edit.text, file.path);
+    if (file.format == Format::list) return files::replace(behind_links(file.path), edit.text, file.path);
     // The runtime sees either the single plugin or, as long as both are there, still that one.
     if (auto r = files::replace(list_path_for(file.path), edit.text, file.path); !r) return r;
     return rename_file(file.path, kept_path_for(file.path));
+}
+
+// The original as it was kept; if that is gone, from the record.
+Result<void> Keeper::put_single_back(const Record& record) {
+    const auto list = record.written_path();
+    const auto kept = kept_path_for(record.path);
+    // Whoever wrote a new single plugin meanwhile has decided.
+    const bool written_anew = exists(record.path);
+    if (!written_anew) {
+        auto r = exists(kept) ? rename_file(kept, record.path) : files::replace(record.path, record.original, list);
+        if (!r) return r;
+    }
+    if (auto r = files::remove(kept); !r) return r;
+    return files::remove(list);
 }
 
 // The record stays as long as natra may come back with the file: while it is absent (installers move files
@@ -96,18 +131,14 @@ Result<void> Keeper::take_out(const Record& record) {
     if (!current) return current.error().code == Code::not_found ? Result<void>() : Result<void>(current.error());
     const bool untouched = *current == record.written;
     if (record.format == Format::single && untouched) {
-        // Whoever wrote a new single plugin meanwhile has decided.
-        if (::access(record.path.c_str(), F_OK) != 0)
-            if (auto r = rename_file(kept_path_for(record.path), record.path); !r) return r;
-        if (auto r = files::remove(kept_path_for(record.path)); !r) return r;
-        if (auto r = files::remove(path); !r) return r;
+        if (auto r = put_single_back(record); !r) return r;
     } else if (untouched) {
-        if (auto r = files::replace(path, record.original, path); !r) return r;
+        if (auto r = files::replace(behind_links(path), record.original, path); !r) return r;
     } else {
         const auto text = without_natra(*current, record.original, record.format);
         if (!text) return fail(text.error().code, path, ": natra cannot be taken out: ", text.error().what);
         if (*text)
-            if (auto r = files::replace(path, **text, path); !r) return r;
+            if (auto r = files::replace(behind_links(path), **text, path); !r) return r;
     }
     records_.forget(record);
     log::write(log::Level::info, log::events::chain_restored, concat("chain: took natra out of ", record.path),

@@ -50,6 +50,7 @@ private:
     std::string mend(const std::string& directory, Clock::time_point now);
     Result<void> insert(const ConfFile& file, const Edit& edit);
     Result<void> take_out(const Record& record);
+    static Result<void> put_single_back(const Record& record);
     bool may_insert(const std::string& path, Clock::time_point now);
 
     Settings settings_;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/chain/record.hpp"
 
-#include <nlohmann/json.hpp>
-
 #include "daemon/chain/conf_file.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
@@ -10,10 +8,9 @@
 namespace natra::chain {
 namespace {
 
-using Json = nlohmann::json;
 using Code = Error::Code;
 
-constexpr std::size_t max_record_bytes = 8 << 20;
+constexpr std::size_t max_record_bytes = 64 << 20;
 
 Result<Record> from_json(const std::string& text) {
     const auto object = Json::parse(text, nullptr, false);

@@ -3,15 +3,19 @@
 
 #include <gmock/gmock.h>
 
-#include <nlohmann/json.hpp>
-
 namespace natra::chain {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using testing::ElementsAre;
 
-std::vector<std::string> types(const std::string& text) { return *plugin_types(text, Format::list); }
+std::vector<std::string> types(const std::string& text) {
+    const auto network = parse_network(text, Format::list);
+    EXPECT_TRUE(network) << network.error().what;
+    std::vector<std::string> out;
+    if (network)
+        for (const auto& plugin : network->plugins) out.push_back(plugin.type);
+    return out;
+}
 
 std::optional<Edit> edit(const std::string& text, Format format = Format::list) {
     auto r = with_natra(text, format);
@@ -69,6 +73,24 @@ TEST(WithNatra, MakesAListOfASinglePlugin) {
     EXPECT_EQ(list["name"], "one");
     EXPECT_EQ(list["plugins"][0].dump(), R"({"type":"bridge","bridge":"br0"})");
     EXPECT_EQ(list["plugins"][1]["type"], "natra");
+    EXPECT_EQ(list["loadOnlyInlinedPlugins"], true);  // libcni reads no folder for a single plugin
+}
+
+TEST(WithNatra, MakesALoadableListOfASinglePluginHoweverItsKeysAreSpelled) {
+    for (const char* const single :
+         {R"({"cniVersion":"1.0.0","type":"bridge"})", R"({"CNIVersion":"1.0.0","Name":"one","Type":"bridge"})"}) {
+        const auto before = parse_network(single, Format::single);
+        const auto after = parse_network(edit(single, Format::single)->text, Format::list);
+        ASSERT_TRUE(after) << after.error().what;
+        EXPECT_EQ(after->name, before->name);
+        EXPECT_EQ(after->version, before->version);
+        EXPECT_EQ(after->plugins.size(), 2U);
+    }
+}
+
+TEST(WithNatra, TakesThePlaceOfBandwidthInAnySpellingOfItsKey) {
+    const auto r = edit(R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":"ptp"},{"Type":"bandwidth"}]})");
+    EXPECT_THAT(types(r->text), ElementsAre("ptp", "natra"));
 }
 
 TEST(WithNatra, ChangesNothingWhereItIs) {
@@ -82,7 +104,8 @@ TEST(WithNatra, RefusesVersionsThatItDoesNotSpeak) {
     };
     for (const char* const versions :
          {"", R"("cniVersion":"0.2.0",)", R"("cniVersion":"1.2.0",)", R"("cniVersion":"",)",
-          R"("cniVersion":"0.4.0","cniVersions":["1.2.0"],)", R"("cniVersion":1,)"}) {
+          R"("cniVersion":"0.4.0","cniVersions":["1.2.0"],)", R"("cniVersion":1,)", R"("cniVersion":"1.0.0x",)",
+          R"("cniVersion":"1.0.00",)"}) {
         const auto r = of(versions);
         ASSERT_FALSE(r) << versions;
         EXPECT_THAT(r.error().what, testing::HasSubstr("cniVersion")) << versions;

@@ -47,7 +47,14 @@ protected:
         EXPECT_TRUE(text) << text.error().what;
         return text ? *text : "";
     }
-    std::vector<std::string> types(const std::string& name) const { return *plugin_types(conf(name), Format::list); }
+    std::vector<std::string> types(const std::string& name) const {
+        std::vector<std::string> out;
+        const auto network = parse_network(conf(name), Format::list);
+        EXPECT_TRUE(network) << name;
+        if (network)
+            for (const auto& plugin : network->plugins) out.push_back(plugin.type);
+        return out;
+    }
     std::vector<std::string> names() const {
         std::vector<std::string> out;
         for (const auto& entry : fs::directory_iterator(root_ / "net.d")) out.push_back(entry.path().filename());
@@ -86,13 +93,120 @@ TEST_F(ChainKeeper, DoesNothingUnlessAsked) {
 TEST_F(ChainKeeper, ChoosesTheFileThatTheRuntimeWouldUse) {
     conf("05-broken.conflist", "{");
     conf("07-readme.txt", bridge_list);
-    conf(".06-hidden.conflist", bridge_list);
     conf("10-first.conflist", bridge_list);
     conf("20-second.conflist", bridge_list);
     keeper().look();
     EXPECT_THAT(types("10-first.conflist"), ElementsAre("bridge", "natra", "portmap"));
     EXPECT_EQ(conf("20-second.conflist"), bridge_list);
     EXPECT_EQ(conf("07-readme.txt"), bridge_list);
+}
+
+// libcni loads it; it needs a name that says so only to people.
+TEST_F(ChainKeeper, AHiddenFileIsTheRuntimesToo) {
+    conf(".05-hidden.conflist", bridge_list);
+    conf("10-n.conflist", bridge_list);
+    keeper().look();
+    EXPECT_THAT(types(".05-hidden.conflist"), ElementsAre("bridge", "natra", "portmap"));
+    EXPECT_EQ(conf("10-n.conflist"), bridge_list);
+}
+
+TEST_F(ChainKeeper, NatraInTheFolderOfTheNetworksNameIsNatraInTheChain) {
+    conf("10-n.conflist", bridge_list);
+    auto keeper_now = keeper();
+    keeper_now.look();
+    fs::create_directory(root_ / "net.d/n");
+    conf("n/10-natra.conf", R"({"type":"natra"})");
+    keeper_now.look();
+    EXPECT_EQ(conf("10-n.conflist"), bridge_list);
+    EXPECT_THAT(keeper_now.problems(), IsEmpty());
+    fs::remove_all(root_ / "net.d/n");
+    keeper_now.look();
+    EXPECT_THAT(types("10-n.conflist"), ElementsAre("bridge", "natra", "portmap"));
+}
+
+TEST_F(ChainKeeper, LeavesAChainAloneWhoseOtherPluginsAreInAFolder) {
+    auto keeper_now = keeper();
+    fs::create_directory(root_ / "net.d/n");
+    for (const auto& [plugin, reason] :
+         {std::pair("bandwidth", "replace it there by natra"), std::pair("macvlan", "add natra in a file behind it")}) {
+        conf("10-n.conflist", bridge_list);
+        conf("n/10-a.conf", concat(R"({"type":")", plugin, R"("})"));
+        keeper_now.look();
+        EXPECT_EQ(conf("10-n.conflist"), bridge_list);
+        EXPECT_THAT(keeper_now.problems(),
+                    ElementsAre(testing::AllOf(HasSubstr("net.d/n/10-a.conf"), HasSubstr(reason))));
+    }
+    conf("n/10-a.conf", R"({"type":"tuning"})");
+    keeper_now.look();
+    EXPECT_THAT(types("10-n.conflist"), ElementsAre("bridge", "natra", "portmap"));
+    EXPECT_THAT(keeper_now.problems(), IsEmpty());
+}
+
+TEST_F(ChainKeeper, TouchesNothingWhereItCannotTellWhatTheRuntimeLoads) {
+    conf("10-deep.conflist", R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":"bridge","x":)" +
+                                 std::string(1000, '[') + std::string(1000, ']') + "}]}");
+    conf("20-n.conflist", bridge_list);
+    auto keeper_now = keeper();
+    keeper_now.look();
+    EXPECT_EQ(conf("20-n.conflist"), bridge_list);
+    EXPECT_THAT(keeper_now.problems(), ElementsAre(HasSubstr("10-deep.conflist: nested deeper than")));
+}
+
+TEST_F(ChainKeeper, LeavesAFileAloneThatItCouldNotPutBackAsItWas) {
+    const std::string text = R"({"cniVersion":"1.0.0","name":"n","plugins":[{"type":"bridge","x":")"
+                             "\xff"
+                             R"("}]})";
+    conf("10-n.conflist", text);
+    auto keeper_now = keeper();
+    keeper_now.look();
+    EXPECT_EQ(conf("10-n.conflist"), text);
+    EXPECT_THAT(keeper_now.problems(), ElementsAre(HasSubstr("not UTF-8")));
+}
+
+TEST_F(ChainKeeper, AFifoDoesNotMakeItWait) {
+    ASSERT_EQ(::mkfifo((root_ / "net.d/05-fifo.conflist").c_str(), 0600), 0);
+    conf("10-n.conflist", bridge_list);
+    keeper().look();
+    EXPECT_THAT(types("10-n.conflist"), ElementsAre("bridge", "natra", "portmap"));
+}
+
+TEST_F(ChainKeeper, ALinkStaysALink) {
+    fs::create_directory(root_ / "elsewhere");
+    for (const auto& [name, text] :
+         {std::pair("10-n.conflist", bridge_list),
+          std::pair("10-one.conf", std::string(R"({"cniVersion":"1.0.0","name":"one","type":"bridge"})"))}) {
+        write(root_ / "elsewhere" / name, text);
+        fs::create_symlink(fs::path("../elsewhere") / name, root_ / "net.d" / name);
+        keeper().look();
+        EXPECT_TRUE((*conf_in_use(root_ / "net.d"))->network.plugins.size() > 1) << name;
+        keeper(false).look();
+        EXPECT_THAT(names(), ElementsAre(name));
+        EXPECT_TRUE(fs::is_symlink(root_ / "net.d" / name));
+        EXPECT_EQ(conf(name), text);
+        fs::remove(root_ / "net.d" / name);
+    }
+}
+
+TEST_F(ChainKeeper, ChangesTheFileBehindALink) {
+    write(root_ / "target", bridge_list);
+    fs::create_symlink(root_ / "target", root_ / "net.d/10-n.conflist");
+    keeper().look();
+    EXPECT_TRUE(fs::is_symlink(root_ / "net.d/10-n.conflist"));
+    EXPECT_THAT(types("10-n.conflist"), ElementsAre("bridge", "natra", "portmap"));
+}
+
+TEST_F(ChainKeeper, ADeletedOriginalComesBackFromTheRecord) {
+    const std::string single = R"({"cniVersion":"0.4.0","name":"one","type":"bridge"})";
+    conf("10-one.conf", single);
+    fs::permissions(root_ / "net.d/10-one.conf", fs::perms(0640));
+    keeper().look();
+    fs::remove(root_ / "net.d/10-one.conf.natra-original");
+    auto released = keeper(false);
+    released.look();
+    EXPECT_THAT(released.problems(), IsEmpty());
+    EXPECT_THAT(names(), ElementsAre("10-one.conf"));
+    EXPECT_EQ(conf("10-one.conf"), single);
+    EXPECT_EQ(fs::status(root_ / "net.d/10-one.conf").permissions(), fs::perms(0640));
 }
 
 TEST_F(ChainKeeper, FollowsWhenAnotherFileComesFirst) {
@@ -111,7 +225,7 @@ TEST_F(ChainKeeper, ReplacesASinglePluginByAListAndBack) {
     conf("10-one.conflist", bridge_list);  // not in use: the .conf comes first
     keeper().look();
     EXPECT_THAT(names(), UnorderedElementsAre("10-one.conf.natra-original", "10-one.conf.conflist", "10-one.conflist"));
-    EXPECT_EQ(conf_in_use(root_ / "net.d")->path, root_ / "net.d/10-one.conf.conflist");
+    EXPECT_EQ((*conf_in_use(root_ / "net.d"))->path, root_ / "net.d/10-one.conf.conflist");
     EXPECT_THAT(types("10-one.conf.conflist"), ElementsAre("bridge", "natra"));
     keeper().look();
     EXPECT_EQ(conf("10-one.conflist"), bridge_list);
