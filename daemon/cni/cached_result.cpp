@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "daemon/cni/base64.hpp"
+#include "daemon/cni/libcni_numbers.hpp"
 #include "daemon/cni/previous_result.hpp"
 
 namespace natra::cni {
@@ -59,12 +60,12 @@ Result<std::vector<Json>> read_plugins(const Json& entry, const Json& offered) {
     if (!config) return fail(Code::invalid_argument, "config: ", config.error().what);
     if (!config->is_object()) return wrong("config", "an object", &*config);
     const auto* const list = find_key(*config, "plugins");
-    if (list == nullptr) return std::vector{with_runtime_config(*config, offered)};
+    if (list == nullptr) return std::vector{with_runtime_config(with_libcni_numbers(*config), offered)};
     if (!list->is_array()) return wrong("config.plugins", "an array", list);
     std::vector<Json> plugins;
     for (const auto& plugin : *list) {
         if (!plugin.is_object()) return wrong("config.plugins", "objects", &plugin);
-        plugins.push_back(with_runtime_config(plugin, offered));
+        plugins.push_back(with_runtime_config(with_libcni_numbers(plugin), offered));
     }
     return plugins;
 }

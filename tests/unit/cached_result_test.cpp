@@ -189,5 +189,30 @@ TEST(CachedResult, OddArgumentsAreLeftOut) {
     EXPECT_FALSE(pod_of(odd).limited());
 }
 
+// libcni reads the configuration's numbers as float64 and prints them anew; the runtime's own go by as they are.
+TEST(RunningPodOfCache, StaticLimitsAreWhatLibcniWouldSend) {
+    const std::pair<const char*, std::uint64_t> table[] = {
+        {"2e7", 20000000}, {"20000000.0", 20000000}, {"20000000", 20000000}, {"9007199254740993", 9007199254740992}};
+    for (const auto& [text, rate] : table) {
+        const auto chain =
+            concat(R"([{"type": "ptp"}, {"type": "bandwidth", "ingressBurst": 8e5, "ingressRate": )", text, "}]");
+        const auto limit = pod_of(entry(chain.c_str())).request.limits.ingress;
+        EXPECT_EQ(limit.rate_bps, rate) << text;
+        EXPECT_EQ(limit.burst_bits, 800000U) << text;
+    }
+    for (const char* const text : {"1.5", "-1", "-0.0", "1e20", "\"1\""}) {
+        const auto chain = concat(R"([{"type": "bandwidth", "ingressBurst": 8e5, "ingressRate": )", text, "}]");
+        const auto r = running_pod(cached(entry(chain.c_str())));
+        ASSERT_FALSE(r) << text;
+        EXPECT_THAT(r.error().what, HasSubstr("ingressRate: expected a non-negative integer below 2^64")) << text;
+    }
+}
+
+TEST(RunningPodOfCache, TheRuntimesOwnNumbersStayExact) {
+    auto with = entry(stock_chain);
+    with["capabilityArgs"]["bandwidth"]["IngressRate"] = 9007199254740993;
+    EXPECT_EQ(pod_of(with).request.limits.ingress.rate_bps, 9007199254740993U);
+}
+
 }  // namespace
 }  // namespace natra::cni
