@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
+#include <cerrno>
+
 #include "daemon/util/log.hpp"
 
 namespace natra::datapath {
@@ -55,7 +57,9 @@ bool InstancePool::may_wait() const {
 
 void InstancePool::refill() {
     pthread_setname_np(pthread_self(), "natra-pool");
-    (void)::setpriority(PRIO_PROCESS, 0, 19);  // of this thread alone
+    // Of this thread alone.
+    if (::setpriority(PRIO_PROCESS, 0, 19) < 0)
+        log::warning(fail_errno(Error::Code::kernel, errno, "instance pool: lowest priority").what);
     std::unique_lock lock(mutex_);
     while (!stop_) {
         if (ready_.size() >= size_) {
