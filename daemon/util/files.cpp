@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 
@@ -17,8 +18,14 @@ namespace fs = std::filesystem;
 using Code = Error::Code;
 
 Result<std::string> read(const std::string& path, std::size_t max_bytes) {
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    // Without waiting for somebody at the other end of a FIFO.
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
     if (!fd) return fail_errno(errno == ENOENT ? Code::not_found : Code::kernel, errno, "open ", path);
+    struct stat info {};
+    if (::fstat(fd.get(), &info) < 0) return fail_errno(Code::kernel, errno, "stat ", path);
+    if (!S_ISREG(info.st_mode)) return fail(Code::invalid_argument, path, ": is no regular file");
+    if (info.st_size > 0 && static_cast<std::uintmax_t>(info.st_size) > max_bytes)
+        return fail(Code::invalid_argument, path, ": larger than ", max_bytes, " bytes");
     std::string out;
     char buffer[4096];
     for (;;) {

@@ -9,7 +9,8 @@
 
 namespace natra::files {
 
-// The whole file, at most max_bytes; larger is an error. not_found if absent.
+// The whole file, at most max_bytes; larger is an error, and so is what is no regular file: reading that could last.
+// not_found if absent.
 Result<std::string> read(const std::string& path, std::size_t max_bytes);
 // Temporary file in the same folder, then rename: a reader sees the old or the new content. Mode 0600.
 Result<void> write_atomically(const std::string& path, std::string_view content);
