@@ -33,7 +33,7 @@ struct turn {
 	__u64 ecn;
 };
 
-/* What pace() hands over in one number, from the lowest bits on; above it is the configuration's index. */
+/* Fields of the number that pace() hands over, from the lowest bits on; above them is the configuration's index. */
 enum {
 	PACE_LEN_BITS = 20,
 	PACE_FLOWS_BITS = 10,
@@ -114,7 +114,7 @@ inline_fn void ask_queue(struct __sk_buff *skb, const struct natra_config *confi
 	}
 }
 
-/* What a wait by the clock of the rate is for the packet: policed packets leave at once or never. */
+/* The packet's own wait, of one by the clock of the rate: policed packets leave at once or never. */
 inline_fn __u64 wait_in(const struct natra_config *config, __u64 wait)
 {
 	/* all ones but in police mode, without a branch */

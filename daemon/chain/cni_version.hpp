@@ -12,7 +12,7 @@ namespace natra::chain {
 
 using CniVersion = std::array<int, 3>;
 
-// Of libcni 1.3: it leaves out higher ones among `cniVersions`.
+// The highest that libcni 1.3 knows: it leaves out higher ones among `cniVersions`.
 inline constexpr CniVersion libcni_version = {1, 1, 0};
 
 // "1", "1.0" and "1.0.0" are the same, an empty text is 0.1.0.

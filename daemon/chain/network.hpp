@@ -10,7 +10,7 @@
 
 namespace natra::chain {
 
-// What the file's name says is inside: a list of plugins (.conflist), or one plugin (.conf, .json).
+// The kind of file by its name: a list of plugins (.conflist), or one plugin (.conf, .json).
 enum class Format : std::uint8_t { list, single };
 
 struct Plugin {

@@ -57,7 +57,7 @@ bool InstancePool::may_wait() const {
 
 void InstancePool::refill() {
     pthread_setname_np(pthread_self(), "natra-pool");
-    // Of this thread alone.
+    // This thread alone gives way.
     if (::setpriority(PRIO_PROCESS, 0, 19) < 0)
         log::warning(fail_errno(Error::Code::kernel, errno, "instance pool: lowest priority").what);
     std::unique_lock lock(mutex_);

@@ -90,7 +90,7 @@ protected:
         worker_.reset();
         World::TearDown();
     }
-    // Where less than this has to be taken from now on.
+    // Begins the time that within() is about.
     void start() {
         worker_->wait_idle();
         (void)worker_->take_longest_turn();

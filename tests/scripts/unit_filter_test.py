@@ -8,7 +8,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# What is in none of the sets that every service needs: for the kernel's objects, pods' namespaces, the verifier's
+# Calls beyond those that every service makes: for the kernel's objects, pods' namespaces, the verifier's
 # thread, and the files of the CNI folder.
 NEEDED = {"bpf", "setns", "setpriority", "fchown", "chown", "fsync", "sendmsg", "eventfd2", "timerfd_create"}
 REFUSED = {"mount", "init_module", "reboot", "swapon", "ptrace", "setrlimit", "sched_setscheduler", "settimeofday",
