@@ -45,6 +45,7 @@ void watch_devices(EventLoop& core, int monitor, pods::Registry& registry) {
 
 // How late it may notice that it takes many flows for what they are not.
 constexpr std::uint64_t accuracy_period_usec = 10 * EventLoop::second_usec;
+constexpr std::uint64_t idle_cells_period_usec = 60 * EventLoop::second_usec;
 
 // Limits that somebody takes away or gets around.
 void watch_limits(EventLoop& core, int monitor, const datapath::Engine& engine, pods::Registry& registry) {
@@ -53,6 +54,15 @@ void watch_limits(EventLoop& core, int monitor, const datapath::Engine& engine, 
     });
     core.every(EventLoop::second_usec, "audit", [&registry] { registry.audit(); });
     core.every(survey_period_usec, "other limiters", [&registry] { registry.survey(); });
+}
+
+void renew_idle_cells(EventLoop& core, const pods::Registry& registry) {
+    core.every(idle_cells_period_usec, "idle cells", [&registry] {
+        for (const auto& [id, pod] : registry.pods())
+            for (const auto direction : datapath::directions)
+                if (const auto& instance = pod.kernel.instance(direction); instance != nullptr)
+                    instance->renew_idle_cells();
+    });
 }
 
 void watch_accuracy(EventLoop& core, const pods::Registry& registry, pods::AccuracyWatch& accuracy) {
@@ -115,6 +125,7 @@ int run() {
     watch_devices(core, monitor->get(), registry);
     watch_limits(core, tc_monitor->get(), **engine, registry);
     watch_accuracy(core, registry, accuracy);
+    renew_idle_cells(core, registry);
     core.every(EventLoop::second_usec, "log", [] { log::flush_due(); });
     registry.adopt([&] {
         try {

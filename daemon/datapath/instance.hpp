@@ -57,7 +57,7 @@ public:
     [[nodiscard]] std::vector<natra_heavy_flow> heavy_flows() const;
     // Of the classification as it is now; reads 16 KiB, some microseconds.
     [[nodiscard]] Accuracy accuracy() const;
-    // To be called every minute at least, see idle_cells.hpp.
+    // To be called every two minutes at least, see idle_cells.hpp.
     void renew_idle_cells();
 
     [[nodiscard]] int prog_fd() const { return prog_.get(); }

@@ -62,7 +62,6 @@ void AccuracyWatch::look(const std::map<std::string, Pod>& pods, std::uint64_t n
         for (const auto direction : datapath::directions) {
             const auto& instance = pod.kernel.instance(direction);
             if (instance == nullptr) continue;
-            instance->renew_idle_cells();
             auto& history = histories_[{id, direction}];
             const bool known = !history.trouble(now_us).empty();
             history.add(sample_of(*instance), now_us);
