@@ -150,7 +150,7 @@ def start_traffic(pod: Pod, kind: str, direction: str, seconds: int, rates: Rate
     client = pod.client()
     if kind == "tcp":
         return client.bulk(direction, seconds)
-    return client.udp(direction, seconds, rate=rates.udp(kind), random_ports=False)
+    return client.udp(direction, seconds, rate=rates.udp(kind), flows=1)
 
 
 @contextlib.contextmanager

@@ -10,14 +10,15 @@ from lab.node import Node
 from lab.traffic import Json, share_interval_us
 
 BURSTS = 25  # a second
-ONE_FLOW, NEW_FLOWS = "one flow", "new 5-tuples"
+# Attacks; to fairness, a flood of new 5-tuples is one flow.
+ONE_FLOW, FOUR_FLOWS, NEW_FLOWS = "one flow", "four flows", "new 5-tuples"
 # What starts beside bulk flows ends before they do: the start of a process must not cost it load.
 SPARE_SECONDS = 1
 
 
-def fair_share(cell: Cell) -> float:
-    """bit/s of each of the cell's bulk flows and one more."""
-    return cell.rate / (cell.flows + 1)
+def fair_share(cell: Cell, others: int = 1) -> float:
+    """bit/s of each of the cell's bulk flows and so many others."""
+    return cell.rate / (cell.flows + others)
 
 
 def stream_figures(stream: Json) -> Figures:
@@ -60,6 +61,7 @@ def measure_stream(node: Node, cell: Cell, seconds: int, rate: int, idle: Figure
 
 def measure_attack(node: Node, cell: Cell, seconds: int) -> Figures:
     """Bulk flows and pings; then a flood of UDP at three times the rate besides."""
+    others = 4 if cell.traffic == FOUR_FLOWS else 1
     phase = max(2, seconds - 2)
     interval = max(1000, share_interval_us(130, 0.02, cell.rate))
     with pod_for(node, cell) as pod:
@@ -70,7 +72,7 @@ def measure_attack(node: Node, cell: Cell, seconds: int) -> Figures:
             with client.rr(phase, interval_us=interval) as rr:
                 before = probe_figures(rr.result(may_fail=True), None)
             with client.udp(cell.direction, 2 + phase, rate=3 * cell.rate,
-                            random_ports=cell.traffic == NEW_FLOWS) as udp:
+                            flows=0 if cell.traffic == NEW_FLOWS else others) as udp:
                 time.sleep(1)
                 with client.rr(phase, interval_us=interval) as rr:
                     during = probe_figures(rr.result(may_fail=True), None)
@@ -78,6 +80,6 @@ def measure_attack(node: Node, cell: Cell, seconds: int) -> Figures:
     # Both end within the flood, which began more than this before the end.
     flooded = load["timeline_bytes"][-10 * phase:]
     tcp = 8 * sum(flooded) / (len(flooded) / 10)
-    return {"tcp_of_fair": tcp / (cell.flows * fair_share(cell)), "goodput": tcp / cell.rate,
+    return {"tcp_of_fair": tcp / (cell.flows * fair_share(cell, others)), "goodput": tcp / cell.rate,
             "udp": flood["goodput_bps"] / cell.rate, "total": wire_share(flood["wire"], cell.rate),
             **during, **{f"before_{name}": value for name, value in before.items()}, **over(during, "rr", before)}

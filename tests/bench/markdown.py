@@ -78,8 +78,8 @@ PARTS: dict[str, tuple[str, str, Callable[[Figures], str]]] = {
                "arrives, p50 is within 0.2 ms and p99 within 3 ms of idle's.", stream_text),
     "share": ("UDP at its fair share", "The same stream at the rate divided by the number of all flows. Of natra: "
               "95 % at least arrives.", stream_text),
-    "attack": ("UDP at three times the limit", "In one flow, and with a new 5-tuple for every packet, beside TCP "
-               "flows: what TCP delivers of its fair shares, pings (without the flood in brackets), total of the "
+    "attack": ("UDP at three times the limit", "In one flow, in four, and with a new 5-tuple for every packet, beside "
+               "TCP flows: what TCP delivers of its fair shares, pings (without the flood in brackets), total of the "
                "limit. Of natra: 0.75 of the fair share at least, p50 within 0.2 ms and p99 within 3 ms of the pings "
                "without the flood, total at most 1.01.", attack_text),
     "many": ("16 kB transfers beside many connections", "Completion times, and what the connections deliver of the "

@@ -125,7 +125,7 @@ class Bench:
 
     def attack(self) -> None:
         for cell in self._cells("attack"):
-            for traffic in (fair_cells.ONE_FLOW, fair_cells.NEW_FLOWS):
+            for traffic in (fair_cells.ONE_FLOW, fair_cells.FOUR_FLOWS, fair_cells.NEW_FLOWS):
                 self._compare(dataclasses.replace(cell, traffic=traffic), fair_cells.measure_attack, targets.ATTACK)
 
     def many(self) -> None:

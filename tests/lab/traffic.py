@@ -101,12 +101,13 @@ class Client:
                            "--parallel", parallel, "--grace-milliseconds", GRACE_SECONDS * 1000)
 
     def udp(self, direction: str, seconds: int, *, rate: int, payload: int = 1000,
-            random_ports: bool = True, waits: bool = False) -> Running:
-        """A flood; with `waits` one flow of an ordinary socket, which waits while its buffer is full."""
+            flows: int = 0, waits: bool = False) -> Running:
+        """A flood in so many flows, 0: with a new 5-tuple for every packet; with `waits` one flow of an ordinary
+        socket, which waits while its buffer is full."""
         return self._start("udp", seconds, "--control", self.server.control, "--seconds", seconds,
                            "--direction", tool_direction(direction), "--rate", rate, "--payload", payload,
                            "--sender", "socket" if waits else "flood",
-                           "--ports", "random" if random_ports else "fixed")
+                           "--flows", flows)
 
     def stream(self, direction: str, seconds: float, *, rate: int, bursts: int = 25, payload: int = 1200) -> Running:
         """One UDP flow of `rate` bit/s on the wire in so many bursts a second (0: evenly spaced packets), from an

@@ -142,7 +142,7 @@ class Shapers(SwitchCase):
                     link = pod.netns.json(["ip", "-s", "-json", "link", "show", "dev", "eth0"])[0]
                     return counters["FastBytes"] + counters["PacedBytes"] - int(link["stats64"]["rx"]["bytes"])
                 before = lost()
-                with pod.client().udp("ingress", 3, rate=2 * RATE, random_ports=False) as flood:
+                with pod.client().udp("ingress", 3, rate=2 * RATE, flows=1) as flood:
                     time.sleep(1)
                     self.data_path(pod, Shaper=new)
                     flood.result(may_fail=True)

@@ -158,7 +158,7 @@ class TrafficKinds(NodeCase):
         for family, direction in ((4, "egress"), (6, "ingress")):
             client = pod.client(family)
             with self.subTest(f"IPv{family} {direction}"):
-                with client.udp(direction, 3, rate=RATE // 2, payload=8000, random_ports=False) as udp:
+                with client.udp(direction, 3, rate=RATE // 2, payload=8000, flows=1) as udp:
                     few = udp.result()
                 self.assertGreater(few["received_packets"], 0.97 * few["sent_packets"])
                 with client.udp(direction, 4, rate=2 * RATE, payload=4000, waits=True) as udp:

@@ -131,7 +131,7 @@ Result<Plan> plan_udp(const json& request) {
     if (!to) return to.error();
     const UdpPlan plan{.rate = request.at("rate"),
                        .payload = request.at("payload"),
-                       .random_source_ports = request.at("random_ports"),
+                       .flows = request.at("flows"),
                        .sender = request.at("sender").get<UdpSender>(),
                        .duration = duration_of(request)};
     return plan_to_send([to = *to, plan] { return send_udp(to, plan); });

@@ -22,8 +22,8 @@ constexpr auto usage = R"(usage: natra-traffic COMMAND [--option value]...
           [--interval-us N, 0: none] [--size BYTES] [--parallel N]
           a new connection for every transfer: completion times
   udp     --server ADDRESS [--port N] [--control PATH] [--direction up|down] [--rate BITS_PER_SECOND]
-          [--payload BYTES] [--sender flood|socket] [--ports random|fixed] [--seconds N]
-          flood: never waits; random: a new source port for every packet. socket: one flow, which waits while
+          [--payload BYTES] [--sender flood|socket] [--flows N] [--seconds N]
+          flood: never waits; with --flows 0 a new source port for every packet. socket: one flow, which waits while
           its socket's buffer is full. Payloads over the MTU go as fragments
   stream  --server ADDRESS [--port N] [--control PATH] [--direction up|down] [--rate BITS_PER_SECOND]
           [--payload BYTES] [--bursts PER_SECOND, 0: evenly spaced] [--milliseconds N] [--grace-milliseconds N]
@@ -54,7 +54,7 @@ int run(std::string_view command, std::span<char* const> arguments) {
                                 "--interval-us", "--size", "--parallel"});
     if (command == "udp")
         return with(run_udp, {"--server", "--port", "--control", "--direction", "--rate", "--payload", "--sender",
-                              "--ports", "--seconds"});
+                              "--flows", "--seconds"});
     if (command == "stream")
         return with(run_stream, {"--server", "--port", "--control", "--direction", "--rate", "--payload", "--bursts",
                                  "--milliseconds", "--grace-milliseconds"});

@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 using Code = Error::Code;
 
 constexpr std::size_t batch = 64;
-constexpr std::uint16_t fixed_source_port = 20000;
+constexpr std::uint16_t first_source_port = 20000;
 
 // A raw socket, since only there the source port may change with every packet.
 Result<UniqueFd> raw_udp_socket(const Address& to) {
@@ -87,8 +87,8 @@ nlohmann::json flood(const Address& to, const UdpPlan& plan) {
         }
         for (unsigned i = 0; i < count; ++i) {
             udphdr header{};
-            header.uh_sport =
-                htons(plan.random_source_ports ? static_cast<std::uint16_t>(any_port(random)) : fixed_source_port);
+            header.uh_sport = htons(static_cast<std::uint16_t>(
+                plan.flows == 0 ? any_port(random) : first_source_port + (offered + i) % plan.flows));
             header.uh_dport = htons(port_of(to));
             header.uh_ulen = htons(static_cast<std::uint16_t>(packets[i].size()));
             std::memcpy(packets[i].data(), &header, sizeof header);

@@ -33,7 +33,7 @@ Result<json> send_down(Channel& channel, json request, const Address& server, co
                         {"port", (*sink)->port()},
                         {"rate", plan.rate},
                         {"payload", plan.payload},
-                        {"random_ports", plan.random_source_ports},
+                        {"flows", plan.flows},
                         {"sender", plan.sender}});
     if (auto opened = channel.ask(request, Clock::now() + setup_time); !opened) return opened.error();
     (*sink)->start();
@@ -54,7 +54,7 @@ int run_udp(Options& options) {
     const auto direction = options.one_of("--direction", {"up", "down"});
     const UdpPlan plan{.rate = options.number("--rate", 10'000'000, 1000, 100'000'000'000),
                        .payload = options.number("--payload", 1000, 1, max_payload),
-                       .random_source_ports = options.one_of("--ports", {"random", "fixed"}) == "random",
+                       .flows = static_cast<unsigned>(options.number("--flows", 0, 0, 1000)),
                        .sender = options.one_of("--sender", {"flood", "socket"}) == "socket" ? UdpSender::socket
                                                                                              : UdpSender::flood,
                        .duration = std::chrono::seconds(options.number("--seconds", 5, 2, max_seconds))};
