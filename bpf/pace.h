@@ -90,6 +90,15 @@ inline_fn __u64 is_unfair(const struct turn *t, __u64 excess, __u64 bound)
 	return t->flows > 1 && excess > bound + (bound * (dither_of(t->now) >> 32 & 255) >> 8);
 }
 
+/*
+ * The delay above which unfair flows lose packets. Others with short windows wait
+ * behind what a stubborn one keeps in the queue.
+ */
+inline_fn __u64 unfair_above(__u64 target, __u64 excess, __u64 bound)
+{
+	return excess > STUBBORN * bound ? target >> 3 : target << 1;
+}
+
 /* delay: of the packet, before its own bytes. Marks come first, then losses. */
 inline_fn void ask_queue(struct __sk_buff *skb, const struct natra_config *config, const struct turn *t, __u64 delay,
 			 __u64 excess, __u64 bound, struct verdict *v)
@@ -100,8 +109,7 @@ inline_fn void ask_queue(struct __sk_buff *skb, const struct natra_config *confi
 
 	if (delay > mark_above >> unfair)
 		v->marked = mark_ce(skb, t);
-	if (unfair && (!v->marked || excess > MARKS_IGNORED * bound) &&
-	    delay > target << (excess <= STUBBORN * bound)) {
+	if (unfair && (!v->marked || excess > MARKS_IGNORED * bound) && delay > unfair_above(target, excess, bound)) {
 		v->refused = 1;
 		return;
 	}

@@ -10,7 +10,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <random>
 
 namespace natra::traffic {
 namespace {
@@ -20,6 +19,8 @@ using Code = Error::Code;
 
 constexpr std::size_t batch = 64;
 constexpr std::uint16_t first_source_port = 20000;
+// As many as there are, one after the other: none comes again soon.
+constexpr std::uint64_t all_ports = 65536 - 1024;
 
 // A raw socket, since only there the source port may change with every packet.
 Result<UniqueFd> raw_udp_socket(const Address& to) {
@@ -73,8 +74,6 @@ nlohmann::json flood(const Address& to, const UdpPlan& plan) {
         messages[i].msg_hdr.msg_iov = &vectors[i];
         messages[i].msg_hdr.msg_iovlen = 1;
     }
-    std::mt19937 random(std::random_device{}());
-    std::uniform_int_distribution<std::uint32_t> any_port(1024, 65535);
     std::uint64_t offered = 0;
     std::uint64_t sent = 0;
     const auto start = Clock::now();
@@ -88,7 +87,7 @@ nlohmann::json flood(const Address& to, const UdpPlan& plan) {
         for (unsigned i = 0; i < count; ++i) {
             udphdr header{};
             header.uh_sport = htons(static_cast<std::uint16_t>(
-                plan.flows == 0 ? any_port(random) : first_source_port + (offered + i) % plan.flows));
+                plan.flows == 0 ? 1024 + (offered + i) % all_ports : first_source_port + (offered + i) % plan.flows));
             header.uh_dport = htons(port_of(to));
             header.uh_ulen = htons(static_cast<std::uint16_t>(packets[i].size()));
             std::memcpy(packets[i].data(), &header, sizeof header);

@@ -17,9 +17,9 @@ enum class UdpSender {
 };
 
 struct UdpPlan {
-    std::uint64_t rate = 0;           // bit/s on the wire, see wire_bytes()
-    std::size_t payload = 0;          // bytes of a datagram, at most max_payload
-    unsigned flows = 0;               // flood: so many, packets in turns; 0: a new 5-tuple for every packet
+    std::uint64_t rate = 0;   // bit/s on the wire, see wire_bytes()
+    std::size_t payload = 0;  // bytes of a datagram, at most max_payload
+    unsigned flows = 0;       // flood: so many, packets in turns; 0: a new 5-tuple for every packet
     UdpSender sender = UdpSender::flood;
     std::chrono::seconds duration{0};
 };
