@@ -2,7 +2,6 @@
 // natrad: wires the parts together and runs the core loop.
 #include <systemd/sd-daemon.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
@@ -19,6 +18,7 @@
 #include "daemon/reload.hpp"
 #include "daemon/rest.hpp"
 #include "daemon/runtime_lock.hpp"
+#include "daemon/util/clock.hpp"
 #include "daemon/util/log.hpp"
 #include "daemon/withdraw.hpp"
 #include "dbus/service.hpp"
@@ -66,11 +66,8 @@ void renew_idle_cells(EventLoop& core, const pods::Registry& registry) {
 }
 
 void watch_accuracy(EventLoop& core, const pods::Registry& registry, pods::AccuracyWatch& accuracy) {
-    core.every(accuracy_period_usec, "accuracy", [&registry, &accuracy] {
-        const auto now = std::chrono::steady_clock::now().time_since_epoch();
-        accuracy.look(registry.pods(),
-                      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
-    });
+    core.every(accuracy_period_usec, "accuracy",
+               [&registry, &accuracy] { accuracy.look(registry.pods(), monotonic_us()); });
 }
 
 int run() {

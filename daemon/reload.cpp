@@ -3,19 +3,15 @@
 
 #include <signal.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
+#include "daemon/util/clock.hpp"
 #include "daemon/util/log.hpp"
 
 namespace natra {
 namespace {
 
 void tell_reloading() {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    const auto usec =
-        static_cast<unsigned long long>(now.tv_sec) * 1'000'000 + static_cast<unsigned long long>(now.tv_nsec) / 1'000;
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", usec);
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", static_cast<unsigned long long>(monotonic_us()));
 }
 
 }  // namespace

@@ -16,8 +16,6 @@ namespace {
 
 using Code = Error::Code;
 
-constexpr std::size_t max_conf_bytes = 8 << 20;
-
 // Names that libcni, which is root, cannot open either. Anything else may be natrad's own trouble.
 Code code_of(int error) {
     const bool refused = error == ENOENT || error == ENOTDIR || error == EISDIR || error == ELOOP ||

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "daemon/chain/network.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
 
@@ -15,8 +16,6 @@ namespace natra::chain {
 namespace {
 
 using Code = Error::Code;
-
-constexpr std::size_t max_conf_bytes = 8 << 20;
 
 bool exists(const std::string& path) {
     struct stat info {};

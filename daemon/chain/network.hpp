@@ -2,6 +2,7 @@
 // A network configuration as libcni 1.3 loads it. tests/unit/libcni has what libcni itself makes of many folders.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,9 @@
 #include "daemon/util/error.hpp"
 
 namespace natra::chain {
+
+// Of a configuration; natrad reads no larger one.
+inline constexpr std::size_t max_conf_bytes = 8 << 20;
 
 // The kind of file by its name: a list of plugins (.conflist), or one plugin (.conf, .json).
 enum class Format : std::uint8_t { list, single };

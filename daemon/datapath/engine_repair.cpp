@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Engine: what somebody took away or got in front of, put right; and the place
 // outside the pod where egress is policed when the pod does not leave its own side alone.
-#include <time.h>
 
 #include <cstdio>
 
@@ -9,6 +8,7 @@
 #include "daemon/datapath/engine.hpp"
 #include "daemon/datapath/placement.hpp"
 #include "daemon/datapath/shaper.hpp"
+#include "daemon/util/clock.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
 
@@ -16,12 +16,6 @@ namespace natra::datapath {
 namespace {
 
 using Code = Error::Code;
-
-std::uint64_t now_ns() {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 // A reason names the shaper's and the hook's, in this order.
 void set_hook_reason(std::string& reason, const std::string& hook) {
@@ -41,7 +35,7 @@ void Engine::learn_nsid(Attached& attached, const PodSide& pod) {
 Result<Traffic> Engine::traffic() {
     auto devices = host_.link_bytes();
     if (!devices) return devices.error();
-    return Traffic{.now_ns = now_ns(), .devices = *std::move(devices)};
+    return Traffic{.now_ns = monotonic_ns(), .devices = *std::move(devices)};
 }
 
 Result<Engine::Defects> Engine::inspect(const Attached& attached, Direction direction, PodSide* pod) {
@@ -133,7 +127,7 @@ Result<void> Engine::start_again(Attached& attached, Direction direction, PodSid
 }
 
 Result<Mended> Engine::mend(Attached& attached, const Rates& wanted, Remedy remedy) {
-    const auto began_ns = now_ns();
+    const auto began_ns = monotonic_ns();
     const auto living = alive(attached.record);
     if (!living) return living.error();
     if (!*living) return fail(Code::no_device, describe_device(attached.record), " is gone");
@@ -161,7 +155,7 @@ Result<Mended> Engine::mend(Attached& attached, const Rates& wanted, Remedy reme
             concat("the stock bandwidth plugin's root qdisc is at ", attached.record.host_device, " still"));
         if (auto r = replace_stock_root(attached, pod ? &*pod : nullptr); !r) out.failed.push_back(r.error().what);
     }
-    out.took_ns = now_ns() - began_ns;
+    out.took_ns = monotonic_ns() - began_ns;
     return out;
 }
 

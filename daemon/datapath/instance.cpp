@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include <algorithm>
 #include <array>
@@ -18,6 +17,7 @@
 
 #include "daemon/datapath/counters.hpp"
 #include "daemon/datapath/idle_cells.hpp"
+#include "daemon/util/clock.hpp"
 #include "daemon/util/log.hpp"
 #include "natra.skel.h"
 #include "natra_legacy.skel.h"
@@ -63,12 +63,6 @@ Result<Loaded> load_program() {
 
 double ns_per_byte(const natra_config& config) {
     return std::ldexp(static_cast<double>(config.total_mult), -static_cast<int>(config.total_shift));
-}
-
-std::uint64_t monotonic_ns() {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 double horizon_ns(const natra_config& config) { return static_cast<double>(config.horizon_ns); }

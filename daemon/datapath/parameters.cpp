@@ -23,7 +23,7 @@ constexpr double small_share = 0.73;
 constexpr double horizon_max = 9'000 * ms;
 
 // A rate in the two units the formulas need.
-struct Rate {
+struct ByteRate {
     double bytes;  // per second
     // Time in which the rate carries so many bytes, in ns.
     double ns_for(double count) const { return count * ns_per_second / bytes; }
@@ -50,7 +50,7 @@ FixedPoint fixed_point(double factor, int mult_bits = 44) {
 }
 
 // The credit that the total clock may save, in ns.
-double burst_ns(const ShapeRequest& request, const Rate& rate) {
+double burst_ns(const ShapeRequest& request, const ByteRate& rate) {
     // Below TCP's minimal retransmission timeout a policer looks like a dead link.
     constexpr double police_min = 200 * ms;
     constexpr double paced_default = 5 * ms;
@@ -68,7 +68,7 @@ double burst_ns(const ShapeRequest& request, const Rate& rate) {
 // M, how far small flows may run ahead of their clock, in ns. HTB queues the
 // excess, so it needs less. Slow rates get room for one short flow, as far as the
 // first second after idle stays within 1.1 of the cap (see parameters_test.cpp).
-double small_allowance_ns(Shaper shaper, const Rate& rate) {
+double small_allowance_ns(Shaper shaper, const ByteRate& rate) {
     constexpr double queued = 40 * ms;
     constexpr double unqueued = 50 * ms;
     constexpr double max = 80 * ms;
@@ -80,7 +80,7 @@ double small_allowance_ns(Shaper shaper, const Rate& rate) {
 }
 
 // The longest delay of a heavy packet, in ns. One for all protocols: fairness decides who is refused.
-double horizon_ns(Direction direction, const Rate& rate) {
+double horizon_ns(Direction direction, const ByteRate& rate) {
     // From the pod, a socket whose whole buffer waits at the pod's device makes its sender wait: there is room for it.
     const double base = direction == Direction::egress ? 250 * ms : 100 * ms;
     // A segment and some more, or slow rates would lose one after the other; but no more than ten frames, unless 2 s
@@ -99,13 +99,13 @@ std::uint32_t unit_shift(double guard_ns) {
 }
 
 // How far a heavy flow may be ahead of its fair share at least, in ns.
-double fair_ns(Shaper shaper, const Rate& rate) {
+double fair_ns(Shaper shaper, const ByteRate& rate) {
     // A policed flow lives on bursts of the whole bucket: less makes TCP lose a tenth of the rate and more.
     const double base = shaper == Shaper::police ? 200 * ms : 40 * ms;
     return std::clamp(2 * rate.ns_for(gso_segment), base, horizon_max);
 }
 
-void set_clocks(natra_config& config, const Rate& rate) {
+void set_clocks(natra_config& config, const ByteRate& rate) {
     const double ns_per_byte = rate.ns_for(1);
     const FixedPoint total = fixed_point(ns_per_byte);
     config.total_mult = total.mult;
@@ -115,7 +115,7 @@ void set_clocks(natra_config& config, const Rate& rate) {
     config.small_shift = small.shift;
 }
 
-void set_sketch(natra_config& config, const Rate& rate, const ShapeRequest& request) {
+void set_sketch(natra_config& config, const ByteRate& rate, const ShapeRequest& request) {
     constexpr double excess = 100 * ms;
     constexpr std::uint64_t most = 256ULL << 20;  // beyond, a cell's units would be too coarse for small packets
     // A flow that takes less than this part of a fair share is small.
@@ -159,7 +159,7 @@ void set_sketch(natra_config& config, const Rate& rate, const ShapeRequest& requ
 }
 
 // The virtual queue: who is marked or dropped when.
-void set_queue(natra_config& config, const Rate& rate) {
+void set_queue(natra_config& config, const ByteRate& rate) {
     const double frame = rate.ns_for(full_frame);
     // Slow rates: a few full frames in the queue are not congestion.
     config.ce_ns = to_ns(std::clamp(4 * frame, 12 * ms, 600 * ms));
@@ -169,13 +169,13 @@ void set_queue(natra_config& config, const Rate& rate) {
 }
 
 // The epochs in which flows are counted.
-void set_epochs(natra_config& config, const Rate& rate) {
+void set_epochs(natra_config& config, const ByteRate& rate) {
     config.epoch_flow_ns = to_ns(std::min(8 * rate.ns_for(full_frame), 1'000 * ms));
     config.epoch_min_ns = to_ns(500 * ms);
     config.epoch_max_ns = to_ns(2'000 * ms);
 }
 
-Rate clamped(std::uint64_t rate_bps) {
+ByteRate clamped(std::uint64_t rate_bps) {
     return {static_cast<double>(std::clamp(rate_bps, min_rate_bps, max_rate_bps)) / 8};
 }
 
@@ -187,7 +187,7 @@ std::uint64_t longest_wait_ns(std::uint64_t rate_bps, Direction direction) {
 }
 
 natra_config make_config(const ShapeRequest& request) {
-    const Rate rate = clamped(request.rate_bps);
+    const ByteRate rate = clamped(request.rate_bps);
 
     natra_config config{};
     set_clocks(config, rate);

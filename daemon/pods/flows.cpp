@@ -3,10 +3,11 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstdio>
+
+#include "daemon/util/clock.hpp"
 
 namespace natra::pods {
 namespace {
@@ -32,12 +33,6 @@ std::string protocol(std::uint8_t number, std::uint16_t ethertype) {
     case IPPROTO_ICMPV6: return "icmpv6";
     default: return std::to_string(number);
     }
-}
-
-std::uint64_t monotonic_ns() {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 // bit/s over the last second: the running window and the part of the one before it that is younger than a second.

@@ -5,13 +5,13 @@
 //
 // A natrad that dies in between leaves a program that lets all pass, or less than usual wait. What is recorded is
 // unchanged, and adoption puts it in force.
-#include <time.h>
 
 #include <algorithm>
 #include <chrono>
 #include <optional>
 
 #include "daemon/pods/registry_worker.hpp"
+#include "daemon/util/clock.hpp"
 #include "daemon/util/log.hpp"
 
 namespace natra::pods {
@@ -23,12 +23,6 @@ constexpr std::uint64_t longest_switch_us = 2'000'000;
 // Each look inside a pod enters its namespace, and costs the worker some tenths of a millisecond.
 constexpr std::uint64_t first_pause_us = 1'000;
 constexpr std::uint64_t longest_pause_us = 16'000;
-
-std::uint64_t now_us() {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000;
-}
 
 }  // namespace
 
@@ -56,7 +50,7 @@ void Registry::switch_data_path(const std::string& id, const datapath::Attached&
 }
 
 void Registry::drain_first(const std::string& id, Steps steps, Changed then) {
-    leaving_[id] = {.until_us = now_us() + steps.longest_us, .pause_us = first_pause_us};
+    leaving_[id] = {.until_us = monotonic_us() + steps.longest_us, .pause_us = first_pause_us};
     const auto kernel = steps.kernel;
     auto finish = [this, id, kernel, carry_out = steps.carry_out, then] {
         leaving_.erase(id);
@@ -97,7 +91,7 @@ void Registry::look_whether_drained(const std::string& id, const datapath::Attac
                   if (!drained && drained.error().code != Error::Code::no_device)
                       log::warning(concat(id, ": what waits in its qdisc cannot be seen: ", drained.error().what));
                   if (!drained || now.hurry) return go_on();
-                  if (now_us() < now.until_us) return look_whether_drained(id, kernel, drain, go_on);
+                  if (monotonic_us() < now.until_us) return look_whether_drained(id, kernel, drain, go_on);
                   log::warning(concat(id, ": packets that still wait in a qdisc that goes are lost"));
                   go_on();
               },

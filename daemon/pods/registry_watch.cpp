@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Registry: what others do to the limits. Changes that the kernel announces lead
 // to a look at the attachment; traffic that cannot have been limited, to the backstop.
-#include <time.h>
 
 #include <algorithm>
 #include <iterator>
@@ -12,6 +11,7 @@
 #include "daemon/pods/registry_worker.hpp"
 #include "daemon/pods/state_file.hpp"
 #include "daemon/pods/stock_plugin.hpp"
+#include "daemon/util/clock.hpp"
 #include "daemon/util/log.hpp"
 
 namespace natra::pods {
@@ -24,12 +24,6 @@ constexpr std::uint64_t second_us = 1'000'000;
 constexpr std::uint64_t told_again_us = 60 * second_us;
 // Every attachment is looked at this often, for what nobody announces (tcx) or what got lost.
 constexpr std::size_t patrol_seconds = 60;
-
-std::uint64_t now_us() {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * second_us + static_cast<std::uint64_t>(now.tv_nsec) / 1000;
-}
 
 std::string join(const std::vector<std::string>& parts) {
     std::string out;
@@ -72,7 +66,7 @@ void Registry::begin_watch(const std::string& id, bool afresh) {
         watch.retry_due = retry_due;
     }
     // Our own changes are announced too; the look that they lead to is in no hurry.
-    watch.not_before_us = now_us() + look_interval_us;
+    watch.not_before_us = monotonic_us() + look_interval_us;
 }
 
 void Registry::note_places(const Pod& pod) {
@@ -103,7 +97,7 @@ void Registry::tc_changed(const datapath::TcChanges& changes) {
 // At most once a second: a pod that overruns the monitor must not make the worker look at all others all the time.
 void Registry::look_at_all() {
     if (all_due_) return;
-    const auto now = now_us();
+    const auto now = monotonic_us();
     if (now < all_not_before_us_) {
         all_due_ = true;
         core_.after(all_not_before_us_ - now, "look at all", [this] {
@@ -126,7 +120,7 @@ void Registry::look(const std::string& id) {
     const auto begin = [this, id] {
         enqueue(id, [this, id](const std::function<void()>& finish) { look_now(id, finish); });
     };
-    const auto now = now_us();
+    const auto now = monotonic_us();
     if (now >= watch.not_before_us) return begin();
     core_.after(watch.not_before_us - now, "look at attachment", begin);
 }
@@ -150,7 +144,7 @@ void Registry::look_now(const std::string& id, const std::function<void()>& fini
     const auto found = watches_.find(id);
     if (found != watches_.end()) found->second.due = false;  // what changes from now on wants another look
     if (pod == nullptr || found == watches_.end()) return finish();
-    const bool enough_of_it = found->second.pod_side.recent(now_us()) + 1 >= pod_side_patience;
+    const bool enough_of_it = found->second.pod_side.recent(monotonic_us()) + 1 >= pod_side_patience;
     const auto remedy = enough_of_it ? datapath::Remedy::backstop : datapath::Remedy::put_back;
     using Outcome = std::pair<datapath::Attached, Result<datapath::Mended>>;
     auto work = [this, kernel = pod->kernel, rates = to_rates(pod->effective), remedy]() mutable -> Result<Outcome> {
@@ -169,7 +163,7 @@ void Registry::look_now(const std::string& id, const std::function<void()>& fini
         if (mended) {
             looked(id, std::move(outcome->first), *mended);
         } else {
-            watches_[id].not_before_us = now_us() + second_us;
+            watches_[id].not_before_us = monotonic_us() + second_us;
             look_again(id);
             tell(*now, mended.error().what, concat("cannot be looked at: ", mended.error().what));
         }
@@ -180,7 +174,7 @@ void Registry::look_now(const std::string& id, const std::function<void()>& fini
 void Registry::looked(const std::string& id, datapath::Attached kernel, const datapath::Mended& mended) {
     auto& pod = pods_.at(id);
     auto& watch = watches_[id];
-    const auto now = now_us();
+    const auto now = monotonic_us();
     if (!mended.any()) {
         // A pod can make looking slow (thousands of devices): a twentieth of the time is enough.
         watch.not_before_us = now + std::clamp(mended.took_ns / 1000 * 20, look_interval_us, look_interval_most_us);
@@ -250,7 +244,7 @@ void Registry::count_tampering(Pod& pod) {
 void Registry::tell(const Pod& pod, const std::string& cause, const std::string& text) {
     constexpr std::size_t most_causes = 64;
     auto& told = watches_[pod.id].told_us;
-    const auto now = now_us();
+    const auto now = monotonic_us();
     const auto [it, first] = told.try_emplace(cause, now);
     if (!first && now < it->second + told_again_us) return;
     it->second = now;

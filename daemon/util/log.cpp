@@ -10,10 +10,10 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <chrono>
 #include <cstdlib>
 #include <mutex>
 
+#include "daemon/util/clock.hpp"
 #include "daemon/util/error.hpp"
 #include "daemon/util/log_limit.hpp"
 
@@ -82,11 +82,6 @@ void write_any(Level level, const Event* event, std::string_view text, const Fie
 std::mutex mutex;
 LineLimit limit;  // guarded by mutex
 
-std::uint64_t now_us() {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
-}
-
 void write_limited(Level level, const Event* event, std::string_view text, const Fields& fields) noexcept {
     if (level > threshold.load(std::memory_order_relaxed)) return;
     try {
@@ -94,7 +89,8 @@ void write_limited(Level level, const Event* event, std::string_view text, const
         if (level == Level::debug) return write_any(level, event, text, fields);
         {
             const std::lock_guard lock(mutex);
-            if (!limit.admit({.level = level, .event = event, .text = std::string(text), .fields = fields}, now_us()))
+            if (!limit.admit({.level = level, .event = event, .text = std::string(text), .fields = fields},
+                             monotonic_us()))
                 return;
         }
         write_any(level, event, text, fields);
@@ -145,7 +141,7 @@ void write(Level level, const Event& event, std::string_view text, const Fields&
 }
 
 void flush_due() noexcept {
-    flush([](LineLimit& limit) { return limit.due(now_us()); });
+    flush([](LineLimit& limit) { return limit.due(monotonic_us()); });
 }
 
 void flush_all() noexcept {

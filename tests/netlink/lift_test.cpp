@@ -83,6 +83,25 @@ TEST_P(Lift, IsUndoneOrCutShort) {
     EXPECT_EQ(files::list(pins_.path("pins")), std::vector<std::string>{});
 }
 
+TEST_F(Engines, ALiftThatFailsLeavesTheLimitInForce) {
+    UniqueFd door(::dup(pod_.get()));
+    const auto path = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(door.get());
+    auto attached = engine_->attach({.id = "pod1",
+                                     .netns_fd = pod_.get(),
+                                     .netns_path = path,
+                                     .device = "eth0",
+                                     .rates = {.ingress = {}, .egress = rate}});
+    ASSERT_OK(attached);
+    ASSERT_TRUE(attached->record.egress->pod_side);
+    const auto mode = attached->instance(Direction::egress)->config().mode;
+    EXPECT_TRUE(engine_->prepare_change(*attached, {}).any());
+    EXPECT_EQ(attached->instance(Direction::egress)->config().mode, NATRA_MODE_OFF);
+    door.reset();
+    EXPECT_FALSE(engine_->change(*attached, {}));
+    EXPECT_TRUE(attached->record.egress);
+    EXPECT_EQ(attached->instance(Direction::egress)->config().mode, mode);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Lift,
                          ::testing::Values(Case{"htb_egress", Direction::egress, Shaper::htb, 50},
                                            Case{"htb_ingress", Direction::ingress, Shaper::htb, 10},
