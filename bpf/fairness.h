@@ -12,7 +12,7 @@
 
 /* A flow that is so many times further ahead than it may be does not listen to marks. Clocks run no further. */
 #define MARKS_IGNORED 4
-/* A flow that is so many times further ahead does not listen to losses: what it sends finds hardly a queue. */
+/* A flow that is so many times further ahead does not listen to losses: what it sends finds a short queue. */
 #define STUBBORN 3
 
 /* Part of a flow's price (1.5 fair shares, see sketch.h) that its clock is charged: 15/16 of a share. */

@@ -96,7 +96,7 @@ inline_fn __u64 is_unfair(const struct turn *t, __u64 excess, __u64 bound)
  */
 inline_fn __u64 unfair_above(__u64 target, __u64 excess, __u64 bound)
 {
-	return excess > STUBBORN * bound ? target >> 3 : target << 1;
+	return excess > STUBBORN * bound ? target >> 1 : target << 1;
 }
 
 /* delay: of the packet, before its own bytes. Marks come first, then losses. */

@@ -38,8 +38,8 @@ NATRA_BOTH_VARIANTS(Fairness);
 
 constexpr std::uint64_t standing = 3 * second;      // longer than twice the target
 constexpr std::uint64_t shorter = 1500 * ms;        // longer than the target
-constexpr std::uint64_t brief = 150 * ms;           // longer than an eighth of it
-constexpr std::uint64_t tolerable = 80 * ms;        // shorter
+constexpr std::uint64_t brief = 450 * ms;           // longer than half of it
+constexpr std::uint64_t tolerable = 300 * ms;       // shorter
 constexpr std::uint64_t unfair = 2500 * ms;         // beyond two bounds
 constexpr std::uint64_t stubborn = 3200 * ms;       // beyond three
 constexpr std::uint64_t deaf_to_marks = 4500 * ms;  // beyond four
@@ -62,7 +62,7 @@ TEST_P(Fairness, NobodyLosesWithoutAQueue) {
     EXPECT_EQ(run(deaf_to_marks, tolerable).verdict, verdict_pass);
 }
 
-TEST_P(Fairness, StubbornFlowsLoseFromAnEighthOfTheTargetOn) {
+TEST_P(Fairness, StubbornFlowsLoseFromHalfTheTargetOn) {
     EXPECT_EQ(run(stubborn, brief).verdict, verdict_drop);
     EXPECT_EQ(run(stubborn, shorter).verdict, verdict_drop);
     EXPECT_EQ(run(stubborn, standing).verdict, verdict_drop);
