@@ -2,6 +2,7 @@
 #include "daemon/pods/registry.hpp"
 
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -41,26 +42,6 @@ bool same_interface(const datapath::AttachmentRecord& a, const datapath::Attachm
 Registry::Registry(RegistrySettings settings, EventLoop& core, Worker& worker, datapath::Engine& engine)
     : settings_(std::move(settings)), core_(core), worker_(worker), engine_(engine) {}
 
-void Registry::enqueue(const std::string& id, Operation operation) {
-    auto& queue = queues_[id];
-    queue.push_back(std::move(operation));
-    if (queue.size() == 1) run_next(id);
-}
-
-void Registry::run_next(const std::string& id) {
-    const auto queue = queues_.find(id);
-    if (queue->second.empty()) {
-        queues_.erase(queue);
-        return;
-    }
-    // A copy: finishing removes the entry while it may still be running.
-    const auto operation = queue->second.front();
-    operation([this, id] {
-        queues_.at(id).pop_front();
-        run_next(id);
-    });
-}
-
 const Pod* Registry::find(const std::string& id) const {
     const auto it = pods_.find(id);
     return it == pods_.end() ? nullptr : &it->second;
@@ -79,15 +60,12 @@ void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone caller) 
     }
     auto fd = std::make_shared<UniqueFd>(std::move(netns));
     hurry(id);
-    enqueue(id, [this, id, request, fd, done](std::function<void()> finish) {
+    operations_.run(id, [this, id, request, fd, done](const Operations::Held& turn) {
         if (request.running && find(id) != nullptr) {
             done(fail(Code::already_exists, "attachment ", id, " is known"));
-            return finish();
+            return;
         }
-        attach_now(id, request, std::move(*fd), [done, finish](Result<std::string> r) {
-            done(std::move(r));
-            finish();
-        });
+        attach_now(id, request, std::move(*fd), [done, turn](Result<std::string> r) { done(std::move(r)); });
     });
 }
 
@@ -171,22 +149,22 @@ void Registry::detach(const AttachmentName& name, Done done) {
 void Registry::detach_for(const AttachmentName& name, const std::string& why, Done done) {
     const auto id = attachment_id(name.container_id, name.interface_name);
     hurry(id);
-    enqueue(id, [this, id, name, why, done](std::function<void()> finish) {
+    operations_.run(id, [this, id, name, why, done](const Operations::Held& turn) {
         const auto* pod = find(id);
         // A DEL of a runtime that knows no network is about the one of the ADD.
         const auto& network = name.network.empty() && pod != nullptr ? pod->request.network : name.network;
-        detach_now(id, network.empty() ? "" : stock_ifb_name(network, name.container_id), why, done, finish);
+        detach_now(id, network.empty() ? "" : stock_ifb_name(network, name.container_id), why, done, turn);
     });
 }
 
 void Registry::detach_now(const std::string& id, const std::string& stock_ifb, const std::string& why, const Done& done,
-                          const std::function<void()>& finish) {
+                          const Operations::Held& turn) {
     const auto* pod = find(id);
     std::optional<datapath::Attached> kernel;
     if (pod != nullptr) kernel = pod->kernel;
     if (!kernel && stock_ifb.empty()) {
         done({});
-        return finish();
+        return;
     }
     on_worker(
         [this, id, kernel, stock_ifb]() -> Result<void> {
@@ -194,7 +172,7 @@ void Registry::detach_now(const std::string& id, const std::string& stock_ifb, c
             if (!leftover) log::warning(concat(id, ": ", leftover.error().what));
             return kernel ? engine_.detach(*kernel) : Result<void>();
         },
-        [this, id, why, done, finish](const Result<void>& result) {
+        [this, id, why, done, turn](const Result<void>& result) {
             if (const auto* gone = find(id))
                 log::write(log::Level::info, log::events::detached, concat("detached ", describe(*gone), ": ", why),
                            identity_fields(gone->request, id));
@@ -202,7 +180,6 @@ void Registry::detach_now(const std::string& id, const std::string& stock_ifb, c
             if (!result) log::warning(concat(id, ": detach: ", result.error().what));
             drop(id);
             done({});
-            finish();
         });
 }
 
@@ -211,11 +188,8 @@ void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
     if (auto valid = validate(request); !valid) return done(valid.error());
     const auto id = attachment_id(request.container_id, request.interface_name);
     auto fd = std::make_shared<UniqueFd>(std::move(netns));
-    enqueue(id, [this, id, request, fd, done](std::function<void()> finish) {
-        const auto over = [done, finish](Result<void> r) {
-            done(std::move(r));
-            finish();
-        };
+    operations_.run(id, [this, id, request, fd, done](const Operations::Held& turn) {
+        const auto over = [done, turn](Result<void> r) { done(std::move(r)); };
         const auto* pod = find(id);
         if (pod == nullptr && !request.limits.any()) return over({});
         if (pod == nullptr)
@@ -255,11 +229,8 @@ void Registry::set_limits(const std::string& id, Override changes, const std::st
 
 void Registry::edit_limits(const std::string& id, const LimitsEdit& edit, const std::string& by,
                            Precondition precondition, Done done) {
-    enqueue(id, [this, id, edit, by, precondition, done](std::function<void()> finish) {
-        const auto over = [done, finish](Result<void> r) {
-            done(std::move(r));
-            finish();
-        };
+    operations_.run(id, [this, id, edit, by, precondition, done](const Operations::Held& turn) {
+        const auto over = [done, turn](Result<void> r) { done(std::move(r)); };
         const auto* pod = find(id);
         if (pod == nullptr) return over(fail(Code::not_found, "no attachment ", id));
         if (precondition)
@@ -272,13 +243,10 @@ void Registry::edit_limits(const std::string& id, const LimitsEdit& edit, const 
 }
 
 void Registry::reset_limits(const std::string& id, const std::string& by, Done done) {
-    enqueue(id, [this, id, by, done](std::function<void()> finish) {
+    operations_.run(id, [this, id, by, done](const Operations::Held& turn) {
         Override cleared;
         if (const auto* pod = find(id)) cleared.pins = pod->changes.pins;
-        change_now(id, stamped(cleared, by), true, by, [done, finish](Result<void> r) {
-            done(std::move(r));
-            finish();
-        });
+        change_now(id, stamped(cleared, by), true, by, [done, turn](Result<void> r) { done(std::move(r)); });
     });
 }
 
@@ -401,13 +369,13 @@ void Registry::device_deleted(int ifindex) {
 
 void Registry::drop_as_dead(const std::string& id, const datapath::AttachmentRecord& dead) {
     hurry(id);
-    enqueue(id, [this, id, dead](std::function<void()> finish) {
+    operations_.run(id, [this, id, dead](const Operations::Held& turn) {
         const auto* pod = find(id);
         // By now another ADD may have put a living interface in its place.
-        if (pod == nullptr || !same_interface(pod->kernel.record, dead)) return finish();
+        if (pod == nullptr || !same_interface(pod->kernel.record, dead)) return;
         detach_now(
             id, stock_ifb_name(pod->request.network, pod->request.container_id),
-            concat(describe_device(dead), " is gone"), [](const Result<void>&) {}, finish);
+            concat(describe_device(dead), " is gone"), [](const Result<void>&) {}, turn);
     });
 }
 
@@ -476,19 +444,27 @@ void Registry::keep(const Pod& pod) {
 
 std::string Registry::state_path(const std::string& id) const { return concat(settings_.state_dir, "/", id, ".json"); }
 
-void Registry::tell_added(const Pod& pod) {
+// What an observer fails at is its own loss: the change that it is told of has been made.
+void Registry::notify(const std::function<void(Observer&)>& tell_it) {
     ++revision_;
-    if (observer_ != nullptr) observer_->pod_added(pod);
+    if (observer_ == nullptr) return;
+    try {
+        tell_it(*observer_);
+    } catch (const std::exception& e) {
+        log::error(concat("an observer of attachments failed: ", e.what()));
+    }
+}
+
+void Registry::tell_added(const Pod& pod) {
+    notify([&](Observer& observer) { observer.pod_added(pod); });
 }
 
 void Registry::tell_changed(const Pod& pod) {
-    ++revision_;
-    if (observer_ != nullptr) observer_->pod_changed(pod);
+    notify([&](Observer& observer) { observer.pod_changed(pod); });
 }
 
 void Registry::tell_removed(const std::string& id) {
-    ++revision_;
-    if (observer_ != nullptr) observer_->pod_removed(id);
+    notify([&](Observer& observer) { observer.pod_removed(id); });
 }
 
 }  // namespace natra::pods

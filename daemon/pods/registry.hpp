@@ -3,7 +3,6 @@
 // kernel worker carry out. Core thread only; the worker never sees it.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <set>
@@ -13,6 +12,7 @@
 
 #include "daemon/datapath/engine.hpp"
 #include "daemon/pods/limits_edit.hpp"
+#include "daemon/pods/operations.hpp"
 #include "daemon/pods/other_limiters.hpp"
 #include "daemon/pods/pod.hpp"
 #include "daemon/pods/statistics.hpp"
@@ -118,16 +118,11 @@ public:
     [[nodiscard]] const std::map<std::string, Pod>& pods() const { return pods_; }
 
 private:
-    // One at a time for each attachment; `finish` must be called when it is over.
-    using Operation = std::function<void(std::function<void()> finish)>;
-    void enqueue(const std::string& id, Operation operation);
-    void run_next(const std::string& id);
-
     void detach_for(const AttachmentName& name, const std::string& why, Done done);
     void attach_now(const std::string& id, AttachRequest request, UniqueFd netns, AttachDone done);
     // stock_ifb: see stock_ifb_name; may be empty. why: for the log.
     void detach_now(const std::string& id, const std::string& stock_ifb, const std::string& why, const Done& done,
-                    const std::function<void()>& finish);
+                    const Operations::Held& turn);
     void drop_if_dead(const std::string& id);
     void drop_as_dead(const std::string& id, const datapath::AttachmentRecord& dead);
     // lift_backstop: an operator's word about egress gives the pod's own side another chance.
@@ -139,6 +134,7 @@ private:
     void renew_now(const std::string& id, const std::string& by, std::function<void()> done);
     void pin_now(const std::string& id, const Pins& pins, const std::string& by, Done done);
     [[nodiscard]] datapath::Wish wish_for(const Pod& pod) const;
+    void notify(const std::function<void(Observer&)>& tell_it);
     void tell_added(const Pod& pod);
     void tell_changed(const Pod& pod);
     void tell_removed(const std::string& id);
@@ -195,7 +191,7 @@ private:
     void begin_watch(const std::string& id, bool afresh);
     void look(const std::string& id);
     void look_again(const std::string& id);
-    void look_now(const std::string& id, const std::function<void()>& finish);
+    void look_now(const std::string& id, const Operations::Held& turn);
     void looked(const std::string& id, datapath::Attached kernel, const datapath::Mended& mended);
     void count_tampering(Pod& pod);
     void tell(const Pod& pod, const std::string& cause, const std::string& text);
@@ -224,7 +220,7 @@ private:
     std::uint64_t generation_ = 0;  // of settings_
     std::map<std::string, Pod> pods_;
     std::multimap<datapath::TcPlace, std::string> at_place_;  // of pods_, by note_places()
-    std::map<std::string, std::deque<Operation>> queues_;     // the front one is running
+    Operations operations_;                                   // on pods_, and on those that are to become some
     std::map<std::string, Leaving> leaving_;                  // of running operations that wait for a qdisc
     Statistics statistics_;
     bool sweeping_ = false;

@@ -22,10 +22,9 @@ void Registry::reconfigure(RegistrySettings settings, const datapath::HeavyThres
 }
 
 void Registry::renew(const std::string& id, const std::string& by, std::function<void()> done) {
-    enqueue(id, [this, id, by, done](std::function<void()> finish) {
-        renew_now(id, by, [done, finish] {
+    operations_.run(id, [this, id, by, done](const Operations::Held& turn) {
+        renew_now(id, by, [done, turn] {
             if (done) done();
-            finish();
         });
     });
 }
@@ -63,11 +62,8 @@ datapath::Wish Registry::wish_for(const Pod& pod) const {
 }
 
 void Registry::set_data_path(const std::string& id, PinsChange change, const std::string& by, Done done) {
-    enqueue(id, [this, id, change, by, done](std::function<void()> finish) {
-        const auto over = [done, finish](Result<void> r) {
-            done(std::move(r));
-            finish();
-        };
+    operations_.run(id, [this, id, change, by, done](const Operations::Held& turn) {
+        const auto over = [done, turn](Result<void> r) { done(std::move(r)); };
         const auto* pod = find(id);
         if (pod == nullptr) return over(fail(Error::Code::not_found, "no attachment ", id));
         const auto pins = pods::changed(pod->changes.pins, change);
@@ -77,11 +73,8 @@ void Registry::set_data_path(const std::string& id, PinsChange change, const std
 }
 
 void Registry::reset_data_path(const std::string& id, const std::string& by, Done done) {
-    enqueue(id, [this, id, by, done](std::function<void()> finish) {
-        pin_now(id, {}, by, [done, finish](Result<void> r) {
-            done(std::move(r));
-            finish();
-        });
+    operations_.run(id, [this, id, by, done](const Operations::Held& turn) {
+        pin_now(id, {}, by, [done, turn](Result<void> r) { done(std::move(r)); });
     });
 }
 

@@ -118,7 +118,7 @@ void Registry::look(const std::string& id) {
     auto& watch = found->second;
     watch.due = true;
     const auto begin = [this, id] {
-        enqueue(id, [this, id](const std::function<void()>& finish) { look_now(id, finish); });
+        operations_.run(id, [this, id](const Operations::Held& turn) { look_now(id, turn); });
     };
     const auto now = monotonic_us();
     if (now >= watch.not_before_us) return begin();
@@ -139,11 +139,11 @@ void Registry::look_again(const std::string& id) {
     watch.retry_us = std::min(2 * watch.retry_us, retry_most_us);
 }
 
-void Registry::look_now(const std::string& id, const std::function<void()>& finish) {
+void Registry::look_now(const std::string& id, const Operations::Held& turn) {
     const auto* pod = find(id);
     const auto found = watches_.find(id);
     if (found != watches_.end()) found->second.due = false;  // what changes from now on wants another look
-    if (pod == nullptr || found == watches_.end()) return finish();
+    if (pod == nullptr || found == watches_.end()) return;
     const bool enough_of_it = found->second.pod_side.recent(monotonic_us()) + 1 >= pod_side_patience;
     const auto remedy = enough_of_it ? datapath::Remedy::backstop : datapath::Remedy::put_back;
     using Outcome = std::pair<datapath::Attached, Result<datapath::Mended>>;
@@ -151,14 +151,14 @@ void Registry::look_now(const std::string& id, const std::function<void()>& fini
         auto result = engine_.mend(kernel, rates, remedy);
         return Outcome(std::move(kernel), std::move(result));
     };
-    on_worker(std::move(work), [this, id, finish](Result<Outcome> outcome) {
+    on_worker(std::move(work), [this, id, turn](Result<Outcome> outcome) {
         const auto mended = outcome ? std::move(outcome->second) : Result<datapath::Mended>(outcome.error());
         const auto* now = find(id);
-        if (now == nullptr) return finish();
+        if (now == nullptr) return;
         if (!mended && mended.error().code == Code::no_device) {
             return detach_now(
                 id, stock_ifb_name(now->request.network, now->request.container_id), mended.error().what,
-                [](const Result<void>&) {}, finish);
+                [](const Result<void>&) {}, turn);
         }
         if (mended) {
             looked(id, std::move(outcome->first), *mended);
@@ -167,7 +167,6 @@ void Registry::look_now(const std::string& id, const std::function<void()>& fini
             look_again(id);
             tell(*now, mended.error().what, concat("cannot be looked at: ", mended.error().what));
         }
-        finish();
     });
 }
 
@@ -312,17 +311,17 @@ void Registry::compare(const datapath::Traffic& traffic) {
 }
 
 void Registry::bypassed(const std::string& id) {
-    enqueue(id, [this, id](const std::function<void()>& finish) {
+    operations_.run(id, [this, id](const Operations::Held& turn) {
         const auto* pod = find(id);
-        if (pod == nullptr || !pod->kernel.record.egress || !pod->kernel.record.egress->pod_side) return finish();
+        if (pod == nullptr || !pod->kernel.record.egress || !pod->kernel.record.egress->pod_side) return;
         using Outcome = std::pair<datapath::Attached, Result<void>>;
         auto work = [this, kernel = pod->kernel]() mutable -> Result<Outcome> {
             auto result = engine_.install_backstop(kernel, "more left the pod than its limit lets through");
             return Outcome(std::move(kernel), std::move(result));
         };
-        on_worker(std::move(work), [this, id, finish](Result<Outcome> outcome) {
+        on_worker(std::move(work), [this, id, turn](Result<Outcome> outcome) {
             const auto found = pods_.find(id);
-            if (found == pods_.end()) return finish();
+            if (found == pods_.end()) return;
             auto& now = found->second;
             const auto result = outcome ? outcome->second : Result<void>(outcome.error());
             if (outcome) now.kernel = std::move(outcome->first);
@@ -337,10 +336,9 @@ void Registry::bypassed(const std::string& id) {
                     concat("sends past its limit, and no backstop could be put up: ", result.error().what);
                 const bool known = std::exchange(watches_[id].trouble, text) == text;
                 tell(now, text, text);
-                if (known) return finish();  // nothing has changed
+                if (known) return;  // nothing has changed
             }
             count_tampering(now);
-            finish();
         });
     });
 }

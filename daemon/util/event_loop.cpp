@@ -67,8 +67,12 @@ bool EventLoop::drain() {
         const std::lock_guard lock(mutex_);
         tasks.swap(posted_);
     }
-    for (const auto& task : tasks) guarded("posted task", task);
-    return !tasks.empty();
+    const bool any = !tasks.empty();
+    while (!tasks.empty()) {
+        guarded("posted task", tasks.front());
+        tasks.pop_front();  // with what it holds: that may end what others wait for
+    }
+    return any;
 }
 
 void EventLoop::on_readable(int fd, std::string name, Task ready) {

@@ -14,9 +14,11 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
+#include "daemon/pods/attachment_id.hpp"
 #include "tests/netlink/wire.hpp"
 #include "tests/netlink/world.hpp"
 
@@ -265,6 +267,55 @@ TEST_F(Turns, ASwitchHoldsNobodyUp) {
     EXPECT_EQ(registry_->find(pod.id)->kernel.record.egress->shaper, datapath::Shaper::police);
     detach(pod);
     detach(other);
+}
+
+class Failing : public Observer {
+public:
+    void pod_added(const Pod&) override { fail(); }
+    void pod_changed(const Pod&) override { fail(); }
+    void pod_removed(const std::string&) override { fail(); }
+    [[nodiscard]] int told() const { return told_; }
+
+private:
+    void fail() {
+        ++told_;
+        throw std::runtime_error("this observer always fails");
+    }
+    int told_ = 0;
+};
+
+TEST_F(Turns, AnObserverThatFailsStopsNothing) {
+    Failing observer;
+    registry_->set_observer(&observer);
+    auto pod = make_pod(0);
+    attach(pod);
+    EXPECT_EQ(observer.told(), 1);
+    set_egress(pod, 2 * slow_bps);
+    EXPECT_EQ(observer.told(), 2);
+    EXPECT_EQ(registry_->find(pod.id)->kernel.record.egress->rate.rate_bps, 2 * slow_bps);
+    detach(pod);
+    EXPECT_EQ(observer.told(), 3);
+    registry_->set_observer(nullptr);
+}
+
+TEST_F(Turns, ManyOperationsThatEndAtOnceMayWait) {
+    constexpr int many = 50'000;
+    auto pod = make_pod(0);
+    bool attached = false;
+    registry_->attach(pod.request, UniqueFd(::fcntl(pod.netns.get(), F_DUPFD_CLOEXEC, 3)),
+                      [&](const Result<std::string>& id) {
+                          ASSERT_TRUE(id) << id.error().what;
+                          pod.id = *id;
+                          attached = true;
+                      });
+    int ended = 0;
+    const auto id = attachment_id(pod.request.container_id, pod.request.interface_name);
+    for (int i = 0; i < many; ++i)
+        registry_->edit_limits(id, {}, "the test", {}, [&](const Result<void>& r) { ended += r ? 1 : 0; });
+    EXPECT_EQ(ended, 0);
+    EXPECT_TRUE(eventually([&] { return ended == many; }));
+    EXPECT_TRUE(attached);
+    detach(pod);
 }
 
 }  // namespace
