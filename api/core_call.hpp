@@ -33,7 +33,7 @@ private:
 template <class Ask> auto ask_core(EventLoop& core, std::chrono::milliseconds time, Ask ask) {
     using T = decltype(ask());
     const auto answer = std::make_shared<Answer<T>>();
-    core.post([answer, ask = std::move(ask)] {
+    core.post_request([answer, ask = std::move(ask)] {
         try {
             answer->give(ask());
         } catch (...) {

@@ -276,9 +276,9 @@ Response Service::write_limits(const Match& match, const Request& request, const
     if (const auto* wrong = std::get_if<Response>(&parsed)) return *wrong;
     const auto answer = std::make_shared<Answer<Response>>();
     // Selection and change in one turn of the core thread: an attachment's end in between is a plain 404.
-    core_.post([this, answer, edit, name = match.pod, interface = text_of(match.query, "interface"),
-                conditions = std::get<Preconditions>(parsed), headers = request.headers, method = request.method,
-                who = caller.who] {
+    core_.post_request([this, answer, edit, name = match.pod, interface = text_of(match.query, "interface"),
+                        conditions = std::get<Preconditions>(parsed), headers = request.headers,
+                        method = request.method, who = caller.who] {
         try {
             const auto selected = select(registry_.pods(), name, interface);
             if (const auto* wrong = std::get_if<Response>(&selected)) return answer->give(*wrong);

@@ -116,7 +116,7 @@ int run() {
         for (auto& sentence : accuracy.problems(registry.pods())) out.push_back(std::move(sentence));
         return out;
     };
-    dbus::Service service(core, registry, **engine, troubles);
+    dbus::Service service(core, registry, **engine, configuration.api.group, troubles);
     const FinishOperations finish(core, worker);
 
     watch_devices(core, monitor->get(), registry);

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <map>
+#include <string>
 
 #include "dbus/sdbus_compat.hpp"
 
@@ -17,6 +18,7 @@ constexpr const char* polkit_interface = "org.freedesktop.PolicyKit1.Authority";
 constexpr std::chrono::seconds patience{120};
 // A bus gives 128 answers on the way to one connection, as a rule: nobody's agents may use them all up.
 constexpr std::size_t most_pending = 32;
+constexpr std::size_t most_pending_of_user = 8;
 
 using Details = std::map<std::string, std::string>;
 using Subject = sdbus::Struct<std::string, std::map<std::string, sdbus::Variant>>;
@@ -26,30 +28,41 @@ Error denied(const char* method, uid_t user, const std::string& why) {
     return {Error::Code::access_denied, 0, concat(method, ": user ", user, " may not change limits", why)};
 }
 
+Error gone(const char* method) { return {Error::Code::access_denied, 0, concat(method, ": its caller has gone")}; }
+
 }  // namespace
 
-Authority::Authority(sdbus::IConnection& bus) : polkit_(compat::proxy(bus, polkit_name, polkit_path)) {}
+Authority::Authority(sdbus::IConnection& bus, Callers& callers)
+    : callers_(callers), polkit_(compat::proxy(bus, polkit_name, polkit_path)) {}
 
 Result<void> Authority::require_root(sdbus::IObject& object, const char* method) {
-    const auto user = compat::sender_euid(object);
-    if (user != 0) return denied(method, user, "");
+    const auto caller = callers_.of(compat::current(object));
+    if (!caller) return gone(method);
+    if (caller->user != 0) return denied(method, caller->user, "");
     return {};
 }
 
 void Authority::ask(sdbus::IObject& object, const char* method, std::function<void(Result<uid_t>)> then) {
-    const auto user = compat::sender_euid(object);
+    auto* const call = compat::current(object);
+    const auto caller = callers_.of(call);
+    if (!caller) return then(gone(method));
+    const auto user = caller->user;
     if (user == 0) return then(user);
     if (pending_ >= most_pending)
         return then(fail(Error::Code::unavailable, method, ": ", pending_, " others wait for polkit"));
+    if (const auto own = pending_of_.find(user); own != pending_of_.end() && own->second >= most_pending_of_user)
+        return then(
+            fail(Error::Code::unavailable, method, ": ", own->second, " calls of user ", user, " wait for polkit"));
     // By its unique name: a process id may be somebody else's by the time polkit looks.
-    const Subject caller{"system-bus-name", {{"name", sdbus::Variant(compat::sender(object))}}};
-    const std::uint32_t allow_interaction = compat::allows_interaction(object) ? 1 : 0;
+    const Subject subject{"system-bus-name", {{"name", sdbus::Variant(std::string(sd_bus_message_get_sender(call)))}}};
+    const std::uint32_t allow_interaction = sd_bus_message_get_allow_interactive_authorization(call) > 0 ? 1 : 0;
     polkit_->callMethodAsync("CheckAuthorization")
         .onInterface(polkit_interface)
         .withTimeout(patience)
-        .withArguments(caller, std::string(action), Details(), allow_interaction, std::string())
+        .withArguments(subject, std::string(action), Details(), allow_interaction, std::string())
         .uponReplyInvoke([this, method, user, then = std::move(then)](compat::AsyncError error, const Answer& answer) {
             --pending_;
+            if (--pending_of_[user] == 0) pending_of_.erase(user);
             if (error)
                 then(denied(method, user, concat(": polkit: ", error->getMessage())));
             else if (!answer.get<0>() && answer.get<1>())
@@ -62,6 +75,7 @@ void Authority::ask(sdbus::IObject& object, const char* method, std::function<vo
                 then(user);
         });
     ++pending_;
+    ++pending_of_[user];
 }
 
 }  // namespace natra::dbus

@@ -3,21 +3,20 @@
 
 #include <systemd/sd-event.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <system_error>
 
 #include "daemon/util/log.hpp"
 
 namespace natra::dbus {
-
-#if NATRA_SDBUS_MAJOR >= 2
-
-BusPump::BusPump(EventLoop& core, sdbus::IConnection& bus) : bus_(bus) { bus_.attachSdEventLoop(core.raw()); }
-BusPump::~BusPump() { bus_.detachSdEventLoop(); }
-
-#else
-
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Of one turn of the loop: then whatever else is due comes first.
+constexpr int most_messages = 32;
+constexpr std::chrono::milliseconds most_time{5};
 
 void check(int r, const char* what) {
     if (r < 0) throw std::system_error(-r, std::generic_category(), what);
@@ -25,8 +24,9 @@ void check(int r, const char* what) {
 
 }  // namespace
 
-// 1.2 has no attachSdEventLoop: what it waits for is asked before every poll.
-BusPump::BusPump(EventLoop& core, sdbus::IConnection& bus) : core_(core), bus_(bus) {
+// What the bus waits for is asked before every poll.
+BusPump::BusPump(EventLoop& core, sdbus::IConnection& bus, sd_bus* raw, Gate& gate)
+    : core_(core), bus_(bus), raw_(raw), gate_(gate) {
     const auto on_io = [](sd_event_source*, int, std::uint32_t, void* self) {
         static_cast<BusPump*>(self)->process();
         return 0;
@@ -39,9 +39,9 @@ BusPump::BusPump(EventLoop& core, sdbus::IConnection& bus) : core_(core), bus_(b
         static_cast<BusPump*>(self)->arm();
         return 0;
     };
-    const auto poll = bus_.getEventLoopPollData();
-    check(sd_event_add_io(core.raw(), &io_, poll.fd, static_cast<std::uint32_t>(poll.events), on_io, this),
-          "watch the bus");
+    const int fd = sd_bus_get_fd(raw_);
+    check(fd, "bus");
+    check(sd_event_add_io(core.raw(), &io_, fd, 0, on_io, this), "watch the bus");
     check(sd_event_add_time(core.raw(), &timer_, CLOCK_MONOTONIC, 0, 1, on_time, this), "bus timer");
     check(sd_event_source_set_prepare(io_, before_poll), "prepare the bus");
 }
@@ -52,31 +52,32 @@ BusPump::~BusPump() {
 }
 
 void BusPump::arm() {
-    try {
-        const auto poll = bus_.getEventLoopPollData();
-        sd_event_source_set_io_events(io_, static_cast<std::uint32_t>(poll.events));
-        const bool finite = poll.timeout_usec != UINT64_MAX;
-        // 0: messages are queued already; the timer fires at once.
-        if (finite) sd_event_source_set_time(timer_, poll.timeout_usec);
-        sd_event_source_set_enabled(timer_, finite ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
-    } catch (const sdbus::Error& e) {
-        log::error(concat("bus: ", e.what()));
-        core_.stop(EXIT_FAILURE);
-    }
+    std::uint64_t due_usec = UINT64_MAX;
+    const int events = sd_bus_get_events(raw_);
+    const int r = events < 0 ? events : sd_bus_get_timeout(raw_, &due_usec);
+    if (r < 0) return lost(std::generic_category().message(-r));
+    sd_event_source_set_io_events(io_, static_cast<std::uint32_t>(events));
+    const bool finite = due_usec != UINT64_MAX;
+    // 0: messages are queued already; the timer fires at once.
+    if (finite) sd_event_source_set_time(timer_, due_usec);
+    sd_event_source_set_enabled(timer_, finite ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
 void BusPump::process() {
+    const auto until = Clock::now() + most_time;
     try {
-        while (bus_.processPendingRequest()) {
-        }
+        for (int i = 0; i < most_messages && Clock::now() < until; ++i)
+            if (!gate_.charge([this] { return compat::process(bus_); })) return;
     } catch (const sdbus::Error& e) {
-        // Without a bus natrad cannot be told anything; the kernel goes on enforcing and the
-        // service manager starts us again with the bus.
-        log::error(concat("bus: ", e.what()));
-        core_.stop(EXIT_FAILURE);
+        lost(e.what());
     }
 }
 
-#endif
+// Without a bus natrad cannot be told anything; the kernel goes on enforcing and the service manager starts us again
+// with the bus.
+void BusPump::lost(const std::string& why) {
+    log::error(concat("bus: ", why));
+    core_.stop(EXIT_FAILURE);
+}
 
 }  // namespace natra::dbus

@@ -8,8 +8,8 @@
 namespace natra::dbus {
 
 ManagerObject::ManagerObject(sdbus::IConnection& bus, pods::Registry& registry, const datapath::Engine& engine,
-                             Troubles troubles)
-    : AdaptorInterfaces(bus, compat::path(root_path)), registry_(registry), engine_(engine),
+                             Authority& authority, Troubles troubles)
+    : AdaptorInterfaces(bus, compat::path(root_path)), registry_(registry), engine_(engine), authority_(authority),
       troubles_(std::move(troubles)) {
     registerAdaptor();
 }
@@ -19,7 +19,7 @@ ManagerObject::~ManagerObject() { unregisterAdaptor(); }
 void ManagerObject::Attach(sdbus::Result<sdbus::ObjectPath>&& result, sdbus::UnixFd netns, Dictionary request) {
     guarded([&] {
         auto reply = share_reply(std::move(result));
-        if (auto r = Authority::require_root(getObject(), "Attach"); !r) return reply->send_error(r.error());
+        if (auto r = authority_.require_root(getObject(), "Attach"); !r) return reply->send_error(r.error());
         auto parsed = request_from(request);
         if (!parsed) return reply->send_error(parsed.error());
         registry_.attach(*std::move(parsed), UniqueFd(netns.release()), [reply](Result<std::string> id) {
@@ -35,7 +35,7 @@ void ManagerObject::Detach(sdbus::Result<>&& result, std::string container_id, s
                            std::string network) {
     guarded([&] {
         auto reply = share_reply(std::move(result));
-        if (auto r = Authority::require_root(getObject(), "Detach"); !r) return reply->send_error(r.error());
+        if (auto r = authority_.require_root(getObject(), "Detach"); !r) return reply->send_error(r.error());
         const pods::AttachmentName name{
             .container_id = container_id, .interface_name = interface_name, .network = network};
         registry_.detach(name, [reply](const Result<void>& r) {
@@ -50,7 +50,7 @@ void ManagerObject::Detach(sdbus::Result<>&& result, std::string container_id, s
 void ManagerObject::Check(sdbus::Result<>&& result, sdbus::UnixFd netns, Dictionary request) {
     guarded([&] {
         auto reply = share_reply(std::move(result));
-        if (auto r = Authority::require_root(getObject(), "Check"); !r) return reply->send_error(r.error());
+        if (auto r = authority_.require_root(getObject(), "Check"); !r) return reply->send_error(r.error());
         auto parsed = request_from(request);
         if (!parsed) return reply->send_error(parsed.error());
         registry_.check(*std::move(parsed), UniqueFd(netns.release()), [reply](const Result<void>& r) {
@@ -66,7 +66,7 @@ void ManagerObject::CollectGarbage(sdbus::Result<std::vector<std::string>>&& res
                                    std::vector<sdbus::Struct<std::string, std::string>> valid) {
     guarded([&] {
         auto reply = share_reply(std::move(result));
-        if (auto r = Authority::require_root(getObject(), "CollectGarbage"); !r) return reply->send_error(r.error());
+        if (auto r = authority_.require_root(getObject(), "CollectGarbage"); !r) return reply->send_error(r.error());
         if (network.empty()) return reply->send_error({Error::Code::invalid_argument, 0, "network: is empty"});
         pods::Registry::ValidAttachments known;
         for (const auto& each : valid) known.emplace(each.get<0>(), each.get<1>());

@@ -18,7 +18,8 @@ std::string attachment_path(const std::string& id);
 class ManagerObject final
     : public sdbus::AdaptorInterfaces<io::natra::Natrad1::Manager_adaptor, sdbus::ObjectManager_adaptor> {
 public:
-    ManagerObject(sdbus::IConnection& bus, pods::Registry& registry, const datapath::Engine& engine, Troubles troubles);
+    ManagerObject(sdbus::IConnection& bus, pods::Registry& registry, const datapath::Engine& engine,
+                  Authority& authority, Troubles troubles);
     ~ManagerObject();
 
     // PropertiesChanged if Degraded is another one than at the last call.
@@ -38,6 +39,7 @@ private:
 
     pods::Registry& registry_;
     const datapath::Engine& engine_;
+    Authority& authority_;
     const Troubles troubles_;
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     std::vector<std::string> told_degraded_;

@@ -21,13 +21,12 @@ public:
         return static_cast<sd_bus_message*>(message.*(&RawMessage::msg_));
     }
 };
-// Whether the caller waits while somebody is asked for a password.
-inline bool allows_interaction(const sdbus::Message& call) {
-    return sd_bus_message_get_allow_interactive_authorization(RawMessage::of(call)) > 0;
-}
 
 #if NATRA_SDBUS_MAJOR >= 2
 
+inline sdbus::MethodCall peer_call(sdbus::IProxy& proxy) {
+    return proxy.createMethodCall(sdbus::InterfaceName("org.freedesktop.DBus.Peer"), sdbus::MethodName("Ping"));
+}
 inline sdbus::Error error(const std::string& name, std::string message) {
     return sdbus::Error(sdbus::Error::Name(name), std::move(message));
 }
@@ -35,11 +34,8 @@ inline void request_name(sdbus::IConnection& bus, const std::string& name) {
     bus.requestName(sdbus::ServiceName(name));
 }
 inline sdbus::ObjectPath path(const std::string& text) { return sdbus::ObjectPath(text); }
-inline uid_t sender_euid(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage().getCredsEuid(); }
-inline std::string sender(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage().getSender(); }
-inline bool allows_interaction(sdbus::IObject& object) {
-    return allows_interaction(object.getCurrentlyProcessedMessage());
-}
+// The message that the object is answering; for as long as it does.
+inline sd_bus_message* current(sdbus::IObject& object) { return RawMessage::of(object.getCurrentlyProcessedMessage()); }
 inline bool process(sdbus::IConnection& bus) { return bus.processPendingEvent(); }
 inline std::unique_ptr<sdbus::IProxy> proxy(sdbus::IConnection& bus, const char* name, const char* path) {
     return sdbus::createProxy(bus, sdbus::ServiceName(name), sdbus::ObjectPath(path));
@@ -55,13 +51,14 @@ inline void properties_changed(sdbus::IObject& object, const char* interface, co
 
 #else
 
+inline sdbus::MethodCall peer_call(sdbus::IProxy& proxy) {
+    return proxy.createMethodCall("org.freedesktop.DBus.Peer", "Ping");
+}
 inline sdbus::Error error(const std::string& name, const std::string& message) { return {name, message}; }
 inline void request_name(sdbus::IConnection& bus, const std::string& name) { bus.requestName(name); }
 inline sdbus::ObjectPath path(const std::string& text) { return sdbus::ObjectPath(text); }
-inline uid_t sender_euid(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage()->getCredsEuid(); }
-inline std::string sender(sdbus::IObject& object) { return object.getCurrentlyProcessedMessage()->getSender(); }
-inline bool allows_interaction(sdbus::IObject& object) {
-    return allows_interaction(*object.getCurrentlyProcessedMessage());
+inline sd_bus_message* current(sdbus::IObject& object) {
+    return RawMessage::of(*object.getCurrentlyProcessedMessage());
 }
 inline bool process(sdbus::IConnection& bus) { return bus.processPendingRequest(); }
 inline std::unique_ptr<sdbus::IProxy> proxy(sdbus::IConnection& bus, const char* name, const char* path) {
@@ -74,5 +71,11 @@ inline void properties_changed(sdbus::IObject& object, const char* interface, co
 }
 
 #endif
+
+// sd-bus' own handle, which neither version gives away: any message has it, sent or not.
+inline sd_bus* raw(sdbus::IConnection& bus) {
+    const auto bus_itself = proxy(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus");
+    return sd_bus_message_get_bus(RawMessage::of(peer_call(*bus_itself)));
+}
 
 }  // namespace natra::dbus::compat

@@ -18,9 +18,11 @@ template <class Body> void tolerate(const std::string& id, Body body) {
 
 }  // namespace
 
-Service::Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine, Troubles troubles)
-    : bus_(sdbus::createSystemBusConnection()), pump_(core, *bus_), authority_(*bus_), registry_(registry),
-      manager_(std::make_unique<ManagerObject>(*bus_, registry, engine, std::move(troubles))) {
+Service::Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine, const std::string& group,
+                 Troubles troubles)
+    : bus_(sdbus::createSystemBusConnection()), callers_(group), gate_(compat::raw(*bus_), callers_),
+      pump_(core, *bus_, compat::raw(*bus_), gate_), authority_(*bus_, callers_), registry_(registry),
+      manager_(std::make_unique<ManagerObject>(*bus_, registry, engine, authority_, std::move(troubles))) {
     registry_.set_observer(this);
 }
 

@@ -27,8 +27,10 @@ class ManagerObject;
 class Service final : public pods::Observer {
 public:
     // Connects to the system bus (DBUS_SYSTEM_BUS_ADDRESS overrides its address). Throws sdbus::Error.
+    // group: whose members may take more of natrad's time than other users; see Gate.
     // troubles: sentences for Degraded from parts that this one does not know.
-    Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine, Troubles troubles);
+    Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine, const std::string& group,
+            Troubles troubles);
     ~Service() override;
 
     // Takes the well-known name: from now on callers are answered. Throws sdbus::Error.
@@ -43,6 +45,8 @@ public:
 
 private:
     std::unique_ptr<sdbus::IConnection> bus_;
+    Callers callers_;
+    Gate gate_;
     BusPump pump_;
     Authority authority_;
     pods::Registry& registry_;

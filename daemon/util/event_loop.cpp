@@ -7,6 +7,8 @@
 #include <sys/signalfd.h>
 #include <systemd/sd-event.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <exception>
 #include <system_error>
 
@@ -19,21 +21,24 @@ void check(int r, const char* what) {
     if (r < 0) throw std::system_error(-r, std::generic_category(), what);
 }
 
+constexpr std::size_t all = SIZE_MAX;
+// Of one turn of the loop: more may be asked for all the time.
+constexpr std::size_t most_requests = 8;
+
+// Before what arrives from outside.
+void put_first(sd_event_source* source) {
+    check(sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IMPORTANT), "sd_event_source_set_priority");
+}
+
 }  // namespace
 
-EventLoop::EventLoop() : wakeup_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    if (!wakeup_) throw std::system_error(errno, std::generic_category(), "eventfd");
+EventLoop::EventLoop() {
     check(sd_event_new(&event_), "sd_event_new");
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
     // Blocked here, before other threads start, so that only sd-event's signalfd sees them.
-    check(-pthread_sigmask(SIG_BLOCK, &signals, nullptr), "pthread_sigmask");
-    for (const int signal : {SIGTERM, SIGINT})
-        check(sd_event_add_signal(event_, nullptr, signal, nullptr, nullptr), "sd_event_add_signal");
+    for (const int signal : {SIGTERM, SIGINT}) on_signal(signal, "end", [this] { stop(); });
     check(sd_event_set_watchdog(event_, 1), "sd_event_set_watchdog");
-    on_readable(wakeup_.get(), "posted task", [this] { drain(); });
+    put_first(watch(posted_.fd(), "posted task", [this] { posted_.run(all); }));
+    watch(requests_.fd(), "request", [this] { requests_.run(most_requests); });
 }
 
 EventLoop::~EventLoop() {
@@ -49,40 +54,62 @@ int EventLoop::run() {
 
 void EventLoop::stop(int status) { sd_event_exit(event_, status); }
 
-void EventLoop::post(Task task) {
+void EventLoop::post(Task task) { posted_.post(std::move(task)); }
+
+void EventLoop::post_request(Task task) { requests_.post(std::move(task)); }
+
+bool EventLoop::drain() {
+    const bool any = posted_.run(all);
+    return requests_.run(all) || any;
+}
+
+EventLoop::Inbox::Inbox() : wakeup_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (!wakeup_) throw std::system_error(errno, std::generic_category(), "eventfd");
+}
+
+void EventLoop::Inbox::post(Task task) {
     {
         const std::lock_guard lock(mutex_);
-        posted_.push_back(std::move(task));
+        tasks_.push_back(std::move(task));
     }
+    wake();
+}
+
+void EventLoop::Inbox::wake() {
     const std::uint64_t one = 1;
     // Fails only when the counter is full, and then the loop is awake already.
     [[maybe_unused]] const auto written = ::write(wakeup_.get(), &one, sizeof one);
 }
 
-bool EventLoop::drain() {
+bool EventLoop::Inbox::run(std::size_t most) {
     std::uint64_t count = 0;
     [[maybe_unused]] const auto got = ::read(wakeup_.get(), &count, sizeof count);
-    std::deque<Task> tasks;
-    {
-        const std::lock_guard lock(mutex_);
-        tasks.swap(posted_);
+    std::unique_lock lock(mutex_);
+    // What they post in turn is the next round's.
+    const auto due = std::min(most, tasks_.size());
+    for (std::size_t i = 0; i < due; ++i) {
+        auto task = std::move(tasks_.front());
+        tasks_.pop_front();
+        lock.unlock();
+        guarded("posted task", task);
+        task = {};  // with what it holds: that may end what others wait for
+        lock.lock();
     }
-    const bool any = !tasks.empty();
-    while (!tasks.empty()) {
-        guarded("posted task", tasks.front());
-        tasks.pop_front();  // with what it holds: that may end what others wait for
-    }
-    return any;
+    if (!tasks_.empty()) wake();
+    return due != 0;
 }
 
-void EventLoop::on_readable(int fd, std::string name, Task ready) {
+void EventLoop::on_readable(int fd, std::string name, Task ready) { watch(fd, std::move(name), std::move(ready)); }
+
+sd_event_source* EventLoop::watch(int fd, std::string name, Task ready) {
     auto& handler = keep(std::move(name), std::move(ready));
     const auto callback = [](sd_event_source*, int, std::uint32_t, void* data) {
         const auto* self = static_cast<Handler*>(data);
         guarded(self->name, self->task);
         return 0;
     };
-    check(sd_event_add_io(event_, nullptr, fd, EPOLLIN, callback, &handler), "sd_event_add_io");
+    check(sd_event_add_io(event_, &handler.source, fd, EPOLLIN, callback, &handler), "sd_event_add_io");
+    return handler.source;
 }
 
 void EventLoop::on_signal(int number, std::string name, Task caught) {
@@ -96,7 +123,8 @@ void EventLoop::on_signal(int number, std::string name, Task caught) {
         guarded(self->name, self->task);
         return 0;
     };
-    check(sd_event_add_signal(event_, nullptr, number, callback, &handler), "sd_event_add_signal");
+    check(sd_event_add_signal(event_, &handler.source, number, callback, &handler), "sd_event_add_signal");
+    put_first(handler.source);
 }
 
 void EventLoop::every(std::uint64_t period_usec, std::string name, Task tick) {
@@ -108,8 +136,9 @@ void EventLoop::every(std::uint64_t period_usec, std::string name, Task tick) {
             sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
         return 0;
     };
-    check(sd_event_add_time_relative(event_, nullptr, CLOCK_MONOTONIC, period_usec, 0, callback, &handler),
+    check(sd_event_add_time_relative(event_, &handler.source, CLOCK_MONOTONIC, period_usec, 0, callback, &handler),
           "sd_event_add_time_relative");
+    put_first(handler.source);
 }
 
 void EventLoop::after(std::uint64_t delay_usec, std::string name, Task task) {
@@ -126,6 +155,7 @@ void EventLoop::after(std::uint64_t delay_usec, std::string name, Task task) {
     check(sd_event_add_time_relative(event_, &handler.source, CLOCK_MONOTONIC, delay_usec, accuracy_usec, callback,
                                      &handler),
           "sd_event_add_time_relative");
+    put_first(handler.source);
 }
 
 EventLoop::Handler& EventLoop::keep(std::string name, Task task, std::uint64_t period_usec) {

@@ -37,8 +37,11 @@ public:
     // Runs what is posted without waiting for more; false if there was nothing. For the time after run().
     bool drain();
 
-    // Any thread. The task runs on the core thread; its exceptions are logged.
+    // Any thread. The task runs on the core thread; its exceptions are logged. Tasks, timers and signals come before
+    // what arrives from outside: they are what natrad itself has begun.
     void post(Task task);
+    // The same for what somebody outside asks for. It takes turns with the bus and other descriptors.
+    void post_request(Task task);
 
     // `ready` is called while fd is readable. The fd must outlive the loop.
     void on_readable(int fd, std::string name, Task ready);
@@ -58,15 +61,32 @@ private:
         std::string name;
         Task task;
         std::uint64_t period_usec = 0;
-        sd_event_source* source = nullptr;  // of a task that runs once
+        sd_event_source* source = nullptr;
     };
+    sd_event_source* watch(int fd, std::string name, Task ready);
     Handler& keep(std::string name, Task task, std::uint64_t period_usec = 0);
     static void guarded(const std::string& name, const Task& task) noexcept;
 
+    // Tasks from other threads, and what wakes the loop for them.
+    class Inbox {
+    public:
+        Inbox();  // throws std::system_error
+        [[nodiscard]] int fd() const { return wakeup_.get(); }
+        void post(Task task);
+        // Runs what is posted, but no more than `most` of it; false if there was nothing.
+        bool run(std::size_t most);
+
+    private:
+        void wake();
+
+        UniqueFd wakeup_;
+        std::mutex mutex_;  // guards tasks_
+        std::deque<Task> tasks_;
+    };
+
     sd_event* event_ = nullptr;
-    UniqueFd wakeup_;
-    std::mutex mutex_;  // guards posted_
-    std::deque<Task> posted_;
+    Inbox posted_;
+    Inbox requests_;
     std::list<Handler> handlers_;
 };
 

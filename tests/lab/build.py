@@ -33,6 +33,10 @@ class Build:
     def fake_polkit(self) -> Path:
         return self.folder / "tests" / "tools" / "fake-polkit"
 
+    @property
+    def bus_flood(self) -> Path:
+        return self.folder / "tests" / "tools" / "natra-bus-flood"
+
     def cni_path(self) -> list[Path]:
         return [self.shim.parent, *map(Path, STOCK_FOLDERS)]
 
