@@ -115,8 +115,9 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
                 .kernel = *std::move(result),
                 .attached_at_usec = now_realtime_usec()};
         if (auto saved = save(pod); !saved && request.running) {
-            // The limiter that it had is gone. A restart finds it in the cache again.
+            // The limiter that it had is gone.
             log::error(concat(id, ": ", saved.error().what));
+            unrecorded_[id] = saved.error().what;
         } else if (!saved) {
             // Unrecorded, a restart could not find it: better no limit than one that nobody can remove.
             tell_not_attached(request, id, saved.error());
@@ -256,18 +257,19 @@ void Registry::change_now(const std::string& id, const Override& changes, bool l
     const auto effective = in_force(id, pod->request, changes);
     auto then = [this, id, changes, effective, lift, by, done](const Change& outcome) {
         auto& changed = pods_.at(id);
+        const auto before = changed;
         changed.kernel = outcome.first;
         begin_watch(id, lift);
         if (!outcome.second) {
             // What was restored may be other kernel objects than before.
-            keep(changed);
+            (void)keep(changed);
             tell_changed(changed);
             return done(outcome.second);
         }
-        ++statistics_.limit_changes;
         changed.changes = changes;
         changed.effective = effective;
-        keep(changed);
+        if (auto kept = keep(changed); !kept) return take_back_limits(before, kept.error(), done);
+        ++statistics_.limit_changes;
         announce_change(log::events::limits_changed, "changed", changed, by);
         announce_shortfalls(changed);
         tell_changed(changed);
@@ -342,7 +344,7 @@ void Registry::adopt(std::function<void()> done) {
                 pod.kernel = *std::move(kernel);
                 others_[pod.id] = others_on(node_others_, pod);
                 pod.effective = in_force(pod.id, pod.request, pod.changes);
-                keep(pod);
+                (void)keep(pod);
                 announce(log::events::adopted, "adopted", pod);
                 announce_shortfalls(pod);
                 tamper_events_ += pod.tamper_events;
@@ -427,6 +429,7 @@ void Registry::drop(const std::string& id) {
     if (auto r = files::remove(state_path(id)); !r) log::error(r.error().what);
     watches_.erase(id);
     others_.erase(id);
+    unrecorded_.erase(id);
     const auto gone = pods_.find(id);
     if (gone == pods_.end()) return;
     forget_places(gone->second);
@@ -434,15 +437,6 @@ void Registry::drop(const std::string& id) {
     ++statistics_.ended;
     tell_removed(id);
 }
-
-Result<void> Registry::save(const Pod& pod) const { return files::write_atomically(state_path(pod.id), to_json(pod)); }
-
-void Registry::keep(const Pod& pod) {
-    if (auto saved = save(pod); !saved) return log::error(concat(pod.id, ": ", saved.error().what));
-    worker_.post([this, id = pod.id] { engine_.confirm_switch(id); });
-}
-
-std::string Registry::state_path(const std::string& id) const { return concat(settings_.state_dir, "/", id, ".json"); }
 
 // What an observer fails at is its own loss: the change that it is told of has been made.
 void Registry::notify(const std::function<void(Observer&)>& tell_it) {

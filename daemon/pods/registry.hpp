@@ -65,7 +65,8 @@ public:
     // mismatch if the attachment is not known, was asked to have other limits, or is not whole in the kernel.
     void check(AttachRequest request, UniqueFd netns, Done done);
     // `by` says for a human who asks; it is kept with the override and logged.
-    // Fields present in `changes` are added to earlier ones. In force when done is called.
+    // Fields present in `changes` are added to earlier ones. In force and recorded when done is called with success;
+    // Code::unavailable, with the old limits in force, if the change cannot be recorded.
     void set_limits(const std::string& id, Override changes, const std::string& by, Done done);
     void reset_limits(const std::string& id, const std::string& by, Done done);
     // The same with what `edit` says, if the precondition, asked when it is this call's turn, does not fail. An edit
@@ -74,7 +75,8 @@ public:
     void edit_limits(const std::string& id, const LimitsEdit& edit, const std::string& by, Precondition precondition,
                      Done done);
     // Hook and shaper, switched under traffic. Code::unsupported, with the old ones in force, if the kernel has not
-    // what is pinned. Keys at "auto" leave it to the pod's configuration and the node's.
+    // what is pinned; Code::unavailable, likewise, if the switch cannot be recorded. Keys at "auto" leave it to the
+    // pod's configuration and the node's.
     void set_data_path(const std::string& id, PinsChange change, const std::string& by, Done done);
     void reset_data_path(const std::string& id, const std::string& by, Done done);
 
@@ -140,11 +142,17 @@ private:
     void tell_removed(const std::string& id);
     void add(Pod pod);
     void drop(const std::string& id);
+
+    // registry_records.cpp
     Result<void> save(const Pod& pod) const;
-    // What the engine did to a living attachment is in force all the same if that fails; only a restart would forget
-    // it.
-    void keep(const Pod& pod);
+    // Records a living attachment. On failure the attachment is listed in troubles() and record_again() tries again.
+    Result<void> keep(const Pod& pod);
+    void record_again();
+    [[nodiscard]] std::vector<std::string> not_recorded() const;  // a sentence each
     [[nodiscard]] std::string state_path(const std::string& id) const;
+    // Undo a change that could not be recorded, then answer with the reason. before: the pod as it was.
+    void take_back_limits(const Pod& before, const Error& why, Done done);
+    void take_back_data_path(const Pod& before, const Error& why, Done done);
 
     // The data path after a change, and whether the change is in force.
     using Change = std::pair<datapath::Attached, Result<void>>;
@@ -222,6 +230,7 @@ private:
     std::multimap<datapath::TcPlace, std::string> at_place_;  // of pods_, by note_places()
     Operations operations_;                                   // on pods_, and on those that are to become some
     std::map<std::string, Leaving> leaving_;                  // of running operations that wait for a qdisc
+    std::map<std::string, std::string> unrecorded_;           // id -> why its record could not be written
     Statistics statistics_;
     bool sweeping_ = false;
     datapath::OtherLimiters node_others_;  // as last seen

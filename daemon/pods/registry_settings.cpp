@@ -46,7 +46,7 @@ void Registry::renew_now(const std::string& id, const std::string& by, std::func
             announce_change(changed.effective == limits_before ? log::events::data_path_changed
                                                                : log::events::limits_changed,
                             changed.effective == limits_before ? "switched" : "changed", changed, by);
-        keep(changed);
+        (void)keep(changed);
         tell_changed(changed);
         done();
     };
@@ -87,14 +87,16 @@ void Registry::pin_now(const std::string& id, const Pins& pins, const std::strin
                                                     pins.edt_pacing != datapath::EdtPacing::automatic};
     switch_data_path(id, pod->kernel, wish, insist, [this, id, pins, by, done](const Change& change) {
         auto& changed = pods_.at(id);
+        const auto before = changed;
         changed.kernel = change.first;
         begin_watch(id, false);
         if (change.second) {
             changed.changes.pins = pins;
             changed.changes = stamped(changed.changes, by);
         }
-        keep(changed);
+        auto kept = keep(changed);
         if (!change.second) return done(change.second);
+        if (!kept) return take_back_data_path(before, kept.error(), done);
         announce_change(log::events::data_path_changed, "switched", changed, by);
         tell_changed(changed);
         done({});

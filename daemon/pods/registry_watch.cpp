@@ -214,7 +214,7 @@ void Registry::looked(const std::string& id, datapath::Attached kernel, const da
     enough(pod, watch, now);
     if (news) return count_tampering(pod);
     if (to_json(pod) == before) return;
-    keep(pod);
+    (void)keep(pod);
     tell_changed(pod);
 }
 
@@ -236,7 +236,7 @@ void Registry::enough(const Pod& pod, Watch& watch, std::uint64_t now_us) {
 void Registry::count_tampering(Pod& pod) {
     ++pod.tamper_events;
     ++tamper_events_;
-    keep(pod);
+    (void)keep(pod);
     tell_changed(pod);
 }
 
@@ -252,6 +252,7 @@ void Registry::tell(const Pod& pod, const std::string& cause, const std::string&
 }
 
 void Registry::audit() {
+    record_again();
     if (pods_.empty()) return;
     const auto looks = (pods_.size() + patrol_seconds - 1) / patrol_seconds;
     std::vector<std::string> ids;
@@ -345,6 +346,7 @@ void Registry::bypassed(const std::string& id) {
 
 std::vector<std::string> Registry::troubles() const {
     auto out = limited_twice();
+    for (auto& sentence : not_recorded()) out.push_back(std::move(sentence));
     for (const auto& [id, pod] : pods_) {
         const auto name = [&pod = pod] { return describe(pod); };  // most have no trouble
         for (const auto direction : datapath::directions) {
