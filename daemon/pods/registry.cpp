@@ -21,8 +21,6 @@ namespace {
 
 using Code = Error::Code;
 
-constexpr std::size_t max_state_bytes = 1 << 20;
-
 // Of a pod that was found running, whoever found it tells.
 void tell_not_attached(const AttachRequest& request, const std::string& id, const Error& why) {
     if (request.running) return;
@@ -61,7 +59,7 @@ void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone caller) 
     auto fd = std::make_shared<UniqueFd>(std::move(netns));
     hurry(id);
     operations_.run(id, [this, id, request, fd, done](const Operations::Held& turn) {
-        if (request.running && find(id) != nullptr) {
+        if (request.running && (find(id) != nullptr || unadopted_.contains(id))) {
             done(fail(Code::already_exists, "attachment ", id, " is known"));
             return;
         }
@@ -163,15 +161,21 @@ void Registry::detach_now(const std::string& id, const std::string& stock_ifb, c
     const auto* pod = find(id);
     std::optional<datapath::Attached> kernel;
     if (pod != nullptr) kernel = pod->kernel;
-    if (!kernel && stock_ifb.empty()) {
+    const bool unadopted = unadopted_.contains(id);
+    if (unadopted)
+        if (const auto recorded = read_record(id)) kernel = recorded->kernel;
+    if (!kernel && !unadopted && stock_ifb.empty()) {
         done({});
         return;
     }
     on_worker(
-        [this, id, kernel, stock_ifb]() -> Result<void> {
+        [this, id, kernel, unadopted, stock_ifb]() -> Result<void> {
             const auto leftover = engine_.remove_stock_ifb(stock_ifb);
             if (!leftover) log::warning(concat(id, ": ", leftover.error().what));
-            return kernel ? engine_.detach(*kernel) : Result<void>();
+            if (kernel) return engine_.detach(*kernel);
+            // Filters and qdiscs that no readable record names go with their devices.
+            if (unadopted) engine_.remove_pins(id);
+            return {};
         },
         [this, id, why, done, turn](const Result<void>& result) {
             if (const auto* gone = find(id))
@@ -192,6 +196,8 @@ void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
     operations_.run(id, [this, id, request, fd, done](const Operations::Held& turn) {
         const auto over = [done, turn](Result<void> r) { done(std::move(r)); };
         const auto* pod = find(id);
+        if (const auto why = unadopted_.find(id); why != unadopted_.end())
+            return over(fail(Code::mismatch, "attachment ", id, " is not in natrad's hands: ", why->second));
         if (pod == nullptr && !request.limits.any()) return over({});
         if (pod == nullptr)
             return over(fail(Code::mismatch, "Failed to find attachment of container ", request.container_id, " ",
@@ -289,78 +295,6 @@ void Registry::change_now(const std::string& id, const Override& changes, bool l
         });
 }
 
-void Registry::adopt(std::function<void()> done) {
-    if (auto r = files::make_directory(settings_.state_dir); !r) log::error(r.error().what);
-    std::vector<Pod> found;
-    for (const auto& name : files::list(settings_.state_dir)) {
-        const auto path = concat(settings_.state_dir, "/", name);
-        const auto text = files::read(path, max_state_bytes);
-        auto pod = text ? pod_from_json(*text) : Result<Pod>(text.error());
-        if (!pod) {
-            log::error(concat("not adopted: ", path, ": ", pod.error().what));
-            ++statistics_.adoptions.failed;
-            continue;
-        }
-        pod->id = attachment_id(pod->request.container_id, pod->request.interface_name);
-        pod->kernel.record.id = pod->id;
-        found.push_back(*std::move(pod));
-    }
-    using Adopted = std::vector<std::pair<Pod, Result<datapath::Attached>>>;
-    const auto others = std::make_shared<datapath::OtherLimiters>();  // set on the worker, read after it
-    auto work = [this, found, others]() -> Result<Adopted> {
-        Adopted out;
-        if (auto seen = engine_.other_limiters()) *others = *std::move(seen);
-        std::map<std::string, bool> known;
-        for (const auto& pod : found) {
-            known[pod.id] = true;
-            out.emplace_back(pod, engine_.adopt(pod.kernel.record));
-        }
-        // Made by a natrad that died before it recorded them.
-        for (const auto& id : engine_.pinned())
-            if (!known.contains(id)) engine_.remove_pins(id);
-        return out;
-    };
-    on_worker(std::move(work), [this, done, others](Result<Adopted> adopted) {
-        node_others_ = *others;
-        if (!adopted)
-            log::error(concat("adoption: ", adopted.error().what));
-        else
-            for (auto& [pod, kernel] : *adopted) {
-                if (!kernel) {
-                    if (kernel.error().code != Code::no_device) {
-                        // The next start may find what this one could not; its pins and its record stay.
-                        announce(log::Level::error, log::events::not_adopted, pod,
-                                 concat("not adopted: ", kernel.error().what));
-                        ++statistics_.adoptions.failed;
-                        continue;
-                    }
-                    announce(log::Level::warning, log::events::ended_while_away, pod,
-                             concat("dropped: ", kernel.error().what));
-                    ++statistics_.adoptions.dropped;
-                    worker_.post([this, id = pod.id] { engine_.remove_pins(id); });
-                    (void)files::remove(state_path(pod.id));
-                    continue;
-                }
-                pod.kernel = *std::move(kernel);
-                others_[pod.id] = others_on(node_others_, pod);
-                pod.effective = in_force(pod.id, pod.request, pod.changes);
-                (void)keep(pod);
-                announce(log::events::adopted, "adopted", pod);
-                announce_shortfalls(pod);
-                tamper_events_ += pod.tamper_events;
-                ++statistics_.adoptions.adopted;
-                add(std::move(pod));
-            }
-        done();
-        // Under another configuration than that of now.
-        for (const auto& [id, pod] : pods_)
-            if (pod.kernel.record.wish != wish_for(pod) || pod.kernel.record.rates() != to_rates(pod.effective))
-                renew(id, node_configuration, {});
-        // Ends that were announced meanwhile met empty books.
-        drop_dead();
-    });
-}
-
 void Registry::device_deleted(int ifindex) {
     std::vector<datapath::AttachmentRecord> dead;
     for (const auto& [id, pod] : pods_)
@@ -417,6 +351,7 @@ void Registry::sweep() {
 
 void Registry::add(Pod pod) {
     const auto id = pod.id;
+    unadopted_.erase(id);
     begin_watch(id, true);
     survey_soon();
     if (const auto* known = find(id)) forget_places(*known);
@@ -430,6 +365,7 @@ void Registry::drop(const std::string& id) {
     watches_.erase(id);
     others_.erase(id);
     unrecorded_.erase(id);
+    unadopted_.erase(id);
     const auto gone = pods_.find(id);
     if (gone == pods_.end()) return;
     forget_places(gone->second);

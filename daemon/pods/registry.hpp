@@ -85,7 +85,9 @@ public:
     void reconfigure(RegistrySettings settings, const datapath::HeavyThreshold& heavy, std::function<void()> done);
     [[nodiscard]] const RegistrySettings& settings() const { return settings_; }
 
-    // Takes over what an earlier natrad left, then calls done. Attachments whose devices are gone are dropped.
+    // Takes over what an earlier natrad left, then calls done. Attachments whose devices are gone are dropped. What
+    // cannot be taken over, be it that its record cannot be read, stays in the kernel as it is, is listed in troubles()
+    // and tried again.
     void adopt(std::function<void()> done);
     // A device of the host's namespace went away.
     void device_deleted(int ifindex);
@@ -142,6 +144,15 @@ private:
     void tell_removed(const std::string& id);
     void add(Pod pod);
     void drop(const std::string& id);
+
+    // registry_adoption.cpp
+    Result<Pod> read_record(const std::string& id) const;
+    void take_over(Pod pod, Result<datapath::Attached> kernel);
+    void put_in_force_as_configured(const Pod& pod);
+    void note_unadopted(const std::string& id, const std::string& why);
+    void adopt_later();
+    void adopt_again(const std::string& id, const std::function<void()>& finish);
+    [[nodiscard]] std::vector<std::string> not_adopted() const;  // a sentence each
 
     // registry_records.cpp
     Result<void> save(const Pod& pod) const;
@@ -231,6 +242,9 @@ private:
     Operations operations_;                                   // on pods_, and on those that are to become some
     std::map<std::string, Leaving> leaving_;                  // of running operations that wait for a qdisc
     std::map<std::string, std::string> unrecorded_;           // id -> why its record could not be written
+    std::map<std::string, std::string> unadopted_;            // id -> why it could not be taken over
+    std::uint64_t adopt_again_us_ = pods::retry_us;           // until the next attempt
+    bool adopt_later_due_ = false;                            // its timer runs
     Statistics statistics_;
     bool sweeping_ = false;
     datapath::OtherLimiters node_others_;  // as last seen

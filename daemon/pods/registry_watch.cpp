@@ -346,6 +346,7 @@ void Registry::bypassed(const std::string& id) {
 
 std::vector<std::string> Registry::troubles() const {
     auto out = limited_twice();
+    for (auto& sentence : not_adopted()) out.push_back(std::move(sentence));
     for (auto& sentence : not_recorded()) out.push_back(std::move(sentence));
     for (const auto& [id, pod] : pods_) {
         const auto name = [&pod = pod] { return describe(pod); };  // most have no trouble

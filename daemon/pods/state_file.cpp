@@ -1,19 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/pods/state_file.hpp"
 
-#include <nlohmann/json.hpp>
+#include <limits>
+#include <new>
+#include <stdexcept>
+#include <utility>
 
+#include "daemon/pods/json_reader.hpp"
 #include "daemon/pods/subnets.hpp"
 
 namespace natra::pods {
 namespace {
 
-using json = nlohmann::json;
+using json = cni::Json;
 using Code = Error::Code;
 using datapath::AttachmentRecord;
 using datapath::ShapingRecord;
 
 constexpr int format_version = 1;
+
+// Beyond these a number is none that natrad wrote, or none that it would accept from a caller.
+constexpr std::uint64_t max_ifindex = std::numeric_limits<std::int32_t>::max();
+constexpr std::uint64_t max_word = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint64_t max_priority = 0xffff;
+constexpr std::uint64_t max_count = std::numeric_limits<std::int64_t>::max();
+constexpr std::uint64_t max_asked_burst_bits = limits::burst_limit_bits - 1;
+constexpr std::uint64_t any_number = std::numeric_limits<std::uint64_t>::max();
+
+// An absent key is "auto". parse(key, text) returns a Result.
+template <class Parse> auto parsed(const JsonReader& from, const char* key, Parse parse) {
+    auto value = parse(from.path_of(key), from.text(key, "auto"));
+    if (!value) throw std::invalid_argument(value.error().what);
+    return *std::move(value);
+}
+
+std::uint32_t narrow(std::uint64_t checked) { return static_cast<std::uint32_t>(checked); }
+
+// Looks a name up; lookup returns an optional.
+template <class Lookup> auto named(const JsonReader& from, const char* key, const char* what, Lookup lookup) {
+    const auto value = lookup(from.text(key));
+    if (!value) from.refuse(key, what);
+    return *value;
+}
 
 json to_object(const limits::Limit& limit) {
     return {{"rate_bps", limit.rate_bps},
@@ -22,12 +50,11 @@ json to_object(const limits::Limit& limit) {
             {"heavy_threshold_bytes", limit.heavy_threshold_bytes}};
 }
 
-limits::Limit limit_from(const json& object) {
-    const auto source = limits::source_from(object.at("source").get<std::string>());
-    return {.rate_bps = object.at("rate_bps"),
-            .burst_bits = object.at("burst_bits"),
-            .source = source.value_or(limits::Source::none),
-            .heavy_threshold_bytes = object.value("heavy_threshold_bytes", std::uint64_t{0})};
+limits::Limit limit_from(const JsonReader& object) {
+    return {.rate_bps = object.number("rate_bps", 0, limits::max_rate_bps),
+            .burst_bits = object.number("burst_bits", 0, max_asked_burst_bits),
+            .source = limits::source_from(object.text("source")).value_or(limits::Source::none),
+            .heavy_threshold_bytes = object.number("heavy_threshold_bytes", 0, limits::max_heavy_threshold_bytes, 0)};
 }
 
 json to_object(const DirectionOverride& change) {
@@ -37,10 +64,10 @@ json to_object(const DirectionOverride& change) {
     return out;
 }
 
-DirectionOverride override_from(const json& object) {
+DirectionOverride override_from(const JsonReader& object) {
     DirectionOverride out;
-    if (object.contains("rate_bps")) out.rate_bps = object["rate_bps"].get<std::uint64_t>();
-    if (object.contains("burst_bits")) out.burst_bits = object["burst_bits"].get<std::uint64_t>();
+    if (object.has("rate_bps")) out.rate_bps = object.number("rate_bps", 0, limits::max_rate_bps);
+    if (object.has("burst_bits")) out.burst_bits = object.number("burst_bits", 0, max_asked_burst_bits);
     return out;
 }
 
@@ -51,23 +78,15 @@ json to_object(const Pins& pins) {
 }
 
 // Keys as to_object() names them, or as Attach does; absent ones at their defaults.
-Pins pins_from(const json& object, const char* attach_mode, const char* edt_pacing, const char* shaper) {
-    Pins out;
-    const auto read = [&](const char* key, auto parse, auto& into) {
-        const auto value = parse(key, object.value(key, std::string("auto")));
-        if (!value) throw std::invalid_argument(value.error().what);
-        into = *value;
-    };
-    read(attach_mode, parse_attach_mode, out.attach_mode);
-    read(edt_pacing, parse_edt_pacing, out.edt_pacing);
-    read(shaper, parse_shaper, out.shaper);
-    return out;
+Pins pins_from(const JsonReader& object, const char* attach_mode, const char* edt_pacing, const char* shaper) {
+    return {.attach_mode = parsed(object, attach_mode, parse_attach_mode),
+            .edt_pacing = parsed(object, edt_pacing, parse_edt_pacing),
+            .shaper = parsed(object, shaper, parse_shaper)};
 }
 
 // What an earlier natrad, which knew of no pins, wrote has none.
-Pins pins_from(const json& object) {
-    const auto pins = object.find("pins");
-    return pins == object.end() ? Pins() : pins_from(*pins, "attach_mode", "edt_pacing", "shaper");
+Pins pins_from(const JsonReader& object) {
+    return object.has("pins") ? pins_from(object.object("pins"), "attach_mode", "edt_pacing", "shaper") : Pins();
 }
 
 json to_object(const datapath::Wish& wish) {
@@ -78,17 +97,15 @@ json to_object(const datapath::Wish& wish) {
             {"shaper_by", wish.shaper_by}};
 }
 
-datapath::Wish wish_from(const json& object) {
+datapath::Wish wish_from(const JsonReader& object) {
     datapath::Wish out;
-    const auto wish = object.find("wish");
-    if (wish == object.end()) return out;
-    const auto mode = datapath::attach_mode_from(wish->at("attach_mode").get<std::string>());
-    if (!mode) throw std::invalid_argument("unknown attach mode");
-    out.attach_mode = *mode;
-    out.attach_mode_by = wish->at("attach_mode_by");
-    out.shaper = datapath::shaper_from(wish->at("shaper").get<std::string>());
-    out.avoid_edt = wish->at("avoid_edt");
-    out.shaper_by = wish->at("shaper_by");
+    if (!object.has("wish")) return out;
+    const auto wish = object.object("wish");
+    out.attach_mode = named(wish, "attach_mode", "an attach mode", datapath::attach_mode_from);
+    out.attach_mode_by = wish.text("attach_mode_by");
+    out.shaper = datapath::shaper_from(wish.text("shaper"));
+    out.avoid_edt = wish.flag("avoid_edt");
+    out.shaper_by = wish.text("shaper_by");
     return out;
 }
 
@@ -109,24 +126,25 @@ json to_object(const std::optional<ShapingRecord>& shaping) {
             {"heavy_threshold_bytes", shaping->rate.heavy_threshold_bytes}};
 }
 
-std::optional<ShapingRecord> shaping_from(const json& object) {
-    if (object.is_null()) return std::nullopt;
-    const auto shaper = datapath::shaper_from(object.at("shaper").get<std::string>());
-    const auto hook = datapath::hook_kind_from(object.at("hook").get<std::string>());
-    if (!shaper || !hook) throw std::invalid_argument("unknown shaper or hook");
-    return ShapingRecord{.rate = {.rate_bps = object.at("rate_bps"),
-                                  .burst_bits = object.at("burst_bits"),
-                                  .heavy_threshold_bytes = object.value("heavy_threshold_bytes", std::uint64_t{0})},
-                         .shaper = *shaper,
-                         .pod_side = object.at("pod_side"),
-                         .hook = {.kind = *hook,
-                                  .device_egress = object.at("device_egress"),
-                                  .made_clsact = object.at("made_clsact"),
-                                  .priority = object.at("priority"),
-                                  .handle = object.at("handle"),
-                                  .behind = object.value("behind", false)},
-                         .reason = object.at("reason"),
-                         .backstop = object.value("backstop", false)};
+// Bursts are those of a policy that may have made seconds of the rate of them.
+std::optional<ShapingRecord> shaping_from(const JsonReader& record, const char* direction) {
+    if (record.is_null(direction)) return std::nullopt;
+    const auto object = record.object(direction);
+    const datapath::HookRecord hook{.kind = named(object, "hook", "a hook", datapath::hook_kind_from),
+                                    .device_egress = object.flag("device_egress"),
+                                    .made_clsact = object.flag("made_clsact"),
+                                    .priority = narrow(object.number("priority", 0, max_priority)),
+                                    .handle = narrow(object.number("handle", 0, max_word)),
+                                    .behind = object.flag("behind", false)};
+    return ShapingRecord{.rate = {.rate_bps = object.number("rate_bps", 1, limits::max_rate_bps),
+                                  .burst_bits = object.number("burst_bits", 0, max_count),
+                                  .heavy_threshold_bytes =
+                                      object.number("heavy_threshold_bytes", 0, limits::max_heavy_threshold_bytes, 0)},
+                         .shaper = named(object, "shaper", "a shaper", datapath::shaper_from),
+                         .pod_side = object.flag("pod_side"),
+                         .hook = hook,
+                         .reason = object.text("reason"),
+                         .backstop = object.flag("backstop", false)};
 }
 
 json to_object(const AttachmentRecord& record) {
@@ -139,22 +157,22 @@ json to_object(const AttachmentRecord& record) {
             {"stock_root", record.stock_root},     {"pod_link_header", record.pod_link_header}};
 }
 
-AttachmentRecord record_from(const json& object) {
+AttachmentRecord record_from(const JsonReader& object) {
     AttachmentRecord out;
-    out.netns_path = object.at("netns_path");
-    out.netns.dev = object.at("netns_dev");
-    out.netns.ino = object.at("netns_ino");
-    out.netns_cookie = object.value("netns_cookie", std::uint64_t{0});
-    out.pod_device = object.at("pod_device");
-    out.pod_kind = object.value("pod_kind", "");
-    out.pod_link_header = object.value("pod_link_header", true);
-    out.pod_ifindex = object.at("pod_ifindex");
-    out.host_device = object.at("host_device");
-    out.host_ifindex = object.at("host_ifindex");
+    out.netns_path = object.text("netns_path");
+    out.netns.dev = object.number("netns_dev", 0, any_number);
+    out.netns.ino = object.number("netns_ino", 0, any_number);
+    out.netns_cookie = object.number("netns_cookie", 0, any_number, 0);
+    out.pod_device = object.text("pod_device");
+    out.pod_kind = object.text("pod_kind", "");
+    out.pod_link_header = object.flag("pod_link_header", true);
+    out.pod_ifindex = static_cast<int>(object.number("pod_ifindex", 1, max_ifindex));
+    out.host_device = object.text("host_device");
+    out.host_ifindex = static_cast<int>(object.number("host_ifindex", 0, max_ifindex));
     out.wish = wish_from(object);
-    out.stock_root = object.value("stock_root", false);
-    out.ingress = shaping_from(object.at("ingress"));
-    out.egress = shaping_from(object.at("egress"));
+    out.stock_root = object.flag("stock_root", false);
+    out.ingress = shaping_from(object, "ingress");
+    out.egress = shaping_from(object, "egress");
     return out;
 }
 
@@ -176,61 +194,91 @@ json to_object(const AttachRequest& request) {
             {"pins", to_object(request.pins)}};
 }
 
-limits::SubnetRules subnets_from(const json& object, const char* shaped, const char* unshaped) {
-    using Texts = std::vector<std::string>;
-    auto rules = limits::parse_subnet_rules(object.value(shaped, Texts{}), object.value(unshaped, Texts{}));
+limits::SubnetRules subnets_from(const JsonReader& object, const char* shaped, const char* unshaped) {
+    auto rules = limits::parse_subnet_rules(object.texts(shaped), object.texts(unshaped));
     if (!rules) throw std::invalid_argument(rules.error().what);
     return *std::move(rules);
 }
 
-AttachRequest request_from(const json& object) {
+AttachRequest request_from(const JsonReader& object) {
     AttachRequest out;
-    out.container_id = object.at("container_id");
-    out.interface_name = object.at("interface_name");
-    out.network = object.at("network");
-    out.netns_path = object.at("netns_path");
-    out.pod_namespace = object.at("pod_namespace");
-    out.pod_name = object.at("pod_name");
-    out.pod_uid = object.at("pod_uid");
-    out.limits = {.ingress = limit_from(object.at("ingress")), .egress = limit_from(object.at("egress"))};
-    out.honour_filler_bursts = object.at("honour_filler_bursts");
+    out.container_id = object.text("container_id");
+    out.interface_name = object.text("interface_name");
+    out.network = object.text("network");
+    out.netns_path = object.text("netns_path");
+    out.pod_namespace = object.text("pod_namespace");
+    out.pod_name = object.text("pod_name");
+    out.pod_uid = object.text("pod_uid");
+    out.limits = {.ingress = limit_from(object.object("ingress")), .egress = limit_from(object.object("egress"))};
+    out.honour_filler_bursts = object.flag("honour_filler_bursts");
     out.subnets = subnets_from(object, "shaped_subnets", "unshaped_subnets");
-    out.warnings = object.value("warnings", std::vector<std::string>{});
-    out.annotated = object.value("annotated", false);
+    out.warnings = object.texts("warnings");
+    out.annotated = object.flag("annotated", false);
     out.pins = pins_from(object);
     return out;
 }
 
-// Fields as the shim writes them, absent ones at their defaults.
-AttachRequest spooled_request_from(const json& object) {
+limits::Annotations annotations_from(const JsonReader& request) {
+    limits::Annotations out;
+    if (!request.has("Annotations")) return out;
+    const auto object = request.object("Annotations");
+    for (const auto& [key, value] : object.value().items()) out[key] = object.text(key.c_str());
+    return out;
+}
+
+// Fields as the shim writes them, absent ones at their defaults. validate() knows the ranges of limits.
+AttachRequest spooled_request_from(const JsonReader& object) {
     AttachRequest out;
     const auto limit = [&](const char* rate, const char* burst, const char* source) {
-        const auto from = limits::source_from(object.value(source, "none"));
-        return limits::Limit{.rate_bps = object.value(rate, std::uint64_t{0}),
-                             .burst_bits = object.value(burst, std::uint64_t{0}),
+        const auto from = limits::source_from(object.text(source, "none"));
+        return limits::Limit{.rate_bps = object.number(rate, 0, limits::max_rate_bps, 0),
+                             .burst_bits = object.number(burst, 0, any_number, 0),
                              .source = from.value_or(limits::Source::none)};
     };
-    out.container_id = object.at("ContainerId");
-    out.interface_name = object.at("InterfaceName");
-    out.netns_path = object.at("NetnsPath");
-    out.network = object.value("Network", "");
-    out.pod_namespace = object.value("PodNamespace", "");
-    out.pod_name = object.value("PodName", "");
-    out.pod_uid = object.value("PodUid", "");
-    out.host_interfaces = object.value("HostInterfaces", std::vector<std::string>{});
-    out.strict_interfaces = object.value("StrictInterfaces", false);
+    out.container_id = object.text("ContainerId");
+    out.interface_name = object.text("InterfaceName");
+    out.netns_path = object.text("NetnsPath");
+    out.network = object.text("Network", "");
+    out.pod_namespace = object.text("PodNamespace", "");
+    out.pod_name = object.text("PodName", "");
+    out.pod_uid = object.text("PodUid", "");
+    out.host_interfaces = object.texts("HostInterfaces");
+    out.strict_interfaces = object.flag("StrictInterfaces", false);
     out.limits = {.ingress = limit("IngressRate", "IngressBurst", "IngressSource"),
                   .egress = limit("EgressRate", "EgressBurst", "EgressSource")};
-    out.honour_filler_bursts = object.value("BurstPolicy", "default") == "runtime";
+    out.honour_filler_bursts = object.text("BurstPolicy", "default") == "runtime";
     out.subnets = subnets_from(object, "ShapedSubnets", "UnshapedSubnets");
-    out.annotations = object.value("Annotations", limits::Annotations{});
+    out.annotations = annotations_from(object);
     out.pins = pins_from(object, "AttachMode", "EdtPacing", "Shaper");
     return out;
 }
 
-template <class Parse> auto parse_with(std::string_view text, Parse parse) -> Result<decltype(parse(json()))> {
+Pod pod_from(const JsonReader& object) {
+    if (object.number("version", 0, any_number) != format_version)
+        object.refuse("version", concat(format_version, ", the format that this natrad knows"));
+    Pod pod;
+    pod.attached_at_usec = object.number("attached_at_usec", 0, max_count);
+    pod.tamper_events = object.number("tamper_events", 0, max_count, 0);
+    pod.request = request_from(object.object("request"));
+    const auto changes = object.object("override");
+    pod.changes = {.ingress = override_from(changes.object("ingress")),
+                   .egress = override_from(changes.object("egress")),
+                   .pins = pins_from(changes),
+                   .by = changes.text("by", ""),
+                   .at_usec = changes.number("at_usec", 0, max_count, 0)};
+    pod.kernel.record = record_from(object.object("kernel"));
+    pod.kernel.record.subnets = to_table(pod.request.subnets);
+    return pod;
+}
+
+template <class Parse> auto parse_with(std::string_view text, Parse parse)
+    -> Result<decltype(parse(std::declval<const JsonReader&>()))> {
     try {
-        return parse(json::parse(text));
+        const auto document = cni::parse_json(text);
+        if (!document) return document.error();
+        return parse(JsonReader(*document));
+    } catch (const std::bad_alloc&) {
+        return fail(Code::internal, "no memory for it");
     } catch (const std::exception& e) {
         return fail(Code::invalid_argument, e.what());
     }
@@ -254,25 +302,7 @@ std::string to_json(const Pod& pod) {
     return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
-Result<Pod> pod_from_json(std::string_view text) {
-    return parse_with(text, [](const json& object) {
-        if (object.at("version") != format_version)
-            throw std::invalid_argument("version " + object.at("version").dump() + " is not known");
-        Pod pod;
-        pod.attached_at_usec = object.at("attached_at_usec");
-        pod.tamper_events = object.value("tamper_events", std::uint64_t{0});
-        pod.request = request_from(object.at("request"));
-        const auto& changes = object.at("override");
-        pod.changes = {.ingress = override_from(changes.at("ingress")),
-                       .egress = override_from(changes.at("egress")),
-                       .pins = pins_from(changes),
-                       .by = changes.value("by", ""),
-                       .at_usec = changes.value("at_usec", std::uint64_t{0})};
-        pod.kernel.record = record_from(object.at("kernel"));
-        pod.kernel.record.subnets = to_table(pod.request.subnets);
-        return pod;
-    });
-}
+Result<Pod> pod_from_json(std::string_view text) { return parse_with(text, pod_from); }
 
 Result<AttachRequest> request_from_json(std::string_view text) { return parse_with(text, spooled_request_from); }
 

@@ -11,7 +11,7 @@ namespace natra::pods {
 
 // The live programs (Pod::kernel's instances) are not part of it.
 std::string to_json(const Pod& pod);
-// Code::invalid_argument naming the field that is missing or wrong.
+// Code::invalid_argument naming the field that is missing or wrong, and its value.
 Result<Pod> pod_from_json(std::string_view text);
 
 // A request that the shim left in the spool: the D-Bus names of Attach, as JSON.

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from lab.pod import Pod
 from lab.state import write_abi
 from lab.traffic import DIRECTIONS
-from support import RATE, NodeCase, mean_rate
+from support import RATE, NodeCase, eventually, mean_rate
 
 IDENTITY = ("ContainerId", "PodName", "IngressRate", "EgressRate", "IngressHook", "EgressHook",
             "IngressShaper", "EgressShaper", "AttachedAtUsec", "HostInterface")
@@ -76,11 +76,53 @@ class Restart(NodeCase):
         states = self.natrad.runtime / "attachments"
         (states / "garbage.json").write_text("{ not json")
         (states / "empty.json").write_text("")
+        (states / "not-one-of-its-names.json").write_text("{ not json")
         (self.natrad.pins / "stray").mkdir()
         self.natrad.start()
         self.assertIn(path, self.natrad.attachments())
         pod.chain.check(pod.attachment)
         self.assertFalse((self.natrad.pins / "stray").exists(), "pins that nobody recorded are removed")
+        told = self.natrad.status()["Degraded"]
+        self.assertEqual([each.split()[1] for each in told], ["empty", "garbage"], told)
+        for name in ("garbage", "empty", "not-one-of-its-names"):
+            (states / f"{name}.json").unlink()
+        self.assertTrue(eventually(lambda: self.natrad.status()["Degraded"] == [], 40))
+
+
+class UnreadableRecordCase(NodeCase):
+    """A filter stays whatever becomes of its pins, a tcx link does not."""
+
+    def leaves_its_limit_in_force(self) -> None:
+        pod = self.pod()
+        path = pod.object_path()
+        record = self.natrad.runtime / "attachments" / (path.rpartition("/")[2] + ".json")
+        whole = record.read_text()
+        self.natrad.kill()
+        record.write_text(whole[:-20])
+        self.natrad.start()
+        self.assertNotIn(path, self.natrad.attachments())
+        told = self.natrad.status()["Degraded"]
+        self.assertTrue(any(str(record) in each for each in told), told)
+        for direction in DIRECTIONS:
+            self.assert_rate(self.goodput(pod, direction, seconds=3), RATE)
+        record.write_text(whole)
+        self.assertTrue(eventually(lambda: path in self.natrad.attachments(), 40))
+        pod.chain.check(pod.attachment)
+        self.assertEqual(self.natrad.status()["Degraded"], [])
+
+
+class UnreadableRecord(UnreadableRecordCase):
+    def test_on_the_hook_that_natra_chose(self) -> None:
+        self.leaves_its_limit_in_force()
+
+
+class UnreadableRecordOnTcx(UnreadableRecordCase):
+    natrad_env: ClassVar[dict[str, str] | None] = {"NATRA_ATTACH_MODE": "tcx"}
+
+    def test_on_tcx(self) -> None:
+        if "tcx" not in self.natrad.status()["Features"]:
+            self.skipTest("no tcx")
+        self.leaves_its_limit_in_force()
 
 
 class AnotherAbiCase(NodeCase):

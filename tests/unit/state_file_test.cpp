@@ -114,10 +114,57 @@ TEST(StateFile, NamesWhatIsWrong) {
         EXPECT_FALSE(r) << text;
         return r ? std::string() : r.error().what;
     };
-    EXPECT_THAT(error(R"({"version": 99})"), HasSubstr("version 99"));
+    EXPECT_THAT(error(R"({"version": 99})"), HasSubstr("version: 99 is not 1"));
     EXPECT_THAT(error(R"({"version": 1})"), HasSubstr("attached_at_usec"));
     EXPECT_THAT(error("{"), HasSubstr("parse error"));
-    EXPECT_THAT(error(""), HasSubstr("parse error"));
+    EXPECT_THAT(error(""), HasSubstr("end of JSON input"));
+}
+
+// What a test puts in the place of a field, and the field.
+struct Wrong {
+    const char* pointer;
+    const char* value;
+    const char* error;
+};
+class WrongField : public ::testing::TestWithParam<Wrong> {};
+constexpr Wrong wrong_fields[] = {
+    {"/request/ingress/rate_bps", "-1", "request.ingress.rate_bps: -1 is not an integer from 0 to 1000000000000000"},
+    {"/request/ingress/rate_bps", "1e30", "request.ingress.rate_bps: 1e+30 is not"},
+    {"/request/ingress/rate_bps", "1.9", "request.ingress.rate_bps: 1.9 is not"},
+    {"/request/ingress/rate_bps", "9223372036854775808", "request.ingress.rate_bps: 9223372036854775808 is not"},
+    {"/request/ingress/burst_bits", "34359738360", "request.ingress.burst_bits: 34359738360 is not"},
+    {"/override/egress/rate_bps", "-1", "override.egress.rate_bps: -1 is not"},
+    {"/kernel/egress/rate_bps", "0", "kernel.egress.rate_bps: 0 is not an integer from 1"},
+    {"/kernel/egress/handle", "4294967296", "kernel.egress.handle: 4294967296 is not"},
+    {"/kernel/pod_ifindex", "4294967298", "kernel.pod_ifindex: 4294967298 is not"},
+    {"/kernel/pod_ifindex", "\"2\"", "kernel.pod_ifindex: \"2\" is not"},
+    {"/kernel/egress/pod_side", "1", "kernel.egress.pod_side: 1 is not true or false"},
+    {"/kernel/egress/shaper", "\"fq\"", "kernel.egress.shaper: \"fq\" is not a shaper"},
+    {"/kernel/netns_path", "null", "kernel.netns_path: null is not a string"},
+    {"/kernel", "[]", "kernel: an array is not an object"},
+    {"/request/warnings", "[1]", "request.warnings: an array is not a list of strings"},
+};
+INSTANTIATE_TEST_SUITE_P(StateFile, WrongField, ::testing::ValuesIn(wrong_fields));
+
+TEST_P(WrongField, IsNamedWithItsValue) {
+    auto object = nlohmann::json::parse(to_json(sample()));
+    object[nlohmann::json::json_pointer(GetParam().pointer)] = nlohmann::json::parse(GetParam().value);
+    const auto r = pod_from_json(object.dump());
+    ASSERT_FALSE(r);
+    EXPECT_EQ(r.error().code, Error::Code::invalid_argument);
+    EXPECT_THAT(r.error().what, HasSubstr(GetParam().error));
+}
+
+// Printing a value recurses, and an error prints the value.
+TEST(StateFile, RefusesDeepNesting) {
+    constexpr std::size_t depth = 100'000;
+    const auto deep = std::string(depth, '[') + std::string(depth, ']');
+    for (const auto& text : {R"({"version": )" + deep + "}", deep}) {
+        const auto r = pod_from_json(text);
+        ASSERT_FALSE(r);
+        EXPECT_THAT(r.error().what, HasSubstr("nested deeper than"));
+        EXPECT_FALSE(request_from_json(text));
+    }
 }
 
 TEST(StateFile, SurvivesNamesThatAreNotUtf8) {
@@ -186,6 +233,20 @@ TEST(SpooledRequest, CarriesPins) {
     const auto bad = request_from_json(begin + R"("Shaper": "fq"})");
     ASSERT_FALSE(bad);
     EXPECT_THAT(bad.error().what, HasSubstr("Shaper: \"fq\""));
+}
+
+TEST(SpooledRequest, NamesWhatIsWrongWithItsValue) {
+    const std::string begin = R"({"ContainerId": "c1", "InterfaceName": "eth0", "NetnsPath": "/n", )";
+    for (const auto& [field, error] :
+         {std::pair{R"("IngressRate": -1)", "IngressRate: -1 is not"},
+          {R"("EgressBurst": 1.5)", "EgressBurst: 1.5 is not"},
+          {R"("HostInterfaces": "veth1")", "HostInterfaces: \"veth1\" is not a list"},
+          {R"("StrictInterfaces": "yes")", "StrictInterfaces: \"yes\" is not true or false"},
+          {R"("Annotations": {"natra.io/ingress-rate": 5})", "Annotations.natra.io/ingress-rate: 5 is not a string"}}) {
+        const auto r = request_from_json(begin + field + "}");
+        ASSERT_FALSE(r) << field;
+        EXPECT_THAT(r.error().what, HasSubstr(error));
+    }
 }
 
 TEST(SpooledRequest, NamesTheMissingField) {
