@@ -9,6 +9,7 @@
 #include "cni-shim/diagnostics.hpp"
 #include "cni-shim/natrad.hpp"
 #include "cni-shim/netns.hpp"
+#include "cni-shim/opened_interface.hpp"
 #include "cni-shim/valid_attachments.hpp"
 #include "daemon/cni/previous_result.hpp"
 #include "daemon/cni/wanted.hpp"
@@ -70,7 +71,9 @@ CniResult<Target> make_target(const Environment& environment, const Envelope& en
     if (!names) return names.error();
     if (task.wanted.policy.strict_interfaces && !lists_interfaces(*task.previous))
         return CniError{CniCode::internal, "no interfaces provided", ""};
-    return Target{*std::move(netns), make_request(identity_of(environment, envelope), task.wanted, *std::move(names))};
+    auto request = make_request(identity_of(environment, envelope), task.wanted, *std::move(names));
+    request.opened = identify(netns->get(), environment.interface);
+    return Target{*std::move(netns), std::move(request)};
 }
 
 void warn_if_failed(const Result<void>& result, const Environment& environment, std::string_view what) {

@@ -76,6 +76,19 @@ Result<void> read_limit(const Dictionary& from, const std::string& direction, li
     return {};
 }
 
+// Which interface the caller has open.
+Result<void> read_opened(const Dictionary& from, datapath::OpenedInterface& out) {
+    std::uint64_t ifindex = 0;
+    if (auto r = read(from, "NetnsDevice", out.netns.dev); !r) return r;
+    if (auto r = read(from, "NetnsInode", out.netns.ino); !r) return r;
+    if (auto r = read(from, "NetnsCookie", out.netns_cookie); !r) return r;
+    if (auto r = read(from, "InterfaceIndex", ifindex); !r) return r;
+    if (ifindex > std::numeric_limits<int>::max())
+        return fail(Code::invalid_argument, "InterfaceIndex: ", ifindex, " is no index of an interface");
+    out.ifindex = static_cast<int>(ifindex);
+    return read(from, "InterfaceAddress", out.mac);
+}
+
 Dictionary to_dictionary(const pods::Flow& flow) {
     Dictionary out;
     out["Protocol"] = sdbus::Variant(flow.protocol);
@@ -107,6 +120,7 @@ Result<pods::AttachRequest> request_from(const Dictionary& request) {
     for (const auto& [key, value] : texts)
         if (auto r = read(request, key, *value); !r) return r.error();
     if (auto r = read(request, "HostInterfaces", out.host_interfaces); !r) return r.error();
+    if (auto r = read_opened(request, out.opened); !r) return r.error();
     if (auto r = read(request, "StrictInterfaces", out.strict_interfaces); !r) return r.error();
     if (auto r = read(request, "Annotations", out.annotations); !r) return r.error();
     std::vector<std::string> shaped;

@@ -42,6 +42,14 @@ void visit(const Request& request, const FieldVisitor& visitor) {
         visitor.text(direction.source, std::string(limits::to_string(direction.limit.source)));
     }
     if (!request.host_interfaces.empty()) visitor.list("HostInterfaces", request.host_interfaces);
+    const auto& opened = request.opened;
+    const std::pair<const char*, std::uint64_t> numbers[] = {{"NetnsDevice", opened.netns_dev},
+                                                             {"NetnsInode", opened.netns_ino},
+                                                             {"NetnsCookie", opened.netns_cookie},
+                                                             {"InterfaceIndex", opened.ifindex}};
+    for (const auto& [name, value] : numbers)
+        if (value != 0) visitor.number(name, value);
+    if (!opened.address.empty()) visitor.text("InterfaceAddress", opened.address);
     if (request.strict_interfaces) visitor.flag("StrictInterfaces", true);
     if (!request.subnets.shaped.empty()) visitor.list("ShapedSubnets", limits::to_strings(request.subnets.shaped));
     if (!request.subnets.unshaped.empty())

@@ -27,9 +27,20 @@ struct Identity {
     std::string pod_uid;
 };
 
+// The interface that the plugin has open, as far as it can tell: 0 or empty where it cannot. natrad compares, since
+// names and paths may lead to another one later.
+struct OpenedInterface {
+    std::uint64_t netns_dev = 0;
+    std::uint64_t netns_ino = 0;
+    std::uint64_t netns_cookie = 0;  // 0 before Linux 5.14
+    std::uint64_t ifindex = 0;
+    std::string address;  // "0a:58:..."
+};
+
 // What natrad's Attach and Check take, and what waits in the spool.
 struct Request : Identity {
     std::vector<std::string> host_interfaces;
+    OpenedInterface opened;
     limits::Limits limits;
     limits::SubnetRules subnets;
     limits::Annotations annotations;

@@ -17,6 +17,7 @@
 #include "daemon/datapath/instance_pool.hpp"
 #include "daemon/datapath/netlink.hpp"
 #include "daemon/datapath/netns.hpp"
+#include "daemon/datapath/opened_interface.hpp"
 #include "daemon/datapath/other_limiters.hpp"
 #include "daemon/datapath/record.hpp"
 
@@ -39,7 +40,8 @@ struct AttachSpec {
     natra_subnets subnets{};
     std::string stock_ifb;    // an IFB whose presence says that the stock plugin limits this pod
     bool stock_root = false;  // the stock plugin's root qdisc on the host side says so, too
-    std::string mac;          // what the interface must have, "0a:58:..."; empty: no matter
+    // Else the interface is another one, Code::no_device. One that was renamed since is found by its index.
+    OpenedInterface opened;
     Rates rates;
     Wish wish;
 };
@@ -170,6 +172,8 @@ private:
 
     Result<PodSide> enter(int netns_fd);
     Result<PodSide> enter(const AttachmentRecord& record);
+    Result<void> expect_pods(const NetnsId& netns, const std::string& path) const;
+    static Result<Link> find_inside(PodSide& pod, const AttachSpec& spec);
     Result<void> find_devices(AttachmentRecord& record, PodSide& pod, const AttachSpec& spec);
     Result<std::optional<Link>> find_host_side(const Link& inside, PodSide& pod);
     Result<void> check_unowned(const AttachmentRecord& record);

@@ -15,6 +15,10 @@ Result<Attached> Engine::adopt(const AttachmentRecord& recorded) {
     if (!living) return living.error();
     if (!*living) return fail(Code::no_device, describe_device(recorded), " is gone");
     Attached attached{.record = recorded};
+    if (auto r = expect_pods(recorded.netns, recorded.netns_path); !r) {
+        if (auto lifted = detach(attached); !lifted) log::warning(concat(recorded.id, ": ", lifted.error().what));
+        return fail(Code::no_device, r.error().what);
+    }
     std::optional<PodSide> pod;
     if (auto entered = enter(recorded)) pod.emplace(*std::move(entered));
     // An older natrad did not ask.

@@ -103,35 +103,59 @@ Result<void> Engine::check_unowned(const AttachmentRecord& record) {
     return fail(Code::already_exists, "interface ", record.pod_device, " is limited already, as attachment ", owner.id);
 }
 
-Result<void> Engine::find_devices(AttachmentRecord& record, PodSide& pod, const AttachSpec& spec) {
+// A limit on the node's own interface would be everybody's.
+Result<void> Engine::expect_pods(const NetnsId& netns, const std::string& path) const {
+    if (netns != worker_.home()) return {};
+    return fail(Code::invalid_argument, "netns: \"", path, "\" is the node's own network namespace");
+}
+
+// An index is not used again in a namespace as long as that lives, and neither is a namespace's cookie.
+Result<Link> Engine::find_inside(PodSide& pod, const AttachSpec& spec) {
+    const auto& opened = spec.opened;
+    const auto cookie = pod.netlink.netns_cookie();
+    const bool told = opened.netns != NetnsId();
     const auto id = netns_id(pod.fd.get());
     if (!id) return id.error();
-    const auto inside = pod.netlink.link_by_name(spec.device);
-    if (!inside) {
-        if (inside.error().code != Code::no_device) return inside.error();
+    if ((told && *id != opened.netns) || (cookie != 0 && opened.netns_cookie != 0 && cookie != opened.netns_cookie))
+        return fail(Code::no_device, spec.netns_path, " is another network namespace now");
+    auto link = opened.ifindex != 0 ? pod.netlink.link_by_index(opened.ifindex) : pod.netlink.link_by_name(spec.device);
+    if (!link) {
+        if (link.error().code != Code::no_device) return link;
         return fail(Code::no_device, spec.strict ? no_peer(spec) : "", "could not look up \"", spec.device,
                     "\": Link not found");
     }
+    const bool certain = opened.ifindex != 0 && cookie != 0 && opened.netns_cookie != 0;
+    if (!certain && !opened.mac.empty() && !same_address(opened.mac, link->address))
+        return fail(Code::no_device, "interface ", spec.device, " has the address ", link->address, ", not ",
+                    opened.mac, ": it is another one now");
+    return link;
+}
+
+Result<void> Engine::find_devices(AttachmentRecord& record, PodSide& pod, const AttachSpec& spec) {
+    const auto id = netns_id(pod.fd.get());
+    if (!id) return id.error();
+    if (auto r = expect_pods(*id, spec.netns_path); !r) return r;
+    const auto inside = find_inside(pod, spec);
+    if (!inside) return inside.error();
     const auto outside = find_host_side(*inside, pod);
     if (!outside) return outside.error();
     if (spec.strict)
         if (auto r = check_strictly(spec, *inside, *outside); !r) return r;
-    if (!spec.mac.empty() && !same_address(spec.mac, inside->address))
-        return fail(Code::no_device, "interface ", spec.device, " has the address ", inside->address, ", not ",
-                    spec.mac, ": it is another one now");
     constexpr int loopback = 1;
     if (inside->ifindex == loopback)
         return fail(Code::unsupported, "interface ", spec.device, " is the namespace's loopback");
     record.netns = *id;
     record.netns_cookie = pod.netlink.netns_cookie();
-    record.pod_device = spec.device;
+    record.pod_device = inside->name;
     record.pod_kind = kind_text(*inside);
     record.pod_link_header = has_link_header(*inside);
     record.pod_ifindex = inside->ifindex;
     if (*outside) {
         record.host_device = (*outside)->name;
         record.host_ifindex = (*outside)->ifindex;
-    } else if (auto way = enter(record); !way) {
+    } else if (auto way = enter(record); !way && way.error().code == Code::kernel) {
+        return way.error();
+    } else if (!way) {
         // The path is all that would be left of it: neither DEL nor its end could ever be acted upon.
         return fail(Code::unsupported, "interface ", spec.device, " has no host side, and its namespace cannot be ",
                     "found again: ", way.error().what);

@@ -2,7 +2,6 @@
 // Engine: what the kernel has, compared with what the record says.
 #include "daemon/datapath/engine.hpp"
 
-#include <cerrno>
 #include <cstring>
 
 #include "daemon/datapath/class_filter.hpp"
@@ -64,13 +63,8 @@ Result<bool> Engine::alive(const AttachmentRecord& record) {
 // Nothing on the host dies with such an interface: its namespace has to be looked into.
 Result<bool> Engine::alive_inside(const AttachmentRecord& record) {
     auto pod = enter(record);
-    if (!pod) {
-        // No file of that name, or a file that is no namespace any more. Short of descriptors we know nothing.
-        const auto& [code, sys, text] = pod.error();
-        const bool path_ended = sys == 0 || sys == ENOENT || sys == ENOTDIR || sys == ESRCH;
-        if (code == Code::no_device && path_ended) return false;
-        return pod.error();
-    }
+    if (!pod && pod.error().code == Code::no_device) return false;
+    if (!pod) return pod.error();
     const auto link = pod->netlink.link_by_index(record.pod_ifindex);
     if (!link && link.error().code != Code::no_device) return link.error();
     return static_cast<bool>(link);

@@ -9,8 +9,11 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <iterator>
+#include <stdexcept>
 #include <system_error>
 
 #include "daemon/util/log.hpp"
@@ -32,13 +35,22 @@ Result<NetnsId> netns_id(int fd) {
 Result<UniqueFd> open_netns(const std::string& path) {
     // Without waiting: the path may lead to a FIFO or a terminal.
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-    if (!fd) return fail_errno(Code::no_device, errno, "failed to open netns \"", path, "\"");
+    if (!fd) {
+        // Without descriptors, memory or the permission to look nothing is known of the namespace.
+        constexpr int gone[] = {ENOENT, ENOTDIR, ESRCH, ENXIO, ENODEV, ELOOP, ENAMETOOLONG};
+        const int error = errno;
+        const bool is_gone = std::find(std::begin(gone), std::end(gone), error) != std::end(gone);
+        return fail_errno(is_gone ? Code::no_device : Code::kernel, error, "failed to open netns \"", path, "\"");
+    }
     if (auto id = netns_id(fd.get()); !id) return fail(Code::no_device, "\"", path, "\" is not a network namespace");
     return fd;
 }
 
 NetnsWorker::NetnsWorker() : home_(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {
     if (!home_) throw std::system_error(errno, std::generic_category(), "open own network namespace");
+    const auto id = netns_id(home_.get());
+    if (!id) throw std::runtime_error(id.error().what);
+    home_id_ = *id;
 }
 
 NetnsWorker::Visit::Visit(int netns_fd, int home_fd) : home_fd_(home_fd), away_(netns_fd >= 0) {

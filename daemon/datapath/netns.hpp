@@ -22,7 +22,7 @@ struct NetnsId {
 
 // Code::invalid_argument if fd is not a network namespace.
 Result<NetnsId> netns_id(int fd);
-// Code::no_device if the path does not lead to a network namespace.
+// Code::no_device if the path does not lead to a network namespace; Code::kernel where that cannot be seen.
 Result<UniqueFd> open_netns(const std::string& path);
 
 // The only thread that ever changes its network namespace. It returns to its
@@ -30,7 +30,10 @@ Result<UniqueFd> open_netns(const std::string& path);
 // wrong one.
 class NetnsWorker {
 public:
-    NetnsWorker();  // throws std::system_error
+    NetnsWorker();  // throws std::exception
+
+    // The host's, in which the worker was made.
+    [[nodiscard]] const NetnsId& home() const { return home_id_; }
 
     // Runs f inside the namespace (-1: the host's, in which the worker was made)
     // and returns its result; its exceptions reach the caller. Any thread but the
@@ -60,6 +63,7 @@ private:
     };
 
     UniqueFd home_;
+    NetnsId home_id_;
     Worker worker_{"natra-netns"};
 };
 

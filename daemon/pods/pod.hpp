@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/datapath/opened_interface.hpp"
 #include "daemon/datapath/record.hpp"
 #include "daemon/limits/annotations.hpp"
 #include "daemon/limits/limits.hpp"
@@ -19,7 +20,6 @@ namespace natra::pods {
 // Of a pod that ran before natrad knew of it.
 struct Running {
     bool stock = false;  // the stock bandwidth plugin limits it
-    std::string mac;     // see datapath::AttachSpec::mac
 };
 
 // What a CNI ADD carries.
@@ -32,7 +32,8 @@ struct AttachRequest {
     std::string pod_name;
     std::string pod_uid;
     std::vector<std::string> host_interfaces;
-    bool strict_interfaces = false;  // see datapath::AttachSpec::strict
+    datapath::OpenedInterface opened;  // only for the attach itself
+    bool strict_interfaces = false;    // see datapath::AttachSpec::strict
     limits::Limits limits;
     limits::SubnetRules subnets;
     limits::Annotations annotations;    // the relevant ones, until interpret() turned them into limits and warnings

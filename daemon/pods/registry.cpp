@@ -80,7 +80,7 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
                               .subnets = to_table(request.subnets),
                               .stock_ifb = stock_ifb_name(request.network, request.container_id),
                               .stock_root = running.stock,
-                              .mac = running.mac,
+                              .opened = request.opened,
                               .rates = to_rates(effective),
                               .wish = wish_of({.by_operator = {}, .pod = request.pins, .node = settings_.pins})};
     auto replaced = std::make_shared<bool>(false);  // set on the worker, read after it

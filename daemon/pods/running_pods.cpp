@@ -78,7 +78,8 @@ Result<AttachRequest> request_for(const cni::RunningPod& pod) {
     auto request = request_from_json(cni::print(cni::to_object(pod.request)));
     if (!request) return request.error();
     const bool stock = pod.by == cni::LimitedBy::stock;
-    request->running = Running{.stock = stock && !is_calicos(request->host_interfaces), .mac = pod.mac};
+    request->running = Running{.stock = stock && !is_calicos(request->host_interfaces)};
+    request->opened.mac = pod.mac;
     // What the stock plugin would not have limited it has not.
     request->strict_interfaces = request->strict_interfaces || stock;
     return request;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/pods/spool.hpp"
 
+#include <fcntl.h>
 #include <sys/inotify.h>
 
-#include <nlohmann/json.hpp>
+#include <cerrno>
+#include <cstdio>
 #include <optional>
 
+#include "daemon/cni/json_text.hpp"
 #include "daemon/datapath/netns.hpp"
 #include "daemon/pods/state_file.hpp"
 #include "daemon/util/files.hpp"
@@ -21,20 +24,21 @@ constexpr std::uint64_t retry_period_usec = 10 * EventLoop::second_usec;
 
 // The attachment that a tombstone names; nothing if the file is no tombstone.
 std::optional<AttachmentName> buried(const std::string& text) {
-    const auto object = nlohmann::json::parse(text, nullptr, false);
+    const auto object = cni::parse_json(text);
+    if (!object || !object->is_object()) return std::nullopt;
     const auto text_of = [&](const char* key) {
-        const auto it = object.find(key);
-        return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+        const auto it = object->find(key);
+        return it != object->end() && it->is_string() ? it->get<std::string>() : std::string();
     };
-    if (!object.is_object()) return std::nullopt;
-    const auto mark = object.find("Tombstone");
-    if (mark == object.end() || *mark != true) return std::nullopt;
+    const auto mark = object->find("Tombstone");
+    if (mark == object->end() || *mark != true) return std::nullopt;
     return AttachmentName{.container_id = text_of("ContainerId"),
                           .interface_name = text_of("InterfaceName"),
                           .network = text_of("Network")};
 }
 
-// Trying again cannot help: the pod is gone, or the request was never right.
+// Trying again cannot help: the pod is gone, or the request was never right. Short of memory, descriptors or
+// permissions natrad knows neither.
 bool is_final(const Error& error) {
     return error.code == Code::no_device || error.code == Code::unsupported || error.code == Code::invalid_argument ||
            error.code == Code::already_exists;
@@ -75,32 +79,61 @@ void Spool::apply(const std::string& name) {
     const auto path = concat(directory_, "/", name);
     const auto text = files::read(path, max_request_bytes);
     if (!text) {
-        // not_found: the shim took it back between listing and reading.
-        if (text.error().code != Code::not_found) return finished(name, text.error());
         applying_.erase(name);
+        // The shim took it back between listing and reading.
+        if (text.error().code == Code::not_found) return;
+        log::warning(concat("spool: ", text.error().what));
+        if (text.error().code == Code::invalid_argument) (void)files::remove(path);  // too large to be a request
         return;
     }
-    if (const auto name_of_dead = buried(*text))
-        return registry_.detach(*name_of_dead, [this, name](const Result<void>& r) { finished(name, r); });
-    auto request = request_from_json(*text);
-    if (!request) return finished(name, request.error());
+    carry_out(name, *text);
+}
+
+void Spool::carry_out(const std::string& name, const std::string& text) {
+    if (const auto name_of_dead = buried(text))
+        return registry_.detach(*name_of_dead, [this, name, text](const Result<void>& r) { finished(name, text, r); });
+    auto request = request_from_json(text);
+    if (!request) return finished(name, text, request.error());
     auto netns = datapath::open_netns(request->netns_path);
-    if (!netns) return finished(name, netns.error());
-    registry_.attach(*std::move(request), *std::move(netns), [this, name](Result<std::string> r) {
+    if (!netns) return finished(name, text, netns.error());
+    registry_.attach(*std::move(request), *std::move(netns), [this, name, text](Result<std::string> r) {
         // The registry has told why it could not.
-        remove_if_final(name, r ? Result<void>() : Result<void>(std::move(r).error()));
+        remove_if_final(name, text, r ? Result<void>() : Result<void>(std::move(r).error()));
     });
 }
 
-void Spool::finished(const std::string& name, const Result<void>& result) {
+void Spool::finished(const std::string& name, const std::string& text, const Result<void>& result) {
     if (!result) log::warning(concat("spool: ", name, ": ", result.error().what));
-    remove_if_final(name, result);
+    remove_if_final(name, text, result);
 }
 
-void Spool::remove_if_final(const std::string& name, const Result<void>& result) {
+void Spool::remove_if_final(const std::string& name, const std::string& text, const Result<void>& result) {
     applying_.erase(name);
     if (!result && !is_final(result.error())) return;
-    if (auto r = files::remove(concat(directory_, "/", name)); !r) log::error(concat("spool: ", r.error().what));
+    const auto removed = remove_applied(name, text);
+    if (!removed) return log::error(concat("spool: ", removed.error().what));
+    // On the loop, since a request that ends at once would recurse.
+    if (!*removed) core_.post([this, name] { apply(name); });
+}
+
+// What is looked at is what is removed: another file may be renamed into the place at any moment.
+Result<bool> Spool::remove_applied(const std::string& name, const std::string& text) const {
+    const auto path = concat(directory_, "/", name);
+    const auto taken = concat(directory_, "/.", name, ".applied");
+    if (::rename(path.c_str(), taken.c_str()) < 0) {
+        // The shim took it back.
+        if (errno == ENOENT) return true;
+        return fail_errno(Code::kernel, errno, "rename ", path);
+    }
+    const auto found = files::read(taken, max_request_bytes);
+    const bool applied = found && *found == text;
+    if (!applied) {
+        if (::renameat2(AT_FDCWD, taken.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0) return false;
+        // Else one that is newer still is there.
+        if (errno != EEXIST) return fail_errno(Code::kernel, errno, "rename ", taken);
+    }
+    if (auto r = files::remove(taken); !r) return r.error();
+    return applied;
 }
 
 }  // namespace natra::pods

@@ -20,8 +20,11 @@ public:
 private:
     void apply_all();
     void apply(const std::string& name);
-    void finished(const std::string& name, const Result<void>& result);
-    void remove_if_final(const std::string& name, const Result<void>& result);
+    void carry_out(const std::string& name, const std::string& text);
+    void finished(const std::string& name, const std::string& text, const Result<void>& result);
+    void remove_if_final(const std::string& name, const std::string& text, const Result<void>& result);
+    // Removes the file if it still says `text`. False if a newer one has taken its place.
+    [[nodiscard]] Result<bool> remove_applied(const std::string& name, const std::string& text) const;
 
     const std::string directory_;
     EventLoop& core_;

@@ -243,6 +243,11 @@ AttachRequest spooled_request_from(const JsonReader& object) {
     out.pod_name = object.text("PodName", "");
     out.pod_uid = object.text("PodUid", "");
     out.host_interfaces = object.texts("HostInterfaces");
+    out.opened = {.netns = {.dev = object.number("NetnsDevice", 0, any_number, 0),
+                            .ino = object.number("NetnsInode", 0, any_number, 0)},
+                  .netns_cookie = object.number("NetnsCookie", 0, any_number, 0),
+                  .ifindex = static_cast<int>(object.number("InterfaceIndex", 0, max_ifindex, 0)),
+                  .mac = object.text("InterfaceAddress", "")};
     out.strict_interfaces = object.flag("StrictInterfaces", false);
     out.limits = {.ingress = limit("IngressRate", "IngressBurst", "IngressSource"),
                   .egress = limit("EgressRate", "EgressBurst", "EgressSource")};

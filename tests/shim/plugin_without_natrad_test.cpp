@@ -55,18 +55,21 @@ TEST_P(Away, AddSucceedsAndWaitsInTheSpool) {
     const auto input = configuration(GetParam(), limited);
     expect_let_through(plugin_.run("ADD", input), input);
     EXPECT_THAT(plugin_.spooled(), ElementsAre(file));
-    EXPECT_EQ(plugin_.spooled(file), (Json{{"ContainerId", "c1"},
-                                           {"InterfaceName", "eth0"},
-                                           {"Network", "net"},
-                                           {"NetnsPath", netns_.path()},
-                                           {"PodNamespace", "shop"},
-                                           {"PodName", "web-0"},
-                                           {"PodUid", "0a"},
-                                           {"IngressRate", 8000},
-                                           {"IngressBurst", 80},
-                                           {"IngressSource", "conf"},
-                                           {"HostInterfaces", {"veth1"}},
-                                           {"BurstPolicy", "default"}}));
+    auto waiting = plugin_.spooled(file);
+    EXPECT_EQ(waiting["NetnsInode"], netns_.inode());
+    for (const char* key : {"NetnsDevice", "NetnsInode", "NetnsCookie"}) waiting.erase(key);
+    EXPECT_EQ(waiting, (Json{{"ContainerId", "c1"},
+                             {"InterfaceName", "eth0"},
+                             {"Network", "net"},
+                             {"NetnsPath", netns_.path()},
+                             {"PodNamespace", "shop"},
+                             {"PodName", "web-0"},
+                             {"PodUid", "0a"},
+                             {"IngressRate", 8000},
+                             {"IngressBurst", 80},
+                             {"IngressSource", "conf"},
+                             {"HostInterfaces", {"veth1"}},
+                             {"BurstPolicy", "default"}}));
     struct stat status {};
     ASSERT_EQ(::stat((plugin_.spool_directory() + "/" + file).c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 07777U, 0600U);

@@ -34,6 +34,7 @@ Request request() {
                  .pod_uid = "0a"}};
     out.host_interfaces = {"cni0", "veth1"};
     out.limits = {.ingress = {1000, 2000, limits::Source::runtime}, .egress = {3000, 4294967295, limits::Source::conf}};
+    out.opened = {.netns_dev = 4, .netns_ino = 4026532000, .netns_cookie = 4711, .ifindex = 2, .address = "0a:58:01"};
     out.runtime_bursts = true;
     return out;
 }
@@ -81,6 +82,10 @@ TEST_F(SpoolTest, IsWhatNatradReads) {
     EXPECT_EQ(read->pod_name, "web-0");
     EXPECT_EQ(read->pod_uid, "0a");
     EXPECT_THAT(read->host_interfaces, ElementsAre("cni0", "veth1"));
+    EXPECT_EQ(read->opened.netns, (datapath::NetnsId{.dev = 4, .ino = 4026532000}));
+    EXPECT_EQ(read->opened.netns_cookie, 4711U);
+    EXPECT_EQ(read->opened.ifindex, 2);
+    EXPECT_EQ(read->opened.mac, "0a:58:01");
     EXPECT_EQ(read->limits, request().limits);
     EXPECT_TRUE(read->honour_filler_bursts);
     EXPECT_TRUE(pods::validate(*read));

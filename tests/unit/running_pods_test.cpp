@@ -54,7 +54,7 @@ TEST(RunningPods, AreAttachedAsTheirPluginWouldHave) {
     EXPECT_FALSE(natra->strict_interfaces);
     ASSERT_TRUE(natra->running);
     EXPECT_FALSE(natra->running->stock);
-    EXPECT_EQ(natra->running->mac, "aa:bb:cc:00:00:02");
+    EXPECT_EQ(natra->opened.mac, "aa:bb:cc:00:00:02");
     const auto stock = request_for(pod(LimitedBy::stock));
     ASSERT_TRUE(stock) << stock.error().what;
     EXPECT_TRUE(stock->strict_interfaces);

@@ -225,6 +225,17 @@ TEST(StateFile, WithoutPinsNothingIsPinned) {
     EXPECT_FALSE(back->kernel.record.stock_root);
 }
 
+TEST(SpooledRequest, CarriesWhatThePluginHadOpen) {
+    const auto r = request_from_json(R"({"ContainerId": "c1", "InterfaceName": "eth0", "NetnsPath": "/n",
+        "NetnsDevice": 4, "NetnsInode": 4026532000, "NetnsCookie": 18446744073709551615, "InterfaceIndex": 2,
+        "InterfaceAddress": "0a:58:0a:00:00:02"})");
+    ASSERT_TRUE(r) << r.error().what;
+    EXPECT_EQ(r->opened.netns, (datapath::NetnsId{.dev = 4, .ino = 4026532000}));
+    EXPECT_EQ(r->opened.netns_cookie, 18446744073709551615U);
+    EXPECT_EQ(r->opened.ifindex, 2);
+    EXPECT_EQ(r->opened.mac, "0a:58:0a:00:00:02");
+}
+
 TEST(SpooledRequest, CarriesPins) {
     const std::string begin = R"({"ContainerId": "c1", "InterfaceName": "eth0", "NetnsPath": "/n", )";
     const auto r = request_from_json(begin + R"("AttachMode": "clsact", "EdtPacing": "off"})");
