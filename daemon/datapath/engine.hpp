@@ -183,6 +183,9 @@ private:
     Result<void> replace_stock_root(Attached& attached, PodSide* pod);
     Result<void> start_all(Attached& attached, const AttachSpec& spec, PodSide* pod);
     Result<void> start(Attached& attached, Direction direction, const Rate& rate, PodSide* pod);
+    // As start_with(), again for as long as that fails for a passing cause, but only a few times.
+    Result<void> start_patiently(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod,
+                                 bool behind_others);
     // behind_others: be content with a hook on which a foreign classifier runs first.
     Result<void> start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod,
                             bool behind_others);
@@ -205,6 +208,7 @@ private:
     Result<Defects> inspect(const Attached& attached, Direction direction, PodSide* pod);
     Result<void> put_back(Attached& attached, Direction direction, const Defects& defects, PodSide* pod);
     Result<void> start_again(Attached& attached, Direction direction, PodSide* pod);
+    Result<void> try_better(Attached& attached, Direction direction, PodSide* pod, Mended& out);
     Result<void> mend_direction(Attached& attached, Direction direction, Remedy remedy, PodSide* pod, Mended& out);
     Result<void> police_outside(Attached& attached, const std::string& why, PodSide* pod);
     Result<void> police_with_same(Attached& attached, const std::string& why, PodSide& pod);

@@ -9,6 +9,7 @@
 #include "daemon/datapath/shaper.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
+#include "daemon/util/may_pass.hpp"
 
 namespace natra::datapath {
 
@@ -70,15 +71,17 @@ Result<void> Engine::set_direction(Attached& attached, Direction direction, cons
 Result<void> Engine::start(Attached& attached, Direction direction, const Rate& rate, PodSide* pod) {
     const auto& wish = attached.record.wish;
     std::string skipped;
+    std::string provisional;
     std::optional<Error> last;
     const bool queued = has_queue(attached.record, direction);
     const auto candidates = queued ? shaper_candidates(features_, wish) : std::vector<Shaper>{Shaper::police};
     for (const bool last_resort : {false, true}) {
         for (const auto shaper : candidates) {
             const bool behind_others = last_resort || shaper == Shaper::htb;
-            auto started = start_with(attached, direction, rate, shaper, pod, behind_others);
+            auto started = start_patiently(attached, direction, rate, shaper, pod, behind_others);
             if (started) {
                 auto& shaping = *attached.record.of(direction);
+                if (!provisional.empty()) shaping.provisional = provisional;
                 shaping.reason = concat(queued ? shaper_reason(shaper, wish, skipped)
                                                : concat(to_string(shaper), ": no queue leads to the pod on its side"),
                                         "; ", shaping.reason);
@@ -87,11 +90,22 @@ Result<void> Engine::start(Attached& attached, Direction direction, const Rate& 
                 return {};
             }
             last = started.error();
+            if (may_pass(*last) && provisional.empty()) provisional = concat(to_string(shaper), ": ", last->what);
             if (!last_resort) skipped += concat(" (", to_string(shaper), ": ", last->what, ")");
         }
         if (last->code != Code::unavailable) break;
     }
+    if (may_pass(*last)) last->code = Code::unavailable;
     return *last;
+}
+
+Result<void> Engine::start_patiently(Attached& attached, Direction direction, const Rate& rate, Shaper shaper,
+                                     PodSide* pod, bool behind_others) {
+    constexpr int attempts = 3;
+    for (int attempt = 1;; ++attempt) {
+        auto started = start_with(attached, direction, rate, shaper, pod, behind_others);
+        if (started || attempt == attempts || !may_pass(started.error())) return started;
+    }
 }
 
 Result<void> Engine::start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod,
@@ -134,6 +148,7 @@ Result<void> Engine::start_with(Attached& attached, Direction direction, const R
     hook->record.behind = !hook->first;
     record.of(direction) = ShapingRecord{
         .rate = rate, .shaper = shaper, .pod_side = pod_side, .hook = hook->record, .reason = std::move(hook->reason)};
+    record.of(direction)->provisional = std::move(hook->provisional);
     attached.instance(direction) = std::make_shared<Instance>(*std::move(instance));
     attached.instance(direction)->configure(config_for(record, rate, shaper, direction));
     return {};

@@ -106,6 +106,7 @@ Result<void> Engine::put_back(Attached& attached, Direction direction, const Def
     if (!renewed->first && shaping.shaper != Shaper::htb)
         return fail(Code::unavailable, "a foreign classifier runs first at ", describe_hook(record, shaping));
     shaping.hook.behind = !renewed->first;
+    if (!renewed->provisional.empty()) shaping.provisional = renewed->provisional;
     attached.instance(direction)->configure(config_for(record, shaping.rate, shaping.shaper, direction));
     return {};
 }
@@ -169,7 +170,7 @@ Result<void> Engine::mend_direction(Attached& attached, Direction direction, Rem
     else
         // The pod moved its device to another namespace: its end is not where it was.
         what.push_back(defects.error().what);
-    if (what.empty()) return {};
+    if (what.empty()) return try_better(attached, direction, pod, out);
     (pod_side ? out.pod_side : out.host_side) = true;
     out.found.insert(out.found.end(), what.begin(), what.end());
     const bool has_outside = pod_side && attached.record.has_host_side();
@@ -184,6 +185,20 @@ Result<void> Engine::mend_direction(Attached& attached, Direction direction, Rem
     if (mended || !outside) return mended;
     if (has_outside) return police_outside(attached, mended.error().what, pod);
     return start_again(attached, direction, pod);
+}
+
+// What stood in the way when the direction was started may be gone.
+Result<void> Engine::try_better(Attached& attached, Direction direction, PodSide* pod, Mended& out) {
+    const auto before = *attached.record.of(direction);
+    if (before.provisional.empty()) return {};
+    out.found.push_back(concat(to_string(direction), " is limited by ", to_string(before.shaper), " at ",
+                               describe_hook(attached.record, before), " for now (", before.provisional, ")"));
+    auto switched = switch_direction(attached, direction, {}, pod);
+    if (!switched)
+        if (auto r = switch_back(attached, direction, before, pod); !r)
+            log::error(concat(attached.record.id, ": restore ", to_string(direction), ": ", r.error().what));
+    refresh(attached);
+    return switched;
 }
 
 Result<void> Engine::install_backstop(Attached& attached, const std::string& why) {

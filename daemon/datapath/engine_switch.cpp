@@ -22,6 +22,7 @@
 #include "daemon/datapath/shaper.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
+#include "daemon/util/may_pass.hpp"
 
 namespace natra::datapath {
 namespace {
@@ -134,6 +135,8 @@ Result<void> Engine::switch_direction(Attached& attached, Direction direction, c
         if (r) break;
         last = std::move(r).error();
         if (insist.shaper && shaper == wish.shaper) break;
+        // What is in force is no worse than the next one, and this one may be had soon.
+        if (may_pass(*last)) return *last;
         skipped += concat(" (", to_string(shaper), ": ", last->what, ")");
     }
     if (last && insist.shaper && wish.shaper)
@@ -145,6 +148,7 @@ Result<void> Engine::switch_direction(Attached& attached, Direction direction, c
         concat(queued ? shaper_reason(shaping.shaper, wish, skipped)
                       : concat(to_string(shaping.shaper), ": no queue leads to the pod on its side"),
                "; ", *hook_reason);
+    attached.record.of(direction)->provisional.clear();
     if (const auto unmet = unmet_wish(attached.record, direction); !unmet.empty())
         log::warning(concat(attached.record.id, ": ", to_string(direction), ": ", unmet));
     return {};
@@ -159,6 +163,7 @@ Result<void> Engine::switch_back(Attached& attached, Direction direction, const 
     if (shaping.hook.kind != before.hook.kind)
         if (auto r = switch_hook(attached, direction, mode, pod); !r) return r;
     shaping.reason = before.reason;
+    shaping.provisional = before.provisional;
     return {};
 }
 
@@ -174,7 +179,7 @@ Result<std::string> Engine::choose_hook(Attached& attached, Direction direction,
         if (to_string(wish.attach_mode) == to_string(shaping.hook.kind)) return by;
         auto switched = switch_hook(attached, direction, wish.attach_mode, pod);
         if (switched) return by;
-        if (insist.attach_mode) return switched.error();
+        if (insist.attach_mode || may_pass(switched.error())) return switched.error();
         unmet = concat(" (", by, ": ", switched.error().what, ")");
     }
     if (shaping.pod_side && pod == nullptr) return fail(Code::no_device, "its network namespace cannot be entered");

@@ -12,6 +12,7 @@
 #include "bpf/natra_abi.h"
 #include "daemon/datapath/class_filter.hpp"
 #include "daemon/util/log.hpp"
+#include "daemon/util/may_pass.hpp"
 
 namespace natra::datapath {
 namespace {
@@ -22,10 +23,15 @@ bool has_tcx() {
     struct bpf_prog_query_opts query {};
     query.sz = sizeof query;
     constexpr auto tcx_egress = static_cast<bpf_attach_type>(47);
-    return bpf_prog_query_opts(loopback, tcx_egress, &query) == 0;
+    return bpf_prog_query_opts(loopback, tcx_egress, &query) == 0 || may_pass(errno);
 }
 
+// What could not be found out is tried for each attachment.
+bool is_absent(const Result<void>& result) { return !result && !may_pass(result.error()); }
+
 void probe_here(Features& out) {
+    out.fq = true;
+    out.htb = true;
     if (::unshare(CLONE_NEWNET) < 0) {
         log::error(fail_errno(Error::Code::kernel, errno, "probe: new network namespace").what);
         return;
@@ -36,14 +42,16 @@ void probe_here(Features& out) {
         return;
     }
     out.tcx = has_tcx();
-    out.fq = static_cast<bool>(netlink->add_fq(loopback, {}));
-    if (out.fq) (void)netlink->delete_root(loopback, fq_handle);
-    out.htb = static_cast<bool>(netlink->add_htb(
+    const auto fq = netlink->add_fq(loopback, {});
+    out.fq = !is_absent(fq);
+    if (fq) (void)netlink->delete_root(loopback, fq_handle);
+    const auto htb = netlink->add_htb(
         loopback,
-        {.rate_bps = 1'000'000, .burst_ns = 1'000'000, .small_burst_ns = 1'000'000, .leaf_limit_bytes = 1 << 20}));
-    if (!out.htb) return;
+        {.rate_bps = 1'000'000, .burst_ns = 1'000'000, .small_burst_ns = 1'000'000, .leaf_limit_bytes = 1 << 20});
+    out.htb = !is_absent(htb);
+    if (!htb) return;
     const auto filtered = add_class_filter(*netlink, loopback);
-    out.htb = static_cast<bool>(filtered);
+    out.htb = !is_absent(filtered);
     if (!filtered) log::warning(concat("probe: HTB takes no filter: ", filtered.error().what));
 }
 

@@ -12,6 +12,7 @@
 #include <iterator>
 
 #include "daemon/util/files.hpp"
+#include "daemon/util/may_pass.hpp"
 
 namespace natra::datapath {
 namespace {
@@ -204,8 +205,12 @@ Result<void> delete_own_filters(const HookPoint& point, const HookRecord& record
 }
 
 // Stays on clsact where tcx does not take it.
-AttachedHook move_to_tcx(const HookPoint& point, int prog_fd, AttachedHook on_clsact) {
+Result<AttachedHook> move_to_tcx(const HookPoint& point, int prog_fd, AttachedHook on_clsact) {
     auto on_tcx = attach_tcx(point, prog_fd, other_filters_reason);
+    if (!on_tcx && may_pass(on_tcx.error())) {
+        (void)delete_own_filters(point, on_clsact.record, 0);
+        return on_tcx;
+    }
     if (!on_tcx) return on_clsact;
     if (!delete_own_filters(point, on_clsact.record, 0)) {
         (void)files::remove(point.link_pin);
@@ -257,6 +262,7 @@ Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const
     if (!other) return wished;
     other->reason +=
         concat(" (", to_string(wish.attach_mode), ", by ", wish.attach_mode_by, ": ", wished.error().what, ")");
+    if (may_pass(wished.error())) other->provisional = concat(to_string(wish.attach_mode), ": ", wished.error().what);
     return other;
 }
 

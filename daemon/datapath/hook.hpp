@@ -29,7 +29,8 @@ struct HookPoint {
 struct AttachedHook {
     HookRecord record;
     std::string reason;
-    bool first = true;  // false: a foreign classifier runs before it and may end the chain
+    bool first = true;        // false: a foreign classifier runs before it and may end the chain
+    std::string provisional;  // see ShapingRecord::provisional
 };
 // clsact_is_ours: a filter of this attachment's other direction sits on the device's clsact qdisc.
 // other_prog: id of that direction's program, which may be on the same qdisc; 0: none.

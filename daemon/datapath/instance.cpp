@@ -19,6 +19,7 @@
 #include "daemon/datapath/idle_cells.hpp"
 #include "daemon/util/clock.hpp"
 #include "daemon/util/log.hpp"
+#include "daemon/util/may_pass.hpp"
 #include "natra.skel.h"
 #include "natra_legacy.skel.h"
 
@@ -51,7 +52,7 @@ Result<Loaded> load_program() {
     static std::atomic<bool> use_legacy{false};
     if (!use_legacy) {
         auto loaded = load_variant<natra_bpf, natra_bpf::destroy>();
-        if (loaded) return loaded;
+        if (loaded || may_pass(loaded.error())) return loaded;
         auto legacy = load_variant<natra_legacy_bpf, natra_legacy_bpf::destroy>();
         if (!legacy) return loaded.error();
         log::info(concat("BPF: this kernel takes the build without fetching atomics (", loaded.error().what, ")"));

@@ -58,6 +58,9 @@ struct ShapingRecord {
     // Egress of a pod that undid or bypassed its own side: policed where it cannot reach, until an operator
     // sets or resets its limits.
     bool backstop = false;
+    // Why a better hook or shaper could not be had, if the cause may pass: the next looks try again. Empty: this is the
+    // best that works.
+    std::string provisional;
 };
 
 struct AttachmentRecord {

@@ -27,6 +27,8 @@ void Operations::run(const std::string& id, Operation operation) {
     run_due(queues_, id);
 }
 
+bool Operations::busy(const std::string& id) const { return queues_->of.contains(id); }
+
 // A loop: operations that end at once must not each take another piece of the stack.
 void Operations::run_due(const std::shared_ptr<Queues>& queues, const std::string& id) {
     auto& queue = queues->of.at(id);

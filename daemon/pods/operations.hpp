@@ -36,6 +36,9 @@ public:
     // exception of the operation is logged.
     void run(const std::string& id, Operation operation);
 
+    // Whether somebody has the turn on the attachment.
+    [[nodiscard]] bool busy(const std::string& id) const;
+
 private:
     static void run_due(const std::shared_ptr<Queues>& queues, const std::string& id);
 

@@ -357,6 +357,7 @@ void Registry::add(Pod pod) {
     if (const auto* known = find(id)) forget_places(*known);
     const auto [it, inserted] = pods_.insert_or_assign(id, std::move(pod));
     note_places(it->second);
+    if (provisional(it->second)) look_again(id);
     tell_added(it->second);
 }
 

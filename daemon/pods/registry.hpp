@@ -142,6 +142,7 @@ private:
     void tell_added(const Pod& pod);
     void tell_changed(const Pod& pod);
     void tell_removed(const std::string& id);
+    [[nodiscard]] static bool provisional(const Pod& pod);  // the next looks may find something better
     void add(Pod pod);
     void drop(const std::string& id);
 
@@ -151,7 +152,7 @@ private:
     void put_in_force_as_configured(const Pod& pod);
     void note_unadopted(const std::string& id, const std::string& why);
     void adopt_later();
-    void adopt_again(const std::string& id, const std::function<void()>& finish);
+    void adopt_again(const std::string& id, const Operations::Held& turn);
     [[nodiscard]] std::vector<std::string> not_adopted() const;  // a sentence each
 
     // registry_records.cpp

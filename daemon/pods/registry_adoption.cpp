@@ -142,14 +142,14 @@ void Registry::adopt_later() {
         std::vector<std::string> ids;
         for (const auto& [id, why] : unadopted_) ids.push_back(id);
         for (const auto& id : ids)
-            enqueue(id, [this, id](const std::function<void()>& finish) { adopt_again(id, finish); });
+            operations_.run(id, [this, id](const Operations::Held& turn) { adopt_again(id, turn); });
         if (ids.empty()) adopt_again_us_ = retry_us;
     });
     adopt_again_us_ = std::min(2 * adopt_again_us_, retry_most_us);
 }
 
-void Registry::adopt_again(const std::string& id, const std::function<void()>& finish) {
-    if (!unadopted_.contains(id)) return finish();
+void Registry::adopt_again(const std::string& id, const Operations::Held& turn) {
+    if (!unadopted_.contains(id)) return;
     const auto pod = read_record(id);
     if (!pod && pod.error().code == Code::not_found) {
         // Somebody removed the file: the pins are nobody's now.
@@ -159,21 +159,20 @@ void Registry::adopt_again(const std::string& id, const std::function<void()>& f
                 engine_.remove_pins(id);
                 return {};
             },
-            [finish](const Result<void>&) { finish(); });
+            [turn](const Result<void>&) {});
         return;
     }
     if (!pod) {
         note_unadopted(id, pod.error().what);
-        return finish();
+        return;
     }
     on_worker([this, record = pod->kernel.record] { return engine_.adopt(record); },
-              [this, found = *pod, finish](Result<datapath::Attached> kernel) {
+              [this, found = *pod, turn](Result<datapath::Attached> kernel) {
                   take_over(found, std::move(kernel));
                   if (const auto* now = find(found.id)) {
                       put_in_force_as_configured(*now);
                       drop_if_dead(found.id);
                   }
-                  finish();
               });
 }
 

@@ -17,6 +17,7 @@ Error refused(const Error& why) {
 Result<void> Registry::save(const Pod& pod) const { return files::write_atomically(state_path(pod.id), to_json(pod)); }
 
 Result<void> Registry::keep(const Pod& pod) {
+    if (provisional(pod)) look_again(pod.id);
     auto saved = save(pod);
     if (!saved) {
         const bool known = unrecorded_.contains(pod.id);
@@ -32,11 +33,10 @@ Result<void> Registry::keep(const Pod& pod) {
 // As operations, for what is recorded must not be the half of one that is under way.
 void Registry::record_again() {
     for (const auto& [id, why] : unrecorded_) {
-        if (queues_.contains(id)) continue;
-        enqueue(id, [this, id = id](const std::function<void()>& finish) {
-            core_.post([this, id, finish] {
+        if (operations_.busy(id)) continue;
+        operations_.run(id, [this, id = id](const Operations::Held& turn) {
+            core_.post([this, id, turn] {
                 if (const auto* pod = find(id)) (void)keep(*pod);
-                finish();
             });
         });
     }

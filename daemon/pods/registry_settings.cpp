@@ -4,8 +4,14 @@
 #include "daemon/pods/registry_worker.hpp"
 #include "daemon/pods/shortfall.hpp"
 #include "daemon/util/log.hpp"
+#include "daemon/util/may_pass.hpp"
 
 namespace natra::pods {
+namespace {
+
+constexpr std::uint64_t renewal_retry_us = 5'000'000;
+
+}  // namespace
 
 void Registry::reconfigure(RegistrySettings settings, const datapath::HeavyThreshold& heavy,
                            std::function<void()> done) {
@@ -42,6 +48,8 @@ void Registry::renew_now(const std::string& id, const std::string& by, std::func
         // Where only the data path could not be switched, the limits are the new ones.
         if (is_in_force(effective, changed.kernel.record)) changed.effective = effective;
         if (!change.second) log::error(concat(id, ": new configuration: ", change.second.error().what));
+        if (!change.second && may_pass(change.second.error()))
+            core_.after(renewal_retry_us, "renew again", [this, id, by] { renew(id, by, {}); });
         if (describe_limits(changed) != before)
             announce_change(changed.effective == limits_before ? log::events::data_path_changed
                                                                : log::events::limits_changed,

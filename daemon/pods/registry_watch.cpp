@@ -139,6 +139,13 @@ void Registry::look_again(const std::string& id) {
     watch.retry_us = std::min(2 * watch.retry_us, retry_most_us);
 }
 
+bool Registry::provisional(const Pod& pod) {
+    return std::any_of(std::begin(datapath::directions), std::end(datapath::directions), [&](Direction direction) {
+        const auto& shaping = pod.kernel.record.of(direction);
+        return shaping && !shaping->provisional.empty();
+    });
+}
+
 void Registry::look_now(const std::string& id, const Operations::Held& turn) {
     const auto* pod = find(id);
     const auto found = watches_.find(id);
@@ -355,6 +362,10 @@ std::vector<std::string> Registry::troubles() const {
             if (!shaping) continue;
             if (shaping->backstop)
                 out.push_back(concat(name(), ": egress is policed outside the pod: ", shaping->reason));
+            if (!shaping->provisional.empty())
+                out.push_back(concat(name(), ": ", to_string(direction), " is limited by ", to_string(shaping->shaper),
+                                     " at ", describe_hook(pod.kernel.record, *shaping),
+                                     " for now: ", shaping->provisional));
             if (shaping->hook.behind)
                 out.push_back(concat(name(), ": a foreign classifier runs before natra's at ",
                                      describe_hook(pod.kernel.record, *shaping), " and may end the chain"));

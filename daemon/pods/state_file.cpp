@@ -123,6 +123,7 @@ json to_object(const std::optional<ShapingRecord>& shaping) {
             {"behind", shaping->hook.behind},
             {"backstop", shaping->backstop},
             {"reason", shaping->reason},
+            {"provisional", shaping->provisional},
             {"heavy_threshold_bytes", shaping->rate.heavy_threshold_bytes}};
 }
 
@@ -144,7 +145,8 @@ std::optional<ShapingRecord> shaping_from(const JsonReader& record, const char* 
                          .pod_side = object.flag("pod_side"),
                          .hook = hook,
                          .reason = object.text("reason"),
-                         .backstop = object.flag("backstop", false)};
+                         .backstop = object.flag("backstop", false),
+                         .provisional = object.text("provisional", "")};
 }
 
 json to_object(const AttachmentRecord& record) {

@@ -5,6 +5,7 @@
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -16,12 +17,20 @@ thread_local RefusedRequest* refused = nullptr;
 thread_local SwallowedRequests* swallowed = nullptr;
 thread_local InterruptedDumps* interrupted = nullptr;
 
+std::atomic<FailingRequests*> failing = nullptr;
+
 constexpr std::uint16_t unknown_type = 0x3fff;  // above RTM_MAX
 
 }  // namespace
 
 RefusedRequest::RefusedRequest(int type, int nth) : type_(type), left_(nth) { refused = this; }
 RefusedRequest::~RefusedRequest() { refused = nullptr; }
+
+FailingRequests::FailingRequests(int type, int error, int count)
+    : type_(type), error_(error), count_(count), left_(count) {
+    failing = this;
+}
+FailingRequests::~FailingRequests() { failing = nullptr; }
 
 SwallowedRequests::SwallowedRequests() { swallowed = this; }
 SwallowedRequests::~SwallowedRequests() { swallowed = nullptr; }
@@ -51,6 +60,11 @@ ssize_t __wrap_mnl_socket_sendto(const mnl_socket* socket, const void* request, 
     if (swallowed != nullptr) return static_cast<ssize_t>(length);
     nlmsghdr header{};
     std::memcpy(&header, request, sizeof header);
+    if (auto* const now = failing.load())
+        if (const int error = now->error_of(header.nlmsg_type); error != 0) {
+            errno = error;
+            return -1;
+        }
     if (refused == nullptr || !refused->refuses(header.nlmsg_type))
         return __real_mnl_socket_sendto(socket, request, length);
     header.nlmsg_type = unknown_type;

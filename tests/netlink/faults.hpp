@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes the kernel, or what comes from it, fail at a chosen point. The test is linked with
-// --wrap=mnl_socket_sendto and --wrap=recvmsg. One of each at a time, on the test's thread.
+// --wrap=mnl_socket_sendto and --wrap=recvmsg. One of each at a time, on the test's thread
+// unless it says otherwise.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 
 namespace natra::datapath::testing {
@@ -21,6 +23,26 @@ public:
 private:
     const int type_;
     int left_;
+};
+
+// While it lives the first `count` requests of a message type fail as if the kernel were short of something. On every
+// thread.
+class FailingRequests {
+public:
+    FailingRequests(int type, int error, int count = 1'000'000);
+    ~FailingRequests();
+    FailingRequests(const FailingRequests&) = delete;
+    FailingRequests& operator=(const FailingRequests&) = delete;
+
+    // errno for a request that fails, else 0.
+    int error_of(int type) { return type == type_ && left_.fetch_sub(1) > 0 ? error_ : 0; }
+    [[nodiscard]] bool happened() const { return left_.load() < count_; }
+
+private:
+    const int type_;
+    const int error_;
+    const int count_;
+    std::atomic<int> left_;
 };
 
 // While it lives no request reaches the kernel.
