@@ -34,6 +34,10 @@ Json counters_json(const datapath::Instance& instance, const natra_counters& c) 
                    {"unparsedPackets", instance.unparsed_packets()}});
 }
 
+bool policed_inside(const datapath::AttachmentRecord& record, Direction direction) {
+    return direction == Direction::ingress && record.past_host_side;
+}
+
 Json direction_json(const PodFacts& facts, Direction direction) {
     const auto& pod = facts.pod;
     const auto& limit = limit_of(pod.effective, direction);
@@ -49,7 +53,7 @@ Json direction_json(const PodFacts& facts, Direction direction) {
                    {"hook", shaping ? describe_hook(pod.kernel.record, *shaping) : ""},
                    {"shaper", shaping ? datapath::to_string(shaping->shaper) : ""},
                    {"reason", direction == Direction::ingress ? facts.ingress_reason : facts.egress_reason},
-                   {"backstop", shaping && shaping->backstop},
+                   {"backstop", shaping && (shaping->backstop || policed_inside(pod.kernel.record, direction))},
                    {"queueSeconds", instance ? static_cast<double>(instance->queued_ns()) / ns : 0.0},
                    {"queueDelay", instance ? queue_delay_json(counters) : Json()},
                    {"counters", instance ? counters_json(*instance, counters) : Json()}});

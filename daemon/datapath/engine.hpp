@@ -76,6 +76,13 @@ struct Traffic {
     std::map<int, LinkBytes> devices;
 };
 
+// A device inside a pod, as the host's namespace finds it.
+struct PodDevice {
+    std::string id;  // of the attachment
+    int nsid = host_nsid;
+    int ifindex = 0;
+};
+
 class Engine {
 public:
     // Opens the host's netlink in the calling thread's namespace, probes the kernel, fills the pool.
@@ -124,9 +131,16 @@ public:
     // Polices egress on the host's side from now on and takes the pod's side away, with no gap between.
     // why: a clause for the reason. Code::unsupported without a host side. On failure nothing has changed.
     Result<void> install_backstop(Attached& attached, const std::string& why);
+    // Polices ingress at the pod's own ingress hook from now on, for as long as the attachment lasts, and takes the
+    // host's side of it away, with no gap between. why: a clause for the reason. Code::unsupported without a host
+    // side. On failure nothing has changed.
+    Result<void> police_inside(Attached& attached, const std::string& why);
     // Back to the best shaper. Success if there is no backstop; on failure it stays.
     Result<void> lift_backstop(Attached& attached);
     Result<Traffic> traffic();
+    // What the pods' own devices carried, by attachment, without entering their namespaces. Those that the kernel
+    // says nothing about are left out.
+    std::map<std::string, LinkBytes> pod_traffic(const std::vector<PodDevice>& devices);
     // For read_tc_changes(): the engine's own address on the host.
     [[nodiscard]] std::uint32_t host_port() const { return host_.port(); }
 
@@ -214,6 +228,7 @@ private:
     Result<void> police_with_same(Attached& attached, const std::string& why, PodSide& pod);
     Result<void> police_unreachable(Attached& attached, const std::string& why);
     Result<void> start_policing(Attached& attached, const Rate& rate, const std::string& why);
+    Result<void> move_inside(Attached& attached, const std::string& why, PodSide& pod);
     void learn_nsid(Attached& attached, const PodSide& pod);
     Result<void> adopt_direction(Attached& attached, Direction direction, PodSide* pod);
     Result<void> mend_adopted(Attached& attached, Direction direction, PodSide* pod);

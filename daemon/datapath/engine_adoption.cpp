@@ -56,7 +56,7 @@ Result<void> Engine::adopt_direction(Attached& attached, Direction direction, Po
         }
         // It may be outside already, or still inside, where it must neither drop nor charge again.
         if (instance && moved) attached.instance(direction)->configure({});
-        if (record.has_host_side()) {
+        if (record.has_host_side() && direction == Direction::egress) {
             constexpr auto why = "the pod's side cannot be entered";
             if (auto r = files::make_directory(pins(record.id)); !r) return r;
             // The program in there stays in force until one is outside, and longer where no link holds it.

@@ -15,6 +15,16 @@ namespace natra::datapath {
 
 using Code = Error::Code;
 
+namespace {
+
+// Why nothing could hold ingress back.
+std::string no_queue(const AttachmentRecord& record) {
+    if (record.past_host_side) return concat("packets reach the pod past ", record.host_device);
+    return "no queue leads to the pod on its side";
+}
+
+}  // namespace
+
 // Qdiscs of the pod's side are reached through its namespace; programs through their mapped state.
 bool Engine::needs_pod_side(const Attached& attached, Direction direction, const std::optional<Rate>& rate) const {
     const auto& record = attached.record;
@@ -25,6 +35,7 @@ bool Engine::needs_pod_side(const Attached& attached, Direction direction, const
                 (now->shaper == Shaper::edt && needs_more_room(record, direction, *rate)));
     if (now) return now->pod_side;
     if (!record.has_host_side()) return rate && obstacle(record, direction).empty();
+    if (!has_queue(record, direction)) return rate.has_value();
     // Which shaper it will be is not known yet; the forced one is.
     return rate && direction == Direction::egress && record.wish.shaper != Shaper::police;
 }
@@ -83,7 +94,7 @@ Result<void> Engine::start(Attached& attached, Direction direction, const Rate& 
                 auto& shaping = *attached.record.of(direction);
                 if (!provisional.empty()) shaping.provisional = provisional;
                 shaping.reason = concat(queued ? shaper_reason(shaper, wish, skipped)
-                                               : concat(to_string(shaper), ": no queue leads to the pod on its side"),
+                                               : concat(to_string(shaper), ": ", no_queue(attached.record)),
                                         "; ", shaping.reason);
                 if (const auto unmet = unmet_wish(attached.record, direction); !unmet.empty())
                     log::warning(concat(attached.record.id, ": ", to_string(direction), ": ", unmet));

@@ -38,6 +38,13 @@ Result<Traffic> Engine::traffic() {
     return Traffic{.now_ns = monotonic_ns(), .devices = *std::move(devices)};
 }
 
+std::map<std::string, LinkBytes> Engine::pod_traffic(const std::vector<PodDevice>& devices) {
+    std::map<std::string, LinkBytes> out;
+    for (const auto& device : devices)
+        if (const auto carried = host_.link_bytes_in(device.nsid, device.ifindex)) out.emplace(device.id, *carried);
+    return out;
+}
+
 Result<Engine::Defects> Engine::inspect(const Attached& attached, Direction direction, PodSide* pod) {
     const auto& record = attached.record;
     const auto& shaping = *record.of(direction);
@@ -173,7 +180,7 @@ Result<void> Engine::mend_direction(Attached& attached, Direction direction, Rem
     if (what.empty()) return try_better(attached, direction, pod, out);
     (pod_side ? out.pod_side : out.host_side) = true;
     out.found.insert(out.found.end(), what.begin(), what.end());
-    const bool has_outside = pod_side && attached.record.has_host_side();
+    const bool has_outside = direction == Direction::egress && pod_side && attached.record.has_host_side();
     Result<void> outside;
     if (has_outside && remedy == Remedy::backstop) {
         outside = police_outside(attached, what.front(), pod);

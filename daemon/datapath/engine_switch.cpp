@@ -101,6 +101,7 @@ Result<void> Engine::switch_to(Attached& attached, const Wish& wish, const Insis
         if (!attached.record.of(direction)) continue;
         // What took over from a pod that does not leave its own side alone stays until its limit is set anew.
         if (attached.record.of(direction)->backstop) continue;
+        if (direction == Direction::ingress && attached.record.past_host_side) continue;
         switched = switch_direction(attached, direction, insist, side);
         if (!switched) break;
     }
@@ -391,6 +392,8 @@ void Engine::sweep(const AttachmentRecord& record, Direction direction, PodSide*
         drop_own_filters(where);
         (void)remove_shaper_qdisc(where.netlink, where.ifindex, shaper);
     }
+    if (direction == Direction::ingress && pod != nullptr)  // police_inside()
+        drop_own_filters(point(record, direction, true, false, pod));
     remove_direction_pins(record.id, direction);
 }
 

@@ -62,10 +62,12 @@ struct FqShape {
     std::uint32_t limit = 40000;       // packets
 };
 
-// What a device carried since it was made, bytes; headers of GSO packets count once.
+// What a device carried since it was made, bytes; headers of GSO packets count once, and so do they as packets.
 struct LinkBytes {
     std::uint64_t received = 0;
     std::uint64_t sent = 0;
+    std::uint64_t received_packets = 0;
+    std::uint64_t sent_packets = 0;
 };
 
 class NetlinkRequest;
@@ -139,6 +141,8 @@ public:
     Result<int> namespace_id(int netns_fd);
     // Of every device of the namespace, by ifindex: one request.
     Result<std::map<int, LinkBytes>> link_bytes();
+    // Of one device of another namespace, by this one's number for it. Code::no_device if it is not there.
+    Result<LinkBytes> link_bytes_in(int nsid, int ifindex);
     // The socket's own address, unique in its namespace: what it changes is announced with it.
     [[nodiscard]] std::uint32_t port() const;
 

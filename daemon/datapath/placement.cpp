@@ -14,13 +14,14 @@ constexpr std::string_view ipvlan_l3s = "ipvlan l3s";
 
 Placement placement_of(const AttachmentRecord& record, Shaper shaper, Direction direction) {
     const bool egress = direction == Direction::egress;
-    if (!record.has_host_side()) return {.pod_side = true, .device_egress = egress};
+    if (!has_queue(record, direction)) return {.pod_side = true, .device_egress = false};
+    if (!record.has_host_side()) return {.pod_side = true, .device_egress = true};
     // Policing what leaves the pod happens where it arrives at the host.
     return {.pod_side = on_pod_side(shaper, direction), .device_egress = !(shaper == Shaper::police && egress)};
 }
 
 bool has_queue(const AttachmentRecord& record, Direction direction) {
-    return record.has_host_side() || direction == Direction::egress;
+    return direction == Direction::egress || (record.has_host_side() && !record.past_host_side);
 }
 
 std::string obstacle(const AttachmentRecord& record, Direction direction) {

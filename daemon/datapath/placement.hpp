@@ -3,7 +3,7 @@
 //
 // A veth pair has a device on either side. Every other interface has only the one
 // inside the pod's namespace: what leaves the pod passes its queue, what arrives
-// passes no queue of its own, only its ingress hook.
+// passes no queue of its own, only its ingress hook. So does what arrives past a veth pair's host side.
 #pragma once
 
 #include <string>

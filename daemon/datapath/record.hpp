@@ -79,6 +79,8 @@ struct AttachmentRecord {
     Wish wish;                // what start() and switch_to() went by
     // The stock plugin's root qdisc could not be taken from host_device when the pod was taken over: mend() does it.
     bool stock_root = false;
+    // Packets reach the pod past its host side, so ingress is policed inside the pod.
+    bool past_host_side = false;
     std::optional<ShapingRecord> ingress;
     std::optional<ShapingRecord> egress;
     [[nodiscard]] const std::optional<ShapingRecord>& of(Direction d) const {

@@ -22,6 +22,13 @@ struct FirstStatistics {
     std::uint64_t tx_bytes;
 };
 
+LinkBytes carried(const FirstStatistics& stats) {
+    return {.received = stats.rx_bytes,
+            .sent = stats.tx_bytes,
+            .received_packets = stats.rx_packets,
+            .sent_packets = stats.tx_packets};
+}
+
 }  // namespace
 
 std::uint32_t Netlink::port() const { return mnl_socket_get_portid(socket_->mnl); }
@@ -56,11 +63,31 @@ Result<std::map<int, LinkBytes>> Netlink::link_bytes() {
         for_each_attribute(rest_of(message.payload, sizeof *info), [&](int type, Bytes value) {
             if (type != IFLA_STATS_LINK_64) return;
             if (const auto stats = read_struct<FirstStatistics>(value))
-                out[static_cast<int>(info->ifindex)] = {.received = stats->rx_bytes, .sent = stats->tx_bytes};
+                out[static_cast<int>(info->ifindex)] = carried(*stats);
         });
     });
     if (!listed) return listed.error();
     return out;
+}
+
+Result<LinkBytes> Netlink::link_bytes_in(int nsid, int ifindex) {
+    const auto what = concat("read the statistics of ifindex ", ifindex, " in namespace ", nsid);
+    // The kernel takes 0 for "by name".
+    if (ifindex <= 0) return fail_errno(Code::no_device, ENODEV, what);
+    NetlinkRequest request(RTM_GETLINK, 0);
+    request.put_fixed_part<ifinfomsg>().ifi_index = ifindex;
+    request.put_struct(IFLA_TARGET_NETNSID, nsid);
+    std::optional<LinkBytes> out;
+    const auto answered = socket_->exchange(request, what, [&](const NetlinkMessage& message) {
+        if (message.header.nlmsg_type != RTM_NEWLINK) return;
+        for_each_attribute(rest_of(message.payload, sizeof(ifinfomsg)), [&](int type, Bytes value) {
+            if (type != IFLA_STATS64) return;
+            if (const auto stats = read_struct<FirstStatistics>(value)) out = carried(*stats);
+        });
+    });
+    if (!answered) return answered.error();
+    if (!out) return fail(Code::kernel, what, ": the kernel's answer has none");
+    return *out;
 }
 
 Result<void> Netlink::clear_root(int ifindex) {

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "daemon/pods/pod.hpp"
 #include "daemon/pods/statistics.hpp"
 #include "daemon/pods/tamper.hpp"
+#include "daemon/pods/unseen.hpp"
 #include "daemon/util/event_loop.hpp"
 #include "daemon/util/unique_fd.hpp"
 #include "daemon/util/worker.hpp"
@@ -205,6 +207,8 @@ private:
         std::uint64_t retry_us = pods::retry_us;       // from the next failure to the look after it
         OverrunMeter ingress;
         OverrunMeter egress;
+        UnseenMeter past_host_device;  // to the pod
+        UnseenMeter past_pod_device;   // from it
     };
     void note_places(const Pod& pod);
     void forget_places(const Pod& pod);
@@ -216,9 +220,29 @@ private:
     void count_tampering(Pod& pod);
     void tell(const Pod& pod, const std::string& cause, const std::string& text);
     void look_at_all();
-    void compare(const datapath::Traffic& traffic);
     void bypassed(const std::string& id);
     void enough(const Pod& pod, Watch& watch, std::uint64_t now_us);
+
+    // registry_audit.cpp: what devices carried, compared with the limits and with each other.
+    struct Carried {
+        datapath::Traffic before;  // of the host's devices, ahead of the pods'
+        datapath::Traffic after;
+        std::map<std::string, datapath::LinkBytes> pods;  // by attachment
+        std::vector<datapath::PodDevice> devices;         // of those
+        std::size_t next = 0;                             // device
+    };
+    void measure();
+    void measure_pods(const std::shared_ptr<Carried>& carried);
+    void compare(const Carried& carried);
+    // Whether the attachment sends, or is sent, more than can have passed its limiter.
+    static bool past_the_pod(const Pod& pod, Watch& watch, const Carried& carried);
+    struct PastHost {
+        std::string why;       // empty: nothing came past it
+        bool certain = false;  // else the limit there may only have been undone for a while
+    };
+    static PastHost past_the_host(const Pod& pod, Watch& watch, const Carried& carried);
+    void police_inside(const std::string& id, const PastHost& past);
+    void policed_inside(Pod& pod, const std::string& why, datapath::Attached kernel, const Result<void>& moved);
 
     // registry_others.cpp
     void survey_soon();

@@ -228,8 +228,10 @@ void Registry::looked(const std::string& id, datapath::Attached kernel, const da
 // Somebody undoes every repair and there is no backstop against that.
 void Registry::enough(const Pod& pod, Watch& watch, std::uint64_t now_us) {
     const bool host = watch.host_side.recent(now_us) >= host_side_patience;
-    // With a host side the backstop has taken over.
-    const bool inside = !pod.kernel.record.has_host_side() && watch.pod_side.recent(now_us) >= pod_side_patience;
+    // Else the backstop has taken over.
+    const auto& record = pod.kernel.record;
+    const bool no_backstop = !record.has_host_side() || record.past_host_side;
+    const bool inside = no_backstop && watch.pod_side.recent(now_us) >= pod_side_patience;
     if (!host && !inside) return;
     // Inside a pod nothing but the pod is disturbed by a quick repair.
     watch.not_before_us = now_us + (host ? pause_us : second_us);
@@ -275,47 +277,7 @@ void Registry::audit() {
         patrolled_ = ids.back();
         for (const auto& id : ids) look(id);
     }
-    if (comparing_) return;
-    comparing_ = true;
-    on_worker([this] { return engine_.traffic(); },
-              [this](const Result<datapath::Traffic>& traffic) {
-                  comparing_ = false;
-                  if (traffic) return compare(*traffic);
-                  log::debug(concat("audit: ", traffic.error().what));
-              });
-}
-
-void Registry::compare(const datapath::Traffic& traffic) {
-    std::vector<std::string> past_the_pod;
-    std::vector<std::string> past_the_host;
-    for (const auto& [id, pod] : pods_) {
-        const auto watch = watches_.find(id);
-        const auto& record = pod.kernel.record;
-        const auto device = traffic.devices.find(record.host_ifindex);
-        if (watch == watches_.end() || !record.has_host_side() || device == traffic.devices.end()) continue;
-        if (leaving_.contains(id)) {
-            // What it lets out is more than its rate.
-            watch->second.ingress = {};
-            watch->second.egress = {};
-            continue;
-        }
-        // The device counts what is not limited, too.
-        if (record.subnets.mode != NATRA_SUBNETS_ANY) continue;
-        // What is policed at the host has been counted before.
-        if (!record.egress || !record.egress->pod_side)
-            watch->second.egress = {};
-        else if (watch->second.egress.overrun(record.egress->rate, device->second.received, traffic.now_ns))
-            past_the_pod.push_back(id);
-        if (!record.ingress)
-            watch->second.ingress = {};
-        else if (watch->second.ingress.overrun(record.ingress->rate, device->second.sent, traffic.now_ns))
-            past_the_host.push_back(id);
-    }
-    for (const auto& id : past_the_pod) bypassed(id);
-    for (const auto& id : past_the_host) {
-        tell(pods_.at(id), "ingress past", "more came to the pod than its limit lets through");
-        look(id);
-    }
+    measure();
 }
 
 void Registry::bypassed(const std::string& id) {
@@ -370,6 +332,8 @@ std::vector<std::string> Registry::troubles() const {
                 out.push_back(concat(name(), ": a foreign classifier runs before natra's at ",
                                      describe_hook(pod.kernel.record, *shaping), " and may end the chain"));
         }
+        if (const auto& record = pod.kernel.record; record.ingress && record.past_host_side)
+            out.push_back(concat(name(), ": ingress is policed inside the pod: ", record.ingress->reason));
         const auto watch = watches_.find(id);
         if (watch != watches_.end() && !watch->second.trouble.empty())
             out.push_back(concat(name(), ": ", watch->second.trouble));

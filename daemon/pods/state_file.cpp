@@ -150,13 +150,14 @@ std::optional<ShapingRecord> shaping_from(const JsonReader& record, const char* 
 }
 
 json to_object(const AttachmentRecord& record) {
-    return {{"netns_path", record.netns_path},     {"netns_dev", record.netns.dev},
-            {"netns_ino", record.netns.ino},       {"netns_cookie", record.netns_cookie},
-            {"pod_device", record.pod_device},     {"pod_kind", record.pod_kind},
-            {"pod_ifindex", record.pod_ifindex},   {"host_device", record.host_device},
-            {"host_ifindex", record.host_ifindex}, {"ingress", to_object(record.ingress)},
-            {"egress", to_object(record.egress)},  {"wish", to_object(record.wish)},
-            {"stock_root", record.stock_root},     {"pod_link_header", record.pod_link_header}};
+    return {{"netns_path", record.netns_path},        {"netns_dev", record.netns.dev},
+            {"netns_ino", record.netns.ino},          {"netns_cookie", record.netns_cookie},
+            {"pod_device", record.pod_device},        {"pod_kind", record.pod_kind},
+            {"pod_ifindex", record.pod_ifindex},      {"host_device", record.host_device},
+            {"host_ifindex", record.host_ifindex},    {"ingress", to_object(record.ingress)},
+            {"egress", to_object(record.egress)},     {"wish", to_object(record.wish)},
+            {"stock_root", record.stock_root},        {"pod_link_header", record.pod_link_header},
+            {"past_host_side", record.past_host_side}};
 }
 
 AttachmentRecord record_from(const JsonReader& object) {
@@ -173,6 +174,7 @@ AttachmentRecord record_from(const JsonReader& object) {
     out.host_ifindex = static_cast<int>(object.number("host_ifindex", 0, max_ifindex));
     out.wish = wish_from(object);
     out.stock_root = object.flag("stock_root", false);
+    out.past_host_side = object.flag("past_host_side", false);
     out.ingress = shaping_from(object, "ingress");
     out.egress = shaping_from(object, "egress");
     return out;

@@ -58,6 +58,18 @@ TEST(Placement, WithoutAHostSideIsInsideThePod) {
     }
 }
 
+TEST(Placement, OfWhatComesPastTheHostSideIsThePodsOwnHook) {
+    auto record = veth();
+    record.past_host_side = true;
+    for (const auto shaper : {Shaper::edt, Shaper::htb, Shaper::police}) {
+        EXPECT_TRUE(placement_of(record, shaper, Direction::ingress).pod_side);
+        EXPECT_FALSE(placement_of(record, shaper, Direction::ingress).device_egress);
+    }
+    EXPECT_FALSE(has_queue(record, Direction::ingress));
+    EXPECT_TRUE(has_queue(record, Direction::egress));
+    EXPECT_FALSE(placement_of(record, Shaper::police, Direction::egress).pod_side);
+}
+
 TEST(Placement, KnowsWherePacketsWait) {
     for (const auto direction : directions) EXPECT_TRUE(has_queue(veth(), direction));
     const auto record = only_inside({.kind = "macvlan"});

@@ -46,6 +46,7 @@ Pod sample() {
     record.host_device = "veth1";
     record.host_ifindex = 17;
     record.stock_root = true;
+    record.past_host_side = true;
     record.egress = datapath::ShapingRecord{
         .rate = {.rate_bps = 5, .burst_bits = 0},
         .shaper = datapath::Shaper::htb,
@@ -74,6 +75,7 @@ TEST(StateFile, ReadsBackWhatItWrote) {
     EXPECT_EQ(back->kernel.record.pod_kind, "veth");
     EXPECT_FALSE(back->kernel.record.pod_link_header);
     EXPECT_TRUE(back->kernel.record.stock_root);
+    EXPECT_TRUE(back->kernel.record.past_host_side);
     ASSERT_TRUE(back->kernel.record.egress);
     EXPECT_FALSE(back->kernel.record.ingress);
     EXPECT_EQ(back->kernel.record.egress->hook.handle, 3U);
@@ -85,7 +87,8 @@ TEST(StateFile, ReadsBackWhatItWrote) {
 
 TEST(StateFile, ReadsWhatKnewNothingOfTampering) {
     auto text = to_json(sample());
-    for (const std::string field : {"\"tamper_events\": 3,", "\"behind\": true,", "\"backstop\": true,"}) {
+    for (const std::string field :
+         {"\"tamper_events\": 3,", "\"behind\": true,", "\"backstop\": true,", "\"past_host_side\": true,"}) {
         const auto at = text.find(field);
         ASSERT_NE(at, std::string::npos) << field;
         text.erase(at, field.size());
@@ -93,6 +96,7 @@ TEST(StateFile, ReadsWhatKnewNothingOfTampering) {
     const auto back = pod_from_json(text);
     ASSERT_TRUE(back) << back.error().what;
     EXPECT_FALSE(back->kernel.record.egress->backstop);
+    EXPECT_FALSE(back->kernel.record.past_host_side);
     EXPECT_EQ(back->tamper_events, 0U);
 }
 
