@@ -40,6 +40,13 @@ struct Qdisc {
     std::uint64_t queued_bytes = 0;    // the same
 };
 
+// A TBF at a device's root.
+struct TokenBucket {
+    std::uint64_t rate_bps = 0;
+    std::uint64_t offered = 0;  // packets that came to it: sent, dropped or waiting; GSO counts its segments
+    friend bool operator==(const TokenBucket&, const TokenBucket&) = default;
+};
+
 struct BpfFilter {
     std::uint32_t parent = 0;    // hook: clsact ingress or egress
     std::uint32_t priority = 0;  // "pref"
@@ -95,6 +102,8 @@ public:
     Result<std::vector<Qdisc>> qdiscs(int ifindex);
     // Of every device of the namespace.
     Result<std::vector<Qdisc>> qdiscs();
+    // At the roots of the namespace's devices, by ifindex.
+    Result<std::map<int, TokenBucket>> token_buckets();
     // Absent when the device has none but the kernel's built-in noqueue.
     Result<std::optional<Qdisc>> root_qdisc(int ifindex);
     // Of every kind, on every chain. None if there is no such hook or device.

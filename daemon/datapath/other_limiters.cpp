@@ -2,7 +2,6 @@
 #include "daemon/datapath/other_limiters.hpp"
 
 #include <bpf/bpf.h>
-#include <linux/pkt_sched.h>
 
 #include <cerrno>
 #include <vector>
@@ -41,13 +40,12 @@ void look_at_cilium(const std::string& path, OtherLimiters& out) {
 
 Result<OtherLimiters> find_other_limiters(Netlink& host, const std::string& bpffs) {
     OtherLimiters out;
-    const auto qdiscs = host.qdiscs();
-    if (!qdiscs) return qdiscs.error();
-    for (const auto& qdisc : *qdiscs)
-        if (qdisc.kind == "tbf" && qdisc.parent == TC_H_ROOT) out.token_buckets.insert(qdisc.ifindex);
+    auto buckets = host.token_buckets();
+    if (!buckets) return buckets.error();
+    out.token_buckets = *std::move(buckets);
     const auto ifbs = host.links_of_kind("ifb");
     if (!ifbs) return ifbs.error();
-    for (const auto& ifb : *ifbs) out.ifbs.insert(ifb.name);
+    for (const auto& ifb : *ifbs) out.ifbs.emplace(ifb.name, ifb.ifindex);
     look_at_cilium(bpffs + "/tc/globals/cilium_throttle", out);
     return out;
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <string>
 
 #include "daemon/datapath/netlink.hpp"
@@ -11,12 +10,11 @@
 namespace natra::datapath {
 
 struct OtherLimiters {
-    std::set<int> token_buckets;  // devices of the host with a TBF at the root: natra has none
-    std::set<std::string> ifbs;   // names of the host's IFB devices
+    std::map<int, TokenBucket> token_buckets;  // at the roots of the host's devices: natra has none
+    std::map<std::string, int> ifbs;           // ifindex of the host's IFB devices, by name
     // Cilium's bandwidth manager is on: the agent removes the pinned map where it is off.
     bool cilium = false;
     bool cilium_to_pods = false;  // it limits what goes to some pod, too
-    friend bool operator==(const OtherLimiters&, const OtherLimiters&) = default;
 };
 
 // bpffs: where BPF objects are pinned, "/sys/fs/bpf".

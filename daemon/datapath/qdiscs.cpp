@@ -73,6 +73,18 @@ Result<std::vector<Qdisc>> Netlink::qdiscs() {
     return out;
 }
 
+Result<std::map<int, TokenBucket>> Netlink::token_buckets() {
+    NetlinkRequest request(RTM_GETQDISC, NLM_F_DUMP, 0, 0, 0);
+    std::map<int, TokenBucket> out;
+    const auto listed = socket_->exchange(request, "list token buckets", [&](const NetlinkMessage& message) {
+        const auto qdisc = parse_qdisc(message);
+        if (!qdisc || qdisc->parent != TC_H_ROOT) return;
+        if (const auto bucket = parse_token_bucket(message)) out.emplace(qdisc->ifindex, *bucket);
+    });
+    if (!listed) return listed.error();
+    return out;
+}
+
 Result<std::optional<Qdisc>> Netlink::root_qdisc(int ifindex) { return get_qdisc(*socket_, ifindex, TC_H_ROOT); }
 
 Result<void> Netlink::add_root(NetlinkRequest& request, int ifindex, std::string_view kind) {

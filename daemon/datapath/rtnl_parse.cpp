@@ -49,6 +49,40 @@ void read_queue(Bytes statistics, Qdisc& qdisc) {
     });
 }
 
+// gnet_stats_basic without its end, which kernels fill differently.
+struct BasicStatistics {
+    std::uint64_t bytes;
+    std::uint32_t packets;
+    std::uint32_t padding;
+};
+
+std::uint64_t read_offered(Bytes statistics) {
+    std::uint64_t sent = 0;
+    std::optional<std::uint64_t> sent64;  // where the other one may have wrapped
+    std::uint64_t not_sent = 0;
+    for_each_attribute(statistics, [&](int type, Bytes value) {
+        if (type == TCA_STATS_BASIC)
+            if (const auto basic = read_struct<BasicStatistics>(value)) sent = basic->packets;
+        if (type == TCA_STATS_PKT64) sent64 = read_struct<std::uint64_t>(value);
+        if (type == TCA_STATS_QUEUE)
+            if (const auto queue = read_struct<gnet_stats_queue>(value))
+                not_sent = std::uint64_t{queue->qlen} + queue->drops;
+    });
+    return sent64.value_or(sent) + not_sent;
+}
+
+std::uint64_t read_tbf_rate(Bytes options) {
+    constexpr std::uint64_t bits = 8;
+    std::uint64_t bytes_per_second = 0;
+    std::optional<std::uint64_t> large;  // that does not fit into the other one
+    for_each_attribute(options, [&](int type, Bytes value) {
+        if (type == TCA_TBF_PARMS)
+            if (const auto parameters = read_struct<tc_tbf_qopt>(value)) bytes_per_second = parameters->rate.rate;
+        if (type == TCA_TBF_RATE64) large = read_struct<std::uint64_t>(value);
+    });
+    return bits * large.value_or(bytes_per_second);
+}
+
 void read_bpf_options(Bytes options, BpfFilter& filter) {
     for_each_attribute(options, [&](int type, Bytes value) {
         if (type == TCA_BPF_NAME) filter.name = read_text(value);
@@ -101,6 +135,23 @@ std::optional<Qdisc> parse_qdisc(const NetlinkMessage& message) {
         if (type == TCA_STATS2) read_queue(value, qdisc);
     });
     return qdisc;
+}
+
+std::optional<TokenBucket> parse_token_bucket(const NetlinkMessage& message) {
+    const auto tc = read_struct<tcmsg>(message.payload);
+    if (message.header.nlmsg_type != RTM_NEWQDISC || !tc) return std::nullopt;
+    std::string kind;
+    Bytes options;
+    TokenBucket bucket;
+    for_each_attribute(rest_of(message.payload, sizeof *tc), [&](int type, Bytes value) {
+        if (type == TCA_KIND) kind = read_text(value);
+        if (type == TCA_STATS2) bucket.offered = read_offered(value);
+        if (type == TCA_OPTIONS) options = value;
+    });
+    // Attribute numbers mean something else in every other kind.
+    if (kind != "tbf") return std::nullopt;
+    bucket.rate_bps = read_tbf_rate(options);
+    return bucket;
 }
 
 std::optional<BpfFilter> parse_filter(const NetlinkMessage& message) {

@@ -36,6 +36,7 @@ std::optional<Link> parse_link(const NetlinkMessage& message);
 std::optional<int> parse_nsid(const NetlinkMessage& message);
 // RTM_NEWQDISC.
 std::optional<Qdisc> parse_qdisc(const NetlinkMessage& message);
+std::optional<TokenBucket> parse_token_bucket(const NetlinkMessage& message);  // absent: of another kind
 // RTM_NEWTFILTER of any kind.
 std::optional<BpfFilter> parse_filter(const NetlinkMessage& message);
 // NLMSG_ERROR or NLMSG_DONE.

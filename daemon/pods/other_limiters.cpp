@@ -14,6 +14,11 @@ constexpr const char* cilium = "Cilium's bandwidth manager";
 constexpr const char* cilium_map = "its map cilium_throttle";
 constexpr const char* stock = "the stock bandwidth plugin";
 
+std::optional<datapath::TokenBucket> bucket_of(const datapath::OtherLimiters& node, int ifindex) {
+    const auto found = node.token_buckets.find(ifindex);
+    return found == node.token_buckets.end() ? std::nullopt : std::optional(found->second);
+}
+
 }  // namespace
 
 std::string_view to_string(Policy policy) { return policy == Policy::report ? "report" : "standDown"; }
@@ -39,12 +44,16 @@ OthersOnPod others_on(const datapath::OtherLimiters& node, const Pod& pod) {
         if (node.cilium_to_pods) out.ingress = out.egress;
     }
     const bool calicos = device.starts_with("cali");
-    if (node.token_buckets.contains(record.host_ifindex))
+    if (const auto bucket = bucket_of(node, record.host_ifindex))
         out.ingress = OtherLimiter{.who = calicos ? calico : "somebody on the host",
                                    .evidence = concat("TBF at the root of ", device),
-                                   .agent = calicos};
-    if (const auto ifb = calico_ifb_name(device); calicos && node.ifbs.contains(ifb))
-        out.egress = OtherLimiter{.who = calico, .evidence = concat("IFB ", ifb), .agent = true};
+                                   .agent = calicos,
+                                   .bucket = bucket};
+    if (const auto ifb = node.ifbs.find(calico_ifb_name(device)); calicos && ifb != node.ifbs.end())
+        out.egress = OtherLimiter{.who = calico,
+                                  .evidence = concat("IFB ", ifb->first),
+                                  .agent = true,
+                                  .bucket = bucket_of(node, ifb->second)};
     if (const auto ifb = stock_ifb_name(pod.request.network, pod.request.container_id); node.ifbs.contains(ifb))
         out.egress = OtherLimiter{.who = stock, .evidence = concat("IFB ", ifb)};
     return out;
@@ -53,7 +62,9 @@ OthersOnPod others_on(const datapath::OtherLimiters& node, const Pod& pod) {
 limits::Limits without_those_of(const OthersOnPod& others, limits::Limits limits, Policy policy) {
     if (policy != Policy::stand_down) return limits;
     const auto leave = [](const std::optional<OtherLimiter>& other, limits::Limit& limit) {
-        if (other && other->agent && limit.source == limits::Source::runtime) limit = {};
+        if (other && other->agent && other->passed && other->bucket && other->bucket->rate_bps <= limit.rate_bps &&
+            limit.source == limits::Source::runtime)
+            limit = {};
     };
     leave(others.ingress, limits.ingress);
     leave(others.egress, limits.egress);

@@ -367,6 +367,7 @@ void Registry::drop(const std::string& id) {
     others_.erase(id);
     unrecorded_.erase(id);
     unadopted_.erase(id);
+    passages_.erase(id);
     const auto gone = pods_.find(id);
     if (gone == pods_.end()) return;
     forget_places(gone->second);

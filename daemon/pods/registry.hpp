@@ -15,6 +15,7 @@
 #include "daemon/pods/limits_edit.hpp"
 #include "daemon/pods/operations.hpp"
 #include "daemon/pods/other_limiters.hpp"
+#include "daemon/pods/passage.hpp"
 #include "daemon/pods/pod.hpp"
 #include "daemon/pods/statistics.hpp"
 #include "daemon/pods/tamper.hpp"
@@ -241,12 +242,14 @@ private:
         bool certain = false;  // else the limit there may only have been undone for a while
     };
     static PastHost past_the_host(const Pod& pod, Watch& watch, const Carried& carried);
+    void past_another(const std::string& id);
     void police_inside(const std::string& id, const PastHost& past);
     void policed_inside(Pod& pod, const std::string& why, datapath::Attached kernel, const Result<void>& moved);
 
     // registry_others.cpp
     void survey_soon();
     void surveyed(const Pod& pod);
+    void prove(const Pod& pod, OthersOnPod& others);               // sets their `passed`
     [[nodiscard]] std::vector<std::string> limited_twice() const;  // a sentence for each who does
     // What is to be in force, after overrides, burst policy and what is left to others.
     [[nodiscard]] limits::Limits in_force(const std::string& id, const AttachRequest& request,
@@ -283,6 +286,12 @@ private:
     bool comparing_ = false;
     std::size_t patrol_tick_ = 0;
     std::string patrolled_;  // id of the attachment looked at last without a cause
+    struct Passages {
+        Passage ingress;
+        Passage egress;
+    };
+    std::map<std::string, Passages> passages_;  // through those of others_
+    datapath::Traffic passed_by_;               // what devices carried until node_others_ was seen
 };
 
 }  // namespace natra::pods

@@ -84,7 +84,12 @@ void Registry::compare(const Carried& carried) {
             to_pods.emplace_back(id, std::move(past));
     }
     for (const auto& id : from_pods) bypassed(id);
-    for (const auto& [id, past] : to_pods) police_inside(id, past);
+    for (const auto& [id, past] : to_pods) {
+        if (pods_.at(id).kernel.record.ingress)
+            police_inside(id, past);
+        else
+            past_another(id);
+    }
 }
 
 bool Registry::past_the_pod(const Pod& pod, Watch& watch, const Carried& carried) {
@@ -115,11 +120,12 @@ bool Registry::past_the_pod(const Pod& pod, Watch& watch, const Carried& carried
 Registry::PastHost Registry::past_the_host(const Pod& pod, Watch& watch, const Carried& carried) {
     const auto& record = pod.kernel.record;
     // What is policed at the pod's own hook has been counted before.
-    if (!record.ingress || record.ingress->pod_side) {
+    if (record.ingress && record.ingress->pod_side) {
         watch.ingress = {};
         watch.past_host_device = {};
         return {};
     }
+    if (!record.ingress) watch.ingress = {};
     const auto* const before = find_device(carried.before, record.host_ifindex);
     const auto* const after = find_device(carried.after, record.host_ifindex);
     if (before == nullptr || after == nullptr) return {};
@@ -130,10 +136,17 @@ Registry::PastHost Registry::past_the_host(const Pod& pod, Watch& watch, const C
             return {.why = concat("packets reach the pod past ", record.host_device, " (bpf_redirect_peer)"),
                     .certain = true};
     }
-    if (record.subnets.mode == NATRA_SUBNETS_ANY &&
+    if (record.ingress && record.subnets.mode == NATRA_SUBNETS_ANY &&
         watch.ingress.overrun(record.ingress->rate, after->sent, carried.after.now_ns))
         return {.why = concat("more came to the pod through ", record.host_device, " than its limit lets through")};
     return {};
+}
+
+// Past a limiter that the direction was left to as well.
+void Registry::past_another(const std::string& id) {
+    if (left_to(pods_.at(id), datapath::Direction::ingress).empty()) return;
+    passages_[id].ingress.distrust();
+    survey();
 }
 
 void Registry::police_inside(const std::string& id, const PastHost& past) {

@@ -2,6 +2,8 @@
 // Registry: others that limit the same pods.
 #include <algorithm>
 #include <iterator>
+#include <tuple>
+#include <utility>
 
 #include "daemon/pods/announce.hpp"
 #include "daemon/pods/registry_worker.hpp"
@@ -13,13 +15,22 @@ namespace natra::pods {
 void Registry::survey() {
     if (surveying_ || pods_.empty()) return;
     surveying_ = true;
-    on_worker([this] { return engine_.other_limiters(); },
-              [this](const Result<datapath::OtherLimiters>& found) {
-                  surveying_ = false;
-                  if (!found) return log::debug(concat("other limiters: ", found.error().what));
-                  node_others_ = *found;
-                  for (const auto& [id, pod] : pods_) surveyed(pod);
-              });
+    using Seen = std::pair<datapath::OtherLimiters, datapath::Traffic>;
+    on_worker(
+        [this]() -> Result<Seen> {
+            auto others = engine_.other_limiters();
+            if (!others) return others.error();
+            // After what came to the others: what they have not seen must not look as if they had.
+            auto traffic = engine_.traffic();
+            if (!traffic) return traffic.error();
+            return Seen(*std::move(others), *std::move(traffic));
+        },
+        [this](Result<Seen> seen) {
+            surveying_ = false;
+            if (!seen) return log::debug(concat("other limiters: ", seen.error().what));
+            std::tie(node_others_, passed_by_) = *std::move(seen);
+            for (const auto& [id, pod] : pods_) surveyed(pod);
+        });
 }
 
 // The first look at an attachment follows soon after it is made: other agents take their time.
@@ -34,12 +45,15 @@ void Registry::survey_soon() {
 
 void Registry::surveyed(const Pod& pod) {
     auto now = others_on(node_others_, pod);
+    prove(pod, now);
     auto& known = others_[pod.id];
     for (const auto direction : datapath::directions) {
         const auto& other = now.of(direction);
         const auto& asked =
             direction == datapath::Direction::ingress ? pod.request.limits.ingress : pod.request.limits.egress;
-        if (other == known.of(direction) || !asked.limited()) continue;
+        const auto& before = known.of(direction);
+        const bool same = other && before ? other->same_as(*before) : !other && !before;
+        if (same || !asked.limited()) continue;
         if (!other)
             announce(log::Level::info, log::events::limited_alone, pod,
                      concat("nobody else limits its ", to_string(direction), " any more"));
@@ -51,6 +65,25 @@ void Registry::surveyed(const Pod& pod) {
     // Not only after news: an earlier attempt may have failed, or crossed an operator's change.
     if (in_force(pod.id, pod.request, pod.changes) != pod.effective)
         renew(pod.id, "the node's configuration (otherLimiters)", {});
+}
+
+// Compared are what came to the other's limiter and what its device carried to the pod or from it.
+void Registry::prove(const Pod& pod, OthersOnPod& others) {
+    const auto device = passed_by_.devices.find(pod.kernel.record.host_ifindex);
+    auto& passages = passages_[pod.id];
+    for (const auto direction : datapath::directions) {
+        const bool ingress = direction == datapath::Direction::ingress;
+        auto& passage = ingress ? passages.ingress : passages.egress;
+        auto& other = others.of(direction);
+        if (!other || !other->bucket || device == passed_by_.devices.end()) {
+            passage.forget();
+            continue;
+        }
+        const auto carried = ingress ? device->second.sent_packets : device->second.received_packets;
+        other->passed = passage.look({.limiter = concat(other->evidence, " ", other->bucket->rate_bps),
+                                      .through = other->bucket->offered,
+                                      .carried = carried});
+    }
 }
 
 limits::Limits Registry::in_force(const std::string& id, const AttachRequest& request, const Override& changes) const {

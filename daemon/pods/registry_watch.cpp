@@ -278,6 +278,8 @@ void Registry::audit() {
         for (const auto& id : ids) look(id);
     }
     measure();
+    // What is left to others is in their hands only as long as all packets pass them.
+    if (settings_.other_limiters == OtherLimitersPolicy::stand_down) survey();
 }
 
 void Registry::bypassed(const std::string& id) {

@@ -134,6 +134,26 @@ TEST(RtnlParse, ReadsTheNumberOfANamespace) {
     EXPECT_FALSE(parse_nsid(only_message(link(RTM_NEWLINK, 11, "eth0"))));
 }
 
+TEST(RtnlParse, ReadsATokenBucket) {
+    const gnet_stats_queue queue{.qlen = 5, .backlog = 5000, .drops = 7, .requeues = 8, .overlimits = 9};
+    const auto few = attribute(TCA_STATS_BASIC, raw(gnet_stats_basic{.bytes = 1, .packets = 2})) +
+                     attribute(TCA_STATS_QUEUE, raw(queue));
+    const auto parse = [&](const std::string& kind, const Buffer& options, const Buffer& statistics) {
+        return parse_token_bucket(only_message(message(RTM_NEWQDISC, raw(tcmsg{}) + attribute(TCA_KIND, kind) +
+                                                                         attribute(TCA_OPTIONS, options) +
+                                                                         attribute(TCA_STATS2, statistics))));
+    };
+    tc_tbf_qopt parameters{};
+    parameters.rate.rate = 1250;
+    const auto slow = attribute(TCA_TBF_PARMS, raw(parameters));
+    constexpr std::uint64_t many = 5'000'000'000;
+    EXPECT_EQ(parse("tbf", slow, few), (TokenBucket{.rate_bps = 10'000, .offered = 2 + 5 + 7}));
+    EXPECT_EQ(parse("tbf", slow + attribute(TCA_TBF_RATE64, raw(many)), few)->rate_bps, 8 * many);
+    EXPECT_EQ(parse("tbf", slow, few + attribute(TCA_STATS_PKT64, raw(many)))->offered, many + 5 + 7);
+    EXPECT_EQ(parse("tbf", {}, {}), TokenBucket());
+    EXPECT_EQ(parse("htb", slow, few), std::nullopt);
+}
+
 TEST(RtnlParse, ReadsAQdisc) {
     tcmsg tc{};
     tc.tcm_ifindex = 3;
