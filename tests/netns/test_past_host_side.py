@@ -3,25 +3,30 @@
 Calico's eBPF mode), past the host's device where natra limits them. The limit holds, or Degraded says what does not."""
 from __future__ import annotations
 
+import sys
 import time
 
-from lab.pod import Pod
+from lab.kinds import KINDS
+from lab.pod import Limiter, Limits, Pod
 from redirect import is_counted, redirected
 from support import RATE, TIME_FACTOR, NodeCase, eventually
+from test_tamper import BYPASS
 
 NOTICED_SECONDS = 1.0
 
 
-class Redirects(NodeCase):
-    def setUp(self) -> None:
-        if not is_counted(self.node):
-            self.skipTest("the kernel does not count what bpf_redirect_peer delivers")
-
+class PastCase(NodeCase):
     def degraded(self, pod: Pod) -> list[str]:
         return [each for each in self.natrad.status()["Degraded"] if f"pod{pod.number} " in each]
 
     def policed_inside(self, pod: Pod) -> bool:
         return str(self.natrad.properties(pod.object_path())["IngressHook"]).endswith("ingress eth0")
+
+
+class Redirects(PastCase):
+    def setUp(self) -> None:
+        if not is_counted(self.node):
+            self.skipTest("the kernel does not count what bpf_redirect_peer delivers")
 
     def test_the_limit_holds_and_is_told_of_within_a_second(self) -> None:
         pod = self.pod()
@@ -93,3 +98,33 @@ class Redirects(NodeCase):
             self.assertEqual([limited.netns.qdiscs("eth0"), limited.netns.filters("eth0", "ingress")],
                              [pod.netns.qdiscs("eth0"), pod.netns.filters("eth0", "ingress")])
         self.assertEqual(self.traces(pod, pod.host_device)["pins"], before["pins"])
+
+
+class Bypasses(PastCase):
+    """AF_PACKET sockets that send past queue and egress hook of a device."""
+
+    def test_of_the_hosts_device_lead_into_the_pod(self) -> None:
+        pod = self.pod()
+        mac = pod.netns.json(["ip", "-json", "link", "show", "dev", "eth0"])[0]["address"]
+        script = BYPASS.replace('"eth0"', repr(pod.host_device))
+        sender = self.node.host.start([sys.executable, "-c", script, mac, "4", str(10 * RATE)])
+        self.assertTrue(eventually(lambda: self.policed_inside(pod), 4))
+        self.assertTrue(any(f"through {pod.host_device}" in each for each in self.degraded(pod)), self.degraded(pod))
+        dropped = self.natrad.counters(pod.object_path(), "ingress")["DroppedBytes"]
+        self.assertTrue(eventually(
+            lambda: self.natrad.counters(pod.object_path(), "ingress")["DroppedBytes"] > dropped, 2))
+        sender.result(20)
+        self.assert_capped(pod, "ingress")
+
+    def test_where_nothing_outside_could_hold_them_are_told(self) -> None:
+        kind = KINDS["macvlan"]
+        if missing := kind.missing(self.node):
+            self.skipTest(missing)
+        pod = self.enterContext(Pod(self.node, Limiter.NATRA, Limits(RATE, RATE), **kind.connect(self.node)))
+        def told() -> bool:
+            return any("sends past its limit" in each for each in self.degraded(pod))
+        self.assert_capped(pod, "egress")
+        self.assertFalse(told(), self.degraded(pod))
+        sender = pod.netns.start([sys.executable, "-c", BYPASS, "ff:ff:ff:ff:ff:ff", "4", str(10 * RATE)])
+        self.assertTrue(eventually(told, 4), self.degraded(pod))
+        sender.result(20)
