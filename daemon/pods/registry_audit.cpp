@@ -150,9 +150,9 @@ void Registry::past_another(const std::string& id) {
 }
 
 void Registry::police_inside(const std::string& id, const PastHost& past) {
-    enqueue(id, [this, id, past](const std::function<void()>& finish) {
+    operations_.run(id, [this, id, past](const Operations::Held& turn) {
         const auto* pod = find(id);
-        if (pod == nullptr || !pod->kernel.record.ingress || pod->kernel.record.ingress->pod_side) return finish();
+        if (pod == nullptr || !pod->kernel.record.ingress || pod->kernel.record.ingress->pod_side) return;
         struct Outcome {
             datapath::Attached kernel;
             datapath::Mended mended;
@@ -168,16 +168,15 @@ void Registry::police_inside(const std::string& id, const PastHost& past) {
             auto moved = mended.any() ? Result<void>() : engine_.police_inside(kernel, past.why);
             return Outcome{std::move(kernel), std::move(mended), std::move(moved)};
         };
-        on_worker(std::move(work), [this, id, why = past.why, finish](Result<Outcome> outcome) {
+        on_worker(std::move(work), [this, id, why = past.why, turn](Result<Outcome> outcome) {
             const auto found = pods_.find(id);
-            if (found == pods_.end()) return finish();
+            if (found == pods_.end()) return;
             if (outcome && outcome->mended.any())
                 looked(id, std::move(outcome->kernel), outcome->mended);
             else if (outcome)
                 policed_inside(found->second, why, std::move(outcome->kernel), outcome->moved);
             else
                 policed_inside(found->second, why, found->second.kernel, outcome.error());
-            finish();
         });
     });
 }
