@@ -22,6 +22,7 @@ log::Fields limit_fields(const Pod& pod, const std::string& by) {
         fields.emplace_back(prefix + "RATE", std::to_string(limit.rate_bps));
         fields.emplace_back(prefix + "BURST", std::to_string(limit.burst_bits));
         fields.emplace_back(prefix + "SOURCE", limits::to_string(limit.source));
+        fields.emplace_back(prefix + "LIMIT", describe_limit(pod, direction));
         if (!shaping) continue;
         fields.emplace_back(prefix + "HOOK", describe_hook(pod.kernel.record, *shaping));
         fields.emplace_back(prefix + "SHAPER", to_string(shaping->shaper));

@@ -100,21 +100,18 @@ std::string describe(const Pod& pod) {
     return concat(request.pod_namespace, "/", request.pod_name, " ", request.interface_name);
 }
 
+std::string describe_limit(const Pod& pod, datapath::Direction direction) {
+    const auto& limit = direction == datapath::Direction::ingress ? pod.effective.ingress : pod.effective.egress;
+    const auto& shaping = pod.kernel.record.of(direction);
+    if (!shaping) return "not limited";
+    const auto burst = limit.burst_bits == 0 ? "" : concat(" with ", limit.burst_bits, " bits of burst");
+    return concat(limit.rate_bps, " bit/s", burst, " from ", limits::to_string(limit.source), " at ",
+                  describe_hook(pod.kernel.record, *shaping), " (", shaping->reason, ")");
+}
+
 std::string describe_limits(const Pod& pod) {
-    std::string out;
-    for (const auto direction : datapath::directions) {
-        const auto& limit = direction == datapath::Direction::ingress ? pod.effective.ingress : pod.effective.egress;
-        const auto& shaping = pod.kernel.record.of(direction);
-        out += concat(out.empty() ? "" : ", ", to_string(direction), " ");
-        if (!shaping) {
-            out += "not limited";
-            continue;
-        }
-        const auto burst = limit.burst_bits == 0 ? "" : concat(" with ", limit.burst_bits, " bits of burst");
-        out += concat(limit.rate_bps, " bit/s", burst, " from ", limits::to_string(limit.source), " at ",
-                      describe_hook(pod.kernel.record, *shaping), " (", shaping->reason, ")");
-    }
-    return out;
+    return concat("ingress ", describe_limit(pod, datapath::Direction::ingress), ", egress ",
+                  describe_limit(pod, datapath::Direction::egress));
 }
 
 datapath::Rates to_rates(const limits::Limits& limits) {

@@ -104,7 +104,8 @@ limits::Limits effective_limits(const AttachRequest& request, const Override& ch
 
 // "namespace/name interface", or "container ID interface" where the runtime names no pod.
 std::string describe(const Pod& pod);
-// What is in force, where and why, for the log.
+// What is in force, where and why, for the log: of one direction ("not limited" without a limit), and of both.
+std::string describe_limit(const Pod& pod, datapath::Direction direction);
 std::string describe_limits(const Pod& pod);
 
 // For the data path, which knows no sources.
