@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/http_server.hpp"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -92,8 +93,22 @@ struct OtherEnd {
     Client client;
 };
 
+bool is_loopback(int fd) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) < 0) return false;
+    if (address.ss_family == AF_INET) {
+        const auto& in = reinterpret_cast<const sockaddr_in&>(address);
+        return ntohl(in.sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
+    }
+    if (address.ss_family != AF_INET6) return false;
+    const auto& in6 = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(&in6) || (IN6_IS_ADDR_V4MAPPED(&in6) && in6.s6_addr[12] == IN_LOOPBACKNET);
+}
+
 OtherEnd other_end(int fd, bool read_only) {
-    if (read_only) return {.caller = {.may_write = false, .who = "a read-only socket"}, .client = {}};
+    if (read_only)
+        return {.caller = {.may_write = false, .who = "a read-only socket", .loopback = is_loopback(fd)}, .client = {}};
     ucred cred{};
     socklen_t size = sizeof cred;
     if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) < 0)

@@ -6,6 +6,7 @@
 
 #include "api/problem.hpp"
 #include "api/text.hpp"
+#include "daemon/limits/floor.hpp"
 #include "daemon/limits/limits.hpp"
 #include "daemon/limits/quantity.hpp"
 #include "daemon/util/shortened.hpp"
@@ -79,20 +80,24 @@ using Wrong = std::optional<Response>;
 struct Unit {
     const char* name;
     std::uint64_t most;
+    bool is_rate;
 };
-constexpr Unit rate_unit{"bit/s", limits::max_rate_bps};
-constexpr Unit burst_unit{"bits", limits::burst_limit_bits - 1};
+constexpr Unit rate_unit{"bit/s", limits::max_rate_bps, true};
+constexpr Unit burst_unit{"bits", limits::burst_limit_bits - 1, false};
 
 Wrong read_amount(const Json& value, const std::string& field, const Unit& unit, pods::ValueEdit& into) {
     const auto too_much = [&] {
         return wrong_value(422, field, shown(value), concat("above ", unit.most, " ", unit.name));
     };
+    const auto too_little = [&](std::uint64_t amount) { return unit.is_rate && limits::is_too_slow(amount); };
     if (value.is_null()) {
         into = pods::ValueEdit(std::in_place);
         return std::nullopt;
     }
     if (value.is_number_unsigned()) {
         if (value.get<std::uint64_t>() > unit.most) return too_much();
+        if (too_little(value.get<std::uint64_t>()))
+            return wrong_value(422, field, shown(value), limits::too_slow(value.dump()));
         into = value.get<std::uint64_t>();
         return std::nullopt;
     }
@@ -105,6 +110,8 @@ Wrong read_amount(const Json& value, const std::string& field, const Unit& unit,
     const auto amount = limits::parse_quantity(value.get<std::string>());
     if (!amount) return wrong_value(422, field, shown(value), amount.error().what);
     if (*amount > unit.most) return too_much();
+    if (too_little(*amount))
+        return wrong_value(422, field, shown(value), limits::too_slow(value.get_ref<const std::string&>()));
     into = *amount;
     return std::nullopt;
 }

@@ -27,6 +27,7 @@ struct Request {
 struct Caller {
     bool may_write = false;  // root, over a socket that allows changes
     std::string who;         // for the log: "uid 0, pid 17"
+    bool loopback = false;   // over TCP at a loopback address: a browser may ask for anybody
 };
 
 struct Response {

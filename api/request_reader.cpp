@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "api/text.hpp"
 #include "daemon/util/error.hpp"
@@ -43,10 +44,23 @@ RequestReader::State RequestReader::refuse(int status, std::string detail) {
 
 RequestReader::State RequestReader::feed(std::string_view bytes) {
     if (state_ != State::incomplete) return state_;
+    if (chunks_) {
+        chunks_->feed(bytes);
+        return take_chunks();
+    }
     if (head_done_) {
         buffer_.append(bytes.substr(0, body_bytes_ - buffer_.size()));
         return take_body();
     }
+    // Clients of old end a body with an empty line that is not part of it.
+    constexpr std::size_t max_empty_lines = 8;
+    for (; buffer_.empty() && !bytes.empty() && (bytes[0] == '\r' || half_empty_line_); bytes.remove_prefix(1)) {
+        if (half_empty_line_ && bytes[0] != '\n') return refuse(400, "a CR without its LF before the request line");
+        half_empty_line_ = !half_empty_line_;
+        if (!half_empty_line_ && ++empty_lines_ > max_empty_lines)
+            return refuse(400, concat("more than ", max_empty_lines, " empty lines before the request line"));
+    }
+    if (bytes.empty()) return state_;
     const auto before = buffer_.size();
     buffer_.append(bytes.substr(0, max_head_bytes + max_body_bytes - before));
     // The end may have come in two pieces.
@@ -63,6 +77,10 @@ RequestReader::State RequestReader::feed(std::string_view bytes) {
     buffer_.erase(0, known);
     head_done_ = true;
     if (take_head(head) == State::refused || take_framing() == State::refused) return state_;
+    if (chunks_) {
+        chunks_->feed(std::exchange(buffer_, {}));
+        return take_chunks();
+    }
     buffer_.resize(std::min(buffer_.size(), body_bytes_));
     return take_body();
 }
@@ -95,10 +113,29 @@ RequestReader::State RequestReader::take_request_line(std::string_view line) {
     }
     if (target.size() > max_target_bytes)
         return refuse(414, concat("the target is longer than ", max_target_bytes, " bytes"));
-    if (!target.starts_with('/') || !std::all_of(target.begin(), target.end(), is_target_byte))
-        return refuse(400, "the target is not a path of visible ASCII characters");
     request_.method = method;
-    request_.target = target;
+    old_version_ = version == "HTTP/1.0";
+    return take_target(target);
+}
+
+// A path, or as proxies get it: "http://host/path".
+RequestReader::State RequestReader::take_target(std::string_view target) {
+    constexpr std::string_view scheme = "http://";
+    if (lower_case(target.substr(0, scheme.size())) == scheme) {
+        target.remove_prefix(scheme.size());
+        const auto authority = target.substr(0, target.find_first_of("/?"));
+        target.remove_prefix(authority.size());
+        if (authority.empty() || authority.find('@') != std::string_view::npos)
+            return refuse(400, "the target names no host");
+        authority_ = authority;
+        request_.target = target.starts_with('/') ? "" : "/";
+    } else if (!target.starts_with('/')) {
+        return refuse(400, "the target is not a path of visible ASCII characters");
+    }
+    if (!std::all_of(target.begin(), target.end(), is_target_byte) ||
+        !std::all_of(authority_.begin(), authority_.end(), is_target_byte))
+        return refuse(400, "the target is not a path of visible ASCII characters");
+    request_.target += target;
     return state_;
 }
 
@@ -118,9 +155,17 @@ RequestReader::State RequestReader::take_header(std::string_view line) {
 }
 
 RequestReader::State RequestReader::take_framing() {
-    if (request_.headers.contains("transfer-encoding"))
-        return refuse(411, "transfer-encoding: send the body with a Content-Length instead");
+    if (!old_version_ && !request_.headers.contains("host")) return refuse(400, "host: missing");
+    // The target's host is the one that counts (RFC 9112, section 3.2.2).
+    if (!authority_.empty()) request_.headers["host"] = authority_;
     const auto found = request_.headers.find("content-length");
+    if (const auto coding = request_.headers.find("transfer-encoding"); coding != request_.headers.end()) {
+        if (found != request_.headers.end()) return refuse(400, "transfer-encoding: beside a content-length");
+        if (old_version_) return refuse(400, "transfer-encoding: not in HTTP/1.0");
+        if (lower_case(coding->second) != "chunked") return refuse(501, "transfer-encoding: only chunked is known");
+        chunks_.emplace(max_body_bytes);
+        return state_;
+    }
     if (found == request_.headers.end()) return state_;
     const auto& text = found->second;
     const auto* const last = text.data() + text.size();
@@ -139,8 +184,22 @@ RequestReader::State RequestReader::take_body() {
     return state_ = State::complete;
 }
 
+RequestReader::State RequestReader::take_chunks() {
+    switch (chunks_->feed({})) {
+    case ChunkReader::State::incomplete: return state_;
+    case ChunkReader::State::malformed: return refuse(400, chunks_->detail());
+    case ChunkReader::State::too_long:
+        return refuse(413, concat("the body is longer than ", max_body_bytes, " bytes, or in chunks too small"));
+    case ChunkReader::State::complete: break;
+    }
+    request_.body = chunks_->body();
+    return state_ = State::complete;
+}
+
+// HTTP/1.0 knows no "100 Continue".
 bool RequestReader::awaits_continue() const {
-    return state_ == State::incomplete && head_done_ && buffer_.empty() &&
+    const bool nothing_yet = chunks_ ? chunks_->is_fresh() : buffer_.empty();
+    return state_ == State::incomplete && head_done_ && nothing_yet && !old_version_ &&
            lower_case(request_.header("expect")) == "100-continue";
 }
 

@@ -5,9 +5,11 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "api/chunk_reader.hpp"
 #include "api/message.hpp"
 
 namespace natra::api {
@@ -40,13 +42,20 @@ private:
     State take_head(std::string_view head);
     State take_request_line(std::string_view line);
     State take_header(std::string_view line);
+    State take_target(std::string_view target);
     State take_framing();
     State take_body();
+    State take_chunks();
 
     State state_ = State::incomplete;
     bool head_done_ = false;
-    std::string buffer_;  // the head while it is incomplete, then the body
+    bool old_version_ = false;      // HTTP/1.0
+    std::string authority_;         // of an absolute target
+    std::string buffer_;            // the head while it is incomplete, then the body
+    std::size_t empty_lines_ = 0;   // before the request line
+    bool half_empty_line_ = false;  // a CR of one was read
     std::size_t headers_ = 0;
+    std::optional<ChunkReader> chunks_;  // if the body comes in chunks
     std::size_t body_bytes_ = 0;
     Request request_;
     int status_ = 0;

@@ -5,6 +5,8 @@
 
 #include "api/core_call.hpp"
 #include "api/entity_tag.hpp"
+#include "api/gzip.hpp"
+#include "api/host_check.hpp"
 #include "api/limits_patch.hpp"
 #include "api/openapi.hpp"
 #include "api/problem.hpp"
@@ -50,6 +52,8 @@ Response with_tag(const pods::Pod& pod) {
 
 // Takes milliseconds to make.
 bool is_about_all(Endpoint endpoint) { return endpoint == Endpoint::metrics || endpoint == Endpoint::pods; }
+// Worth compressing.
+bool is_long(Endpoint endpoint) { return is_about_all(endpoint) || endpoint == Endpoint::openapi; }
 
 // The precondition in this header does not hold.
 Response limits_are_others(std::string_view header, const std::string& value) {
@@ -90,19 +94,28 @@ void Service::drain() {
 }
 
 SharedResponse Service::handle(const Request& request, const Caller& caller) {
+    const auto host = request.header("host");
+    if (caller.loopback && !host.empty() && !is_local_host(host, own_hostname())) {
+        count("other", known_method(request.method), 421);
+        return shared(wrong_value(421, "host", host, "neither an address nor a name of this machine"));
+    }
     const auto found = find_route(request);
     if (const auto* wrong = std::get_if<Response>(&found)) {
         count("other", known_method(request.method), wrong->status);
         return shared(*wrong);
     }
     const auto& match = std::get<Match>(found);
+    const bool zip = accepts_gzip(request.header("accept-encoding"));
     const auto make = [&] {
         if (match.route->writes && !caller.may_write)
             return problem(403,
                            concat(caller.who, " may not change limits: that is for root, over natrad's own socket"));
-        return answer(match, request, caller);
+        auto made = answer(match, request, caller);
+        if (!is_long(match.route->endpoint)) return made;
+        made.headers.emplace_back("Vary", "Accept-Encoding");
+        return zip ? gzipped(std::move(made)) : made;
     };
-    auto out = is_about_all(match.route->endpoint) ? recent(match, make) : shared(make());
+    auto out = is_about_all(match.route->endpoint) ? recent(match, zip, make) : shared(make());
     count(std::string(match.route->path), known_method(request.method), out->status);
     return out;
 }
@@ -156,10 +169,10 @@ Response Service::status() {
     return document ? json_response(*document) : core_is_late();
 }
 
-SharedResponse Service::recent(const Match& match, const std::function<Response()>& make) {
+SharedResponse Service::recent(const Match& match, bool zip, const std::function<Response()>& make) {
     const auto revision = ask_core(core_, read_time, [this] { return registry_.revision(); });
     if (!revision) return shared(core_is_late());
-    std::string question(match.route->path);
+    std::string question = concat(zip ? "gzip " : "", match.route->path);
     // The length tells where a value ends, whatever is in it.
     for (const auto& [name, value] : match.query) question += concat("&", name, "=", value.size(), ":", value);
     return recent_.get(question, *revision, read_time, make);

@@ -48,7 +48,7 @@ private:
     Response metrics();
     Response list(const Match& match);
     // The same, or what another request was answered a moment ago: figures may be as old as that, limits not.
-    SharedResponse recent(const Match& match, const std::function<Response()>& make);
+    SharedResponse recent(const Match& match, bool zip, const std::function<Response()>& make);
     Response pod(const Match& match);
     Response get_limits(const Match& match, const Request& request);
     Response flows(const Match& match);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "daemon/limits/floor.hpp"
 #include "daemon/limits/quantity.hpp"
 
 namespace natra::limits {
@@ -26,8 +27,10 @@ struct Range {
     std::uint64_t least, most;
     bool zero;  // is allowed, too
     const char* unit;
+    bool rate = false;
 };
-constexpr Range rates{min_annotated_rate_bps, max_rate_bps, true, "bit/s"};
+static_assert(min_annotated_rate_bps == min_set_rate_bps);
+constexpr Range rates{min_annotated_rate_bps, max_rate_bps, true, "bit/s", true};
 constexpr Range bursts{8, burst_limit_bits - 1, true, "bits"};
 constexpr Range thresholds{min_heavy_threshold_bytes, max_heavy_threshold_bytes, false, "bytes"};
 
@@ -66,6 +69,10 @@ public:
         }
         if (*value == 0 && range.zero) return 0;
         if (*value >= range.least && *value <= range.most) return *value;
+        if (range.rate && *value < range.least) {
+            warn(concat(where, " ", quote(text)), too_slow(text));
+            return std::nullopt;
+        }
         warn(concat(where, " ", quote(text)),
              concat("is ", *value, " ", range.unit, ", not within ", range.least, " to ", range.most));
         return std::nullopt;

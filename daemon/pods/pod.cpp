@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "daemon/limits/floor.hpp"
 #include "daemon/pods/attachment_id.hpp"
 
 namespace natra::pods {
@@ -14,6 +15,12 @@ Result<void> validate_rate(std::string_view field, std::uint64_t rate_bps) {
     if (rate_bps > limits::max_rate_bps)
         return fail(Code::invalid_argument, field, ": ", rate_bps, " bit/s is above ", limits::max_rate_bps);
     return {};
+}
+
+// What is set now; a rate that the runtime asked for may be lower.
+Result<void> validate_set_rate(std::string_view field, const std::optional<std::uint64_t>& rate_bps) {
+    if (!rate_bps || !limits::is_too_slow(*rate_bps)) return {};
+    return fail(Code::invalid_argument, field, ": ", limits::too_slow(std::to_string(*rate_bps)));
 }
 
 Result<void> validate_burst(std::string_view field, std::uint64_t burst_bits, std::uint64_t rate_bps) {
@@ -70,6 +77,8 @@ Result<void> validate(const Override& changes, const AttachRequest& request) {
     const auto egress = overridden(request.limits.egress, changes.egress);
     if (auto r = validate_rate("IngressRate", ingress.rate_bps); !r) return r;
     if (auto r = validate_rate("EgressRate", egress.rate_bps); !r) return r;
+    if (auto r = validate_set_rate("IngressRate", changes.ingress.rate_bps); !r) return r;
+    if (auto r = validate_set_rate("EgressRate", changes.egress.rate_bps); !r) return r;
     if (auto r = validate_burst("IngressBurst", changes.ingress.burst_bits.value_or(0), ingress.rate_bps); !r) return r;
     return validate_burst("EgressBurst", changes.egress.burst_bits.value_or(0), egress.rate_bps);
 }

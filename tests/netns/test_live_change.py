@@ -91,6 +91,7 @@ class BadRequests(NodeCase):
                 ('IngressRate: "/a" is of type o, expected t', "a{sv}", 1, "IngressRate", "o", "/a"),
                 (f'IngressRate: "{"x" * 79}..." is of type s', "a{sv}", 1, "IngressRate", "s", "x" * 79 + "\u00e4" * 99),
                 ("EgressBurst: is of type as, expected t", "a{sv}", 1, "EgressBurst", "as", 1, "x"),
+                ("EgressRate: 50 is taken as 50 bit/s; did you mean 50M?", "a{sv}", 1, "EgressRate", "t", 50),
                 ("IngresRate", "a{sv}", 1, "IngresRate", "t", 5_000_000),
                 ("limits", "a{sv}", 0),
                 # One good and one bad: nothing is half-applied.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import grp
+import gzip
 import json
 import stat
 import time
@@ -116,17 +117,39 @@ class Reading(RestCase):
 
     def test_what_is_refused_whatever_it_was(self) -> None:
         for status, raw in (
-                (405, b"BREW /v1/pods HTTP/1.1\r\n\r\n"),
-                (405, b"DELETE /v1/pods HTTP/1.1\r\n\r\n"),
-                (411, b"GET /v1/pods HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-                (413, b"GET /v1/pods HTTP/1.1\r\nContent-Length: 65537\r\n\r\n"),
+                (400, b"GET /v1/pods HTTP/1.1\r\n\r\n"),
+                (405, b"BREW /v1/pods HTTP/1.1\r\nHost: a\r\n\r\n"),
+                (405, b"DELETE /v1/pods HTTP/1.1\r\nHost: a\r\n\r\n"),
+                (413, b"GET /v1/pods HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"),
                 (414, b"GET /v1/pods?name=" + 4096 * b"a" + b" HTTP/1.1\r\n\r\n"),
                 (431, b"GET /v1/pods HTTP/1.1\r\nName: " + 16384 * b"a" + b"\r\n\r\n"),
                 (431, b"GET /v1/pods HTTP/1.1\r\n" + 65 * b"Name: a\r\n" + b"\r\n"),
+                (501, b"GET /v1/pods HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n"),
                 (505, b"GET /v1/pods HTTP/2.0\r\n\r\n")):
             with self.subTest(f"{status}: {raw[:40]!r}"):
                 self.problem(self.valid(parse(self.rest.raw(raw)), "/v1/pods"), status)
                 self.assertEqual("allow" in parse(self.rest.raw(raw)).headers, status == 405)
+
+    def test_forms_of_a_request_that_rfc_9112_has(self) -> None:
+        for raw in (b"GET http://node/v1/pods HTTP/1.1\r\nHost: node\r\n\r\n",
+                    b"\r\nGET /v1/pods HTTP/1.1\r\nHost: node\r\n\r\n",
+                    b"GET /v1/pods HTTP/1.1\r\nHost: node\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"):
+            with self.subTest(raw=raw):
+                self.assertEqual(self.valid(parse(self.rest.raw(raw)), "/v1/pods").status, 200)
+
+    def test_long_answers_are_compressed_for_those_that_ask(self) -> None:
+        self.pod()
+        for path in ("/metrics", "/v1/pods", "/v1/openapi.json"):
+            plain = self.rest.get(path)
+            self.assertEqual((plain.headers.get("content-encoding"), plain.headers["vary"]), (None, "Accept-Encoding"))
+            whole = self.rest.raw(f"GET {path} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n".encode())
+            head, _, body = whole.partition(b"\r\n\r\n")
+            self.assertIn(b"Content-Encoding: gzip", head)
+            self.assertIn(f"Content-Length: {len(body)}".encode(), head)
+            self.assertLess(len(body), len(plain.body) / 2)
+            self.assertEqual(gzip.decompress(body).decode().splitlines()[:1], plain.body.splitlines()[:1])
+        short = parse(self.rest.raw(b"GET /healthz HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n"))
+        self.assertNotIn("content-encoding", short.headers)
 
     def test_what_is_not_there_and_what_is_not_allowed(self) -> None:
         self.problem(self.rest.get("/v2/pods"), 404)
@@ -144,7 +167,7 @@ class Reading(RestCase):
         self.assertEqual(self.rest.curl("/v1/status", uid=OTHER_USER).status, 200)
         self.assertEqual(self.rest.curl("/metrics", uid=OTHER_USER).status, 200)
         path = f"{self.path_of(pod)}/limits"
-        for answer in (self.rest.patch(path, {"ingress": {"rate": 1}}, uid=OTHER_USER),
+        for answer in (self.rest.patch(path, {"ingress": {"rate": 1_000_000}}, uid=OTHER_USER),
                        self.rest.curl(path, method="DELETE", uid=OTHER_USER)):
             self.assertIn(f"uid {OTHER_USER}", self.problem(answer, 403)["detail"])
         self.assertEqual(self.rest.get(path).body, before)
@@ -310,7 +333,7 @@ class Writing(RestCase):
                 answer = self.valid(self.rest.curl(path, *header, method=method), self.TEMPLATE)
                 self.assertEqual((answer.status, answer.headers["etag"]), (304, tag))
                 self.assertNotIn("content-length", answer.headers)
-            for answer, method in ((self.rest.patch(path, {"ingress": {"rate": 1}}, *header), "PATCH"),
+            for answer, method in ((self.rest.patch(path, {"ingress": {"rate": 1_000_000}}, *header), "PATCH"),
                                    (self.rest.delete(path, *header), "DELETE")):
                 self.problem(self.valid(answer, self.TEMPLATE, method), 412, "if-none-match", given)
         self.assertEqual(self.rest.curl(path, "--header", 'If-None-Match: "x"').status, 200)
@@ -401,11 +424,15 @@ os.execv({natrad!r}, [{natrad!r}])
     def test_a_tcp_socket_reads_only(self) -> None:
         pod = self.pod()
         self.assertEqual(self.tcp("/healthz").json, {"status": "ok"})
+        # DNS rebinding: a browser on the node would show it to anybody.
+        self.problem(self.tcp("/v1/pods", "-H", "Host: pods.example:9475"), 421, "host", "pods.example:9475")
+        for host in ("localhost:9475", "192.0.2.1", "[::1]:9475"):
+            self.assertEqual(self.tcp("/healthz", "-H", f"Host: {host}").status, 200)
         self.assertIn("natra_build_info", self.tcp("/metrics").body)
         path = f"{self.path_of(pod)}/limits"
         self.assertEqual(self.tcp(path).status, 200)
         self.problem(self.tcp(path, "-X", "DELETE"), 403)
-        patch = ("-X", "PATCH", "-H", "Content-Type: application/json", "-d", '{"ingress":{"rate":1}}')
+        patch = ("-X", "PATCH", "-H", "Content-Type: application/json", "-d", '{"ingress":{"rate":1000000}}')
         self.problem(self.tcp(path, *patch), 403)
         self.assertEqual(self.rest.get(path).json["ingress"]["override"], {})
 

@@ -117,7 +117,9 @@ TEST(Warnings, SketchSizesAreFixed) {
 TEST(Warnings, WhatIsWrongIsLeftOutAndTheRestKept) {
     const std::pair<Annotations, const char*> cases[] = {
         {{{in_rate, "fast"}}, "natra.io/ingress-rate \"fast\": not a quantity"},
-        {{{in_rate, "10"}}, "natra.io/ingress-rate \"10\": is 10 bit/s, not within 1000 to 1000000000000000"},
+        {{{in_rate, "10"}}, "natra.io/ingress-rate \"10\": 10 is taken as 10 bit/s; did you mean 10M?"},
+        {{{in_rate, "50m"}}, "natra.io/ingress-rate \"50m\": 50m is 0.05 bit/s; did you mean 50M?"},
+        {{{in_rate, "2500u"}}, "2500u is 0.0025 bit/s; the lowest rate is 1000 bit/s"},
         {{{in_rate, "2P"}}, "is 2000000000000000 bit/s, not within"},
         {{{in_rate, "-5M"}}, "natra.io/ingress-rate \"-5M\": negative"},
         {{{in_burst, "1"}}, "natra.io/ingress-burst \"1\": is 1 bits, not within 8 to 34359738359"},

@@ -78,6 +78,21 @@ TEST(LimitsPatch, ShowsWhatIsTooMuchAsItWasGiven) {
     EXPECT_EQ(huge.at("value"), 1e23) << "the nearest double";
 }
 
+TEST(LimitsPatch, ARateBelowOneKilobitIsASlipThatIsNamed) {
+    const auto milli = refused(422, R"({"egress": {"rate": "50m"}})");
+    EXPECT_EQ(milli.at("field"), "egress.rate");
+    EXPECT_EQ(milli.at("value"), "50m");
+    EXPECT_EQ(milli.at("detail"), "egress.rate: 50m is 0.05 bit/s; did you mean 50M?");
+    EXPECT_EQ(refused(422, R"({"egress": {"rate": 50}})").at("detail"),
+              "egress.rate: 50 is taken as 50 bit/s; did you mean 50M?");
+    EXPECT_EQ(refused(422, R"({"ingress": {"rate": 999}})").at("value"), 999);
+    EXPECT_EQ(refused(422, R"({"ingress": {"rate": "1e2"}})").at("detail"),
+              "ingress.rate: the lowest rate is 1000 bit/s");
+    EXPECT_EQ(taken(R"({"ingress": {"rate": "1k"}})").ingress.rate_bps, pods::ValueEdit(1000U));
+    EXPECT_EQ(taken(R"({"ingress": {"rate": "0m"}})").ingress.rate_bps, pods::ValueEdit(0U));
+    EXPECT_EQ(taken(R"({"ingress": {"burst": 8}})").ingress.burst_bits, pods::ValueEdit(8U));
+}
+
 TEST(LimitsPatch, NamesWhatIsGivenTwice) {
     const auto twice = refused(400, R"({"ingress": {"rate": 1, "burst": 2, "rate": 3}})");
     EXPECT_EQ(twice.at("field"), "ingress.rate");

@@ -61,16 +61,77 @@ TEST(RequestReader, DoesNotCareHowTheBytesArrive) {
 
 TEST(RequestReader, RefusesWhatIsNoRequest) {
     for (const std::string_view bytes :
-         {"GET / HTTP/1.1\n\n", "GET / HTTP/1.1\r\nHost: x\n\r\n", "\r\nGET / HTTP/1.1\r\n\r\n",
-          "GET  HTTP/1.1\r\n\r\n", "GET /\r\n\r\n", "GET / a HTTP/1.1\r\n\r\n", "GET / http/1.1\r\n\r\n",
-          "G(T / HTTP/1.1\r\n\r\n", "GET x HTTP/1.1\r\n\r\n", "GET http://x/ HTTP/1.1\r\n\r\n",
-          "GET /\x80 HTTP/1.1\r\n\r\n", " / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02", "GET / HTTP/1.1\rX: y\r\n\r\n"})
+         {"GET / HTTP/1.1\n\n", "GET / HTTP/1.1\r\nHost: x\n\r\n", "\rGET / HTTP/1.0\r\n\r\n", "\nGET / HTTP/1.0\r\n\r\n",
+          "GET  HTTP/1.0\r\n\r\n", "GET /\r\n\r\n", "GET / a HTTP/1.0\r\n\r\n", "GET / http/1.0\r\n\r\n",
+          "G(T / HTTP/1.0\r\n\r\n", "GET x HTTP/1.0\r\n\r\n", "GET https://x/ HTTP/1.0\r\n\r\n",
+          "GET http:///a HTTP/1.0\r\n\r\n", "GET http://a@x/ HTTP/1.0\r\n\r\n", "GET http://\x80/ HTTP/1.0\r\n\r\n",
+          "GET /\x80 HTTP/1.0\r\n\r\n", " / HTTP/1.0\r\n\r\n", "\x16\x03\x01\x02", "GET / HTTP/1.0\rX: y\r\n\r\n"})
         EXPECT_EQ(refusal(bytes), 400) << bytes;
-    EXPECT_EQ(refusal(std::string_view("GET /\0 HTTP/1.1\r\n\r\n", 19)), 400);
+    EXPECT_EQ(refusal(std::string_view("GET /\0 HTTP/1.0\r\n\r\n", 19)), 400);
     for (const auto* const line : {"no colon", ": no name", "na me: x", "folded: x\r\n y", "bell: \a", "é: x"})
         EXPECT_EQ(refusal(with_header(line)), 400) << line;
     EXPECT_EQ(refusal("GET / HTTP/2.0\r\n\r\n"), 505);
     EXPECT_EQ(refusal("GET / HTTP/1.10\r\n\r\n"), 505);
+}
+
+// RFC 9112, section 3.2: a request of HTTP/1.1 names its host, and only there.
+TEST(RequestReader, WantsAHost) {
+    EXPECT_EQ(refusal("GET / HTTP/1.1\r\n\r\n"), 400);
+    EXPECT_EQ(refusal("GET http://x/ HTTP/1.1\r\n\r\n"), 400);
+    EXPECT_EQ(refusal("GET / HTTP/1.0\r\n\r\n"), 0);
+}
+
+TEST(RequestReader, TakesAbsoluteTargets) {
+    const auto target_of = [](std::string_view target) {
+        const auto reader = read("GET " + std::string(target) + " HTTP/1.1\r\nHost: y\r\n\r\n");
+        EXPECT_EQ(reader.state(), State::complete) << target;
+        return reader.request().header("host") + " " + reader.request().target;
+    };
+    EXPECT_EQ(target_of("http://x:8/v1/pods?limit=5"), "x:8 /v1/pods?limit=5");
+    EXPECT_EQ(target_of("HTTP://x"), "x /");
+    EXPECT_EQ(target_of("http://x?a=b"), "x /?a=b");
+}
+
+TEST(RequestReader, PassesEmptyLinesBeforeARequest) {
+    const std::string request = "GET / HTTP/1.0\r\n\r\n";
+    EXPECT_EQ(read("\r\n" + request).state(), State::complete);
+    RequestReader reader;
+    for (const char c : "\r\n\r\n" + request) reader.feed({&c, 1});
+    EXPECT_EQ(reader.state(), State::complete);
+    std::string many;
+    for (int i = 0; i < 9; ++i) many += "\r\n";
+    EXPECT_EQ(refusal(many + request), 400);
+}
+
+TEST(RequestReader, TakesABodyInChunks) {
+    const std::string head = "PATCH /x HTTP/1.1\r\nHost: y\r\nTransfer-Encoding: Chunked\r\n\r\n";
+    const std::string bytes = head + "3;note=\"b\"\r\nabc\r\n0A\r\n0123456789\r\n0\r\nDigest: x\r\n\r\nGET / HTTP/1.1";
+    EXPECT_EQ(read(bytes).request().body, "abc0123456789");
+    for (std::size_t piece = 1; piece < 9; ++piece) {
+        RequestReader reader;
+        for (std::string_view rest = bytes; !rest.empty(); rest.remove_prefix(std::min(piece, rest.size())))
+            reader.feed(rest.substr(0, piece));
+        EXPECT_EQ(reader.state(), State::complete) << piece;
+        EXPECT_EQ(reader.request().body, "abc0123456789") << piece;
+    }
+    EXPECT_EQ(read(head + "0\r\n\r\n").request().body, "");
+    EXPECT_EQ(read(head + "3\r\nab").state(), State::incomplete);
+}
+
+TEST(RequestReader, RefusesWhatIsNoChunk) {
+    const std::string head = "PATCH /x HTTP/1.1\r\nHost: y\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (const auto* const body :
+         {"x\r\n", "-1\r\n", "\r\n", "3\nabc", "3\r\nabcd\r\n", "3\r\nabc\n0\r\n", "0x3\r\n", "3 3\r\nabc\r\n", "3\rabc"})
+        EXPECT_EQ(refusal(head + body), 400) << body;
+    for (const auto* const body : {"10001\r\n", "fffffffffffffffff\r\n", "ffffffffffffffff\r\n"})
+        EXPECT_EQ(refusal(head + body), 413) << body;
+    EXPECT_EQ(refusal(head + "1;" + std::string(2000, 'a')), 413);
+    std::string small;
+    for (int i = 0; i < 9000; ++i) small += "1\r\na\r\n";
+    EXPECT_EQ(refusal(head + small), 413) << "more around the body than any client needs";
+    EXPECT_EQ(refusal("PATCH /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), 400);
+    EXPECT_EQ(refusal(with_header("Transfer-Encoding: gzip, chunked")), 501);
+    EXPECT_EQ(refusal(with_header("Transfer-Encoding: chunked\r\nContent-Length: 3")), 400);
 }
 
 TEST(RequestReader, RefusesDoubtfulFraming) {
@@ -78,7 +139,6 @@ TEST(RequestReader, RefusesDoubtfulFraming) {
          {"Content-Length: ", "Content-Length: -1", "Content-Length: 0x10", "Content-Length: +1", "Content-Length: 1 1",
           "Content-Length: 1\r\nContent-Length: 1", "Host: y"})
         EXPECT_EQ(refusal(with_header(line)), 400) << line;
-    EXPECT_EQ(refusal(with_header("Transfer-Encoding: chunked")), 411);
     EXPECT_EQ(refusal(with_header("Content-Length: 65537")), 413);
     EXPECT_EQ(refusal(with_header("Content-Length: 99999999999999999999999")), 413);
     EXPECT_EQ(read(with_header("Content-Length: 65536")).state(), State::incomplete);
@@ -86,7 +146,7 @@ TEST(RequestReader, RefusesDoubtfulFraming) {
 
 TEST(RequestReader, RefusesWhatIsTooLong) {
     const auto with_target = [](std::size_t length) {
-        return "GET /" + std::string(length - 1, 'a') + " HTTP/1.1\r\n\r\n";
+        return "GET /" + std::string(length - 1, 'a') + " HTTP/1.0\r\n\r\n";
     };
     EXPECT_EQ(refusal(with_target(RequestReader::max_target_bytes)), 0);
     EXPECT_EQ(refusal(with_target(RequestReader::max_target_bytes + 1)), 414);
@@ -95,17 +155,26 @@ TEST(RequestReader, RefusesWhatIsTooLong) {
     EXPECT_EQ(refusal("GET /" + std::string(RequestReader::max_head_bytes, 'a')), 431);
     std::string many;
     for (std::size_t i = 0; i < RequestReader::max_headers; ++i) many += "\r\na" + std::to_string(i) + ": b";
-    EXPECT_EQ(refusal("GET / HTTP/1.1" + many + "\r\n\r\n"), 0);
-    EXPECT_EQ(refusal("GET / HTTP/1.1" + many + "\r\nc: d\r\n\r\n"), 431);
+    EXPECT_EQ(refusal("GET / HTTP/1.0" + many + "\r\n\r\n"), 0);
+    EXPECT_EQ(refusal("GET / HTTP/1.0" + many + "\r\nc: d\r\n\r\n"), 431);
 }
 
 TEST(RequestReader, SaysWhenTheClientWaits) {
     RequestReader reader;
-    reader.feed("PATCH /x HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-Continue\r\n\r\n");
+    reader.feed("PATCH /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-Continue\r\n\r\n");
     EXPECT_TRUE(reader.awaits_continue());
     reader.feed("abc");
     EXPECT_FALSE(reader.awaits_continue());
     EXPECT_EQ(reader.state(), State::complete);
+    RequestReader chunked;
+    chunked.feed("PATCH /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+    EXPECT_TRUE(chunked.awaits_continue());
+    chunked.feed("0");
+    EXPECT_FALSE(chunked.awaits_continue());
+    // HTTP/1.0 knows no interim answers.
+    RequestReader old;
+    old.feed("PATCH /x HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    EXPECT_FALSE(old.awaits_continue());
 }
 
 // Damaged requests in pieces of any size: whatever they are, the reader ends in a state, and a refusal has a reason.

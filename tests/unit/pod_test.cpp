@@ -19,6 +19,18 @@ AttachRequest request() {
     return out;
 }
 
+TEST(Validate, TakesALowRateFromTheRuntimeAndNotFromAnOperator) {
+    auto slow = request();
+    slow.limits.ingress.rate_bps = 8;
+    EXPECT_TRUE(validate(slow));
+    EXPECT_TRUE(validate(Override{.egress = {.rate_bps = 1'000}}, slow));
+    EXPECT_TRUE(validate(Override{.egress = {.rate_bps = 0}}, slow));
+    const auto r = validate(Override{.egress = {.rate_bps = 50}}, slow);
+    ASSERT_FALSE(r);
+    EXPECT_EQ(r.error().code, Error::Code::invalid_argument);
+    EXPECT_EQ(r.error().what, "EgressRate: 50 is taken as 50 bit/s; did you mean 50M?");
+}
+
 TEST(Validate, TakesAPlainRequest) { EXPECT_TRUE(validate(request())); }
 
 TEST(Validate, NamesFieldAndValue) {
