@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/pods/operations.hpp"
 
+#include <algorithm>
 #include <deque>
 #include <exception>
 #include <map>
@@ -12,8 +13,12 @@
 namespace natra::pods {
 
 struct Operations::Queues {
+    struct Waiting {
+        Operation operation;
+        bool urgent = false;
+    };
     struct Queue {
-        std::deque<Operation> waiting;
+        std::deque<Waiting> waiting;
         bool taken = false;    // an operation has its turn
         bool running = false;  // run_due() is at work here: it goes on with the next one
     };
@@ -22,9 +27,20 @@ struct Operations::Queues {
 
 Operations::Operations() : queues_(std::make_shared<Queues>()) {}
 
-void Operations::run(const std::string& id, Operation operation) {
-    queues_->of[id].waiting.push_back(std::move(operation));
+void Operations::run(const std::string& id, Operation operation) { enqueue(id, std::move(operation), false); }
+
+void Operations::run_urgently(const std::string& id, Operation operation) { enqueue(id, std::move(operation), true); }
+
+void Operations::enqueue(const std::string& id, Operation operation, bool urgent) {
+    queues_->of[id].waiting.push_back({.operation = std::move(operation), .urgent = urgent});
     run_due(queues_, id);
+}
+
+bool Operations::urged(const std::string& id) const {
+    const auto found = queues_->of.find(id);
+    if (found == queues_->of.end()) return false;
+    const auto& waiting = found->second.waiting;
+    return std::any_of(waiting.begin(), waiting.end(), [](const auto& each) { return each.urgent; });
 }
 
 bool Operations::busy(const std::string& id) const { return queues_->of.contains(id); }
@@ -35,7 +51,7 @@ void Operations::run_due(const std::shared_ptr<Queues>& queues, const std::strin
     if (queue.running) return;
     queue.running = true;
     while (!queue.taken && !queue.waiting.empty()) {
-        const auto operation = std::move(queue.waiting.front());
+        const auto operation = std::move(queue.waiting.front().operation);
         queue.waiting.pop_front();
         try {
             auto turn = std::make_shared<const Turn>(queues, id);

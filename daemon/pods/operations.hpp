@@ -35,11 +35,16 @@ public:
     // Runs the operation at once if no other one has its turn on the attachment, else after those before it. An
     // exception of the operation is logged.
     void run(const std::string& id, Operation operation);
+    // The same for what a runtime waits for: those before it are asked not to wait for time.
+    void run_urgently(const std::string& id, Operation operation);
+    // Whether an urgent operation waits for its turn.
+    [[nodiscard]] bool urged(const std::string& id) const;
 
     // Whether somebody has the turn on the attachment.
     [[nodiscard]] bool busy(const std::string& id) const;
 
 private:
+    void enqueue(const std::string& id, Operation operation, bool urgent);
     static void run_due(const std::shared_ptr<Queues>& queues, const std::string& id);
 
     const std::shared_ptr<Queues> queues_;

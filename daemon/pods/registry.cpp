@@ -57,8 +57,7 @@ void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone caller) 
         return done(valid.error());
     }
     auto fd = std::make_shared<UniqueFd>(std::move(netns));
-    hurry(id);
-    operations_.run(id, [this, id, request, fd, done](const Operations::Held& turn) {
+    operations_.run_urgently(id, [this, id, request, fd, done](const Operations::Held& turn) {
         if (request.running && (find(id) != nullptr || unadopted_.contains(id))) {
             done(fail(Code::already_exists, "attachment ", id, " is known"));
             return;
@@ -147,8 +146,7 @@ void Registry::detach(const AttachmentName& name, Done done) {
 
 void Registry::detach_for(const AttachmentName& name, const std::string& why, Done done) {
     const auto id = attachment_id(name.container_id, name.interface_name);
-    hurry(id);
-    operations_.run(id, [this, id, name, why, done](const Operations::Held& turn) {
+    operations_.run_urgently(id, [this, id, name, why, done](const Operations::Held& turn) {
         const auto* pod = find(id);
         // A DEL of a runtime that knows no network is about the one of the ADD.
         const auto& network = name.network.empty() && pod != nullptr ? pod->request.network : name.network;
@@ -304,8 +302,7 @@ void Registry::device_deleted(int ifindex) {
 }
 
 void Registry::drop_as_dead(const std::string& id, const datapath::AttachmentRecord& dead) {
-    hurry(id);
-    operations_.run(id, [this, id, dead](const Operations::Held& turn) {
+    operations_.run_urgently(id, [this, id, dead](const Operations::Held& turn) {
         const auto* pod = find(id);
         // By now another ADD may have put a living interface in its place.
         if (pod == nullptr || !same_interface(pod->kernel.record, dead)) return;

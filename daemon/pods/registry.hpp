@@ -181,7 +181,6 @@ private:
     struct Leaving {
         std::uint64_t until_us = 0;  // CLOCK_MONOTONIC; what is left by then is lost
         std::uint64_t pause_us = 0;  // before the next look
-        bool hurry = false;          // the attachment is to go or to be replaced
     };
     struct Steps {
         datapath::Attached kernel;
@@ -192,7 +191,6 @@ private:
     void drain_first(const std::string& id, Steps steps, Changed then);
     void look_whether_drained(const std::string& id, const datapath::Attached& kernel, const datapath::Drain& drain,
                               std::function<void()> go_on);
-    void hurry(const std::string& id);
 
     // registry_watch.cpp
     struct Watch {

@@ -90,16 +90,13 @@ void Registry::look_whether_drained(const std::string& id, const datapath::Attac
                   if (drained && *drained) return go_on();
                   if (!drained && drained.error().code != Error::Code::no_device)
                       log::warning(concat(id, ": what waits in its qdisc cannot be seen: ", drained.error().what));
-                  if (!drained || now.hurry) return go_on();
+                  // The attachment is to go or to be replaced.
+                  if (!drained || operations_.urged(id)) return go_on();
                   if (monotonic_us() < now.until_us) return look_whether_drained(id, kernel, drain, go_on);
                   log::warning(concat(id, ": packets that still wait in a qdisc that goes are lost"));
                   go_on();
               },
               pause);
-}
-
-void Registry::hurry(const std::string& id) {
-    if (const auto found = leaving_.find(id); found != leaving_.end()) found->second.hurry = true;
 }
 
 }  // namespace natra::pods

@@ -55,6 +55,21 @@ TEST(Operations, AnExceptionEndsATurn) {
     EXPECT_TRUE(begun);
 }
 
+TEST(Operations, AnUrgentOneIsKnownUntilItsTurn) {
+    Operations operations;
+    Held first;
+    bool urged = false;
+    operations.run("a", [&](const Held& turn) { first = turn; });
+    operations.run("a", [&](const Held&) { urged = operations.urged("a"); });
+    EXPECT_FALSE(operations.urged("a"));
+    operations.run_urgently("a", [](const Held&) {});
+    EXPECT_TRUE(operations.urged("a"));
+    EXPECT_FALSE(operations.urged("b"));
+    first.reset();
+    EXPECT_TRUE(urged) << "of one that waits before it, too";
+    EXPECT_FALSE(operations.urged("a"));
+}
+
 // In the second half of an operation, too, when the kernel's part is done.
 TEST(Operations, AnExceptionOnTheWayBackFromTheWorkerEndsATurn) {
     Operations operations;
