@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "daemon/cni/json_text.hpp"
 #include "daemon/pods/state_file.hpp"
 #include "daemon/util/files.hpp"
 #include "tests/netlink/registry_world.hpp"
