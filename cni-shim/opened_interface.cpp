@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <system_error>
 #include <thread>
 
 #include "daemon/util/unique_fd.hpp"
@@ -24,9 +25,13 @@ constexpr int so_netns_cookie = 71;  // SO_NETNS_COOKIE, in headers since 5.14
 // A socket belongs to the namespace in which it was made. The thread that goes there need not come back.
 UniqueFd socket_in(int netns_fd) {
     UniqueFd out;
-    std::thread([&] {
-        if (::setns(netns_fd, CLONE_NEWNET) == 0) out.reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    }).join();
+    try {
+        std::thread([&] {
+            if (::setns(netns_fd, CLONE_NEWNET) == 0) out.reset(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        }).join();
+    } catch (const std::system_error&) {
+        // No thread to be had: natrad goes by what else it is told.
+    }
     return out;
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "daemon/util/shortened.hpp"
 #include "dbus/guard.hpp"
 #include "dbus/objects.hpp"
 #include "dbus/reply.hpp"
@@ -108,7 +109,7 @@ std::vector<Dictionary> AttachmentObject::HeavyFlows(const std::string& directio
         for (const auto d : datapath::directions)
             if (direction == to_string(d)) return flows_of(pod(), d, top);
         throw to_bus_error({Error::Code::invalid_argument, 0,
-                            concat("direction: \"", direction, "\" is neither \"ingress\" nor \"egress\"")});
+                            concat("direction: \"", shortened(direction), "\" is neither \"ingress\" nor \"egress\"")});
     });
 }
 

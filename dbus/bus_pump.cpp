@@ -17,6 +17,7 @@ using Clock = std::chrono::steady_clock;
 // Of one turn of the loop: then whatever else is due comes first.
 constexpr int most_messages = 32;
 constexpr std::chrono::milliseconds most_time{5};
+constexpr std::chrono::seconds longest_unsent{5};
 
 void check(int r, const char* what) {
     if (r < 0) throw std::system_error(-r, std::generic_category(), what);
@@ -53,6 +54,7 @@ BusPump::~BusPump() {
 
 void BusPump::arm() {
     std::uint64_t due_usec = UINT64_MAX;
+    if (is_stuck()) return lost("it takes nothing from natrad any more");
     const int events = sd_bus_get_events(raw_);
     const int r = events < 0 ? events : sd_bus_get_timeout(raw_, &due_usec);
     if (r < 0) return lost(std::generic_category().message(-r));
@@ -61,6 +63,19 @@ void BusPump::arm() {
     // 0: messages are queued already; the timer fires at once.
     if (finite) sd_event_source_set_time(timer_, due_usec);
     sd_event_source_set_enabled(timer_, finite ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+// A client that does not read what natrad answers fills natrad's share of the bus' memory, and then the bus reads no
+// more from this connection. Another one has a share of its own.
+bool BusPump::is_stuck() {
+    std::uint64_t unsent = 0;
+    if (sd_bus_get_n_queued_write(raw_, &unsent) < 0 || unsent == 0) {
+        unsent_since_.reset();
+        return false;
+    }
+    const auto now = Clock::now();
+    if (!unsent_since_) unsent_since_ = now;
+    return now - *unsent_since_ > longest_unsent;
 }
 
 void BusPump::process() {

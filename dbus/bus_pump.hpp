@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 
 #include "daemon/util/event_loop.hpp"
@@ -25,6 +27,7 @@ public:
 
 private:
     void arm();
+    bool is_stuck();
     void process();
     void lost(const std::string& why);
 
@@ -34,6 +37,7 @@ private:
     sdbus::IConnection& bus_;
     sd_bus* const raw_;
     Gate& gate_;
+    std::optional<std::chrono::steady_clock::time_point> unsent_since_;
 };
 
 }  // namespace natra::dbus

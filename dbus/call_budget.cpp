@@ -28,7 +28,8 @@ bool CallBudget::admits(uid_t user, Clock::time_point now) const {
 void CallBudget::charge(uid_t user, Clock::duration took, Clock::time_point now) {
     if (paid_.size() >= many) std::erase_if(paid_, [now](const auto& each) { return each.second <= now; });
     pay(paid_[user], share_of_user, took, now);
-    pay(all_paid_, share_of_all, took, now);
+    // One long call is no reason to refuse everybody else for long.
+    pay(all_paid_, share_of_all, std::min<Clock::duration>(took, at_once / 2), now);
 }
 
 }  // namespace natra::dbus

@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* bus_name = "org.freedesktop.DBus";
 constexpr std::size_t most_known = 4096;
+constexpr std::uint64_t longest_wait_us = 500'000;
 
 std::optional<gid_t> id_of(const std::string& group) {
     const auto* const found = group.empty() ? nullptr : ::getgrnam(group.c_str());
@@ -78,9 +79,15 @@ std::optional<Caller> Callers::of(sd_bus_message* message) {
 }
 
 std::optional<Caller> Callers::ask(sd_bus_message* message, const char* name) const {
+    auto* const bus = sd_bus_message_get_bus(message);
     sd_bus_message* raw = nullptr;
-    int r = sd_bus_call_method(sd_bus_message_get_bus(message), bus_name, "/org/freedesktop/DBus", bus_name,
-                               "GetConnectionCredentials", nullptr, &raw, "s", name);
+    int r = sd_bus_message_new_method_call(bus, &raw, bus_name, "/org/freedesktop/DBus", bus_name,
+                                           "GetConnectionCredentials");
+    const Message question(raw);
+    raw = nullptr;
+    if (r >= 0) r = sd_bus_message_append(question.get(), "s", name);
+    // The core thread stands still meanwhile.
+    if (r >= 0) r = sd_bus_call(bus, question.get(), longest_wait_us, nullptr, &raw);
     const Message answer(raw);
     Credentials found;
     if (r >= 0) r = read_all(answer.get(), group_, found);

@@ -8,6 +8,7 @@
 
 #include "daemon/util/error.hpp"
 #include "daemon/util/log.hpp"
+#include "dbus/modest_call.hpp"
 
 namespace natra::dbus {
 namespace {
@@ -23,6 +24,7 @@ Gate::Gate(sd_bus* bus, Callers& callers) : callers_(callers) {
             return static_cast<Gate*>(self)->refuses(message) ? 1 : 0;
         } catch (const std::exception& e) {
             log::error(concat("bus: ", e.what()));
+            sd_bus_reply_method_errorf(message, SD_BUS_ERROR_FAILED, "natrad could not look at the call");
             return 1;
         }
     };
@@ -45,17 +47,35 @@ bool Gate::charge(const std::function<bool()>& process_one) {
 bool Gate::refuses(sd_bus_message* message) {
     if (sd_bus_message_is_method_call(message, nullptr, nullptr) <= 0) return false;
     const auto caller = callers_.of(message);
-    if (!caller) return true;  // nobody is there who could be answered
-    if (caller->trusted) return false;
-    if (budget_.admits(caller->user, CallBudget::Clock::now())) {
-        caller_ = caller->user;
-        return false;
+    if (!caller) {
+        // Nobody is there any more, mostly; but a plugin that waits is told, and leaves its request in the spool.
+        sd_bus_reply_method_errorf(message, SD_BUS_ERROR_FAILED, "the bus does not say whose call this is");
+        return true;
     }
-    // Nothing is sent to a caller that expects nothing.
-    sd_bus_reply_method_errorf(message, "org.freedesktop.DBus.Error.LimitsExceeded",
-                               "user %u takes too much of natrad's time; members of natra's group may take more",
-                               static_cast<unsigned>(caller->user));
+    if (caller->trusted) return false;
+    const auto now = CallBudget::Clock::now();
+    if (!budget_.admits(caller->user, now)) {
+        refuse(message, caller->user, "takes too much of natrad's time; members of natra's group may take more");
+        return true;
+    }
+    caller_ = caller->user;
+    if (is_modest(message)) return false;
+    refuse(message, caller->user, "sends more than any call of natrad's takes");
     return true;
+}
+
+// Nothing is sent to a caller that expects nothing, and little to one that may not read it: what it leaves on the bus
+// counts as natrad's there.
+void Gate::refuse(sd_bus_message* message, uid_t user, const char* why) {
+    constexpr auto second = std::chrono::seconds(1);
+    constexpr unsigned most_answers = 100;
+    const auto now = CallBudget::Clock::now();
+    if (now >= answers_since_ + second) {
+        answers_since_ = now;
+        answers_ = 0;
+    }
+    if (++answers_ > most_answers) return;
+    sd_bus_reply_method_errorf(message, SD_BUS_ERROR_LIMITS_EXCEEDED, "user %u %s", static_cast<unsigned>(user), why);
 }
 
 }  // namespace natra::dbus

@@ -27,10 +27,13 @@ public:
 private:
     // Of the message that is processed; true: it is answered.
     bool refuses(sd_bus_message* message);
+    void refuse(sd_bus_message* message, uid_t user, const char* why);
 
     Callers& callers_;
     CallBudget budget_;
-    std::optional<uid_t> caller_;  // of the call that was let in
+    std::optional<uid_t> caller_;  // of the call that was looked at
+    CallBudget::Clock::time_point answers_since_;
+    unsigned answers_ = 0;  // that say no, since then
     sd_bus_slot* filter_ = nullptr;
 };
 

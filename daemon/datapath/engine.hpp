@@ -148,6 +148,9 @@ public:
     Result<bool> alive(const AttachmentRecord& record);
     // The namespace's interface of that name is the one recorded.
     Result<bool> same_device(const AttachmentRecord& record, int netns_fd, const std::string& device);
+    // Whether attach() would take the attachment's interface; false if that is gone. The error of attach() if the
+    // interface is not the one that the plugin had open.
+    Result<bool> is_for(const AttachmentRecord& record, const AttachSpec& spec);
 
     // The IFB that the stock plugin made for a pod; false if there is none.
     Result<bool> remove_stock_ifb(const std::string& name);

@@ -5,6 +5,7 @@
 #include "daemon/datapath/placement.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
+#include "daemon/util/may_pass.hpp"
 
 namespace natra::datapath {
 
@@ -30,13 +31,19 @@ Result<Attached> Engine::adopt(const AttachmentRecord& recorded) {
         if (!recorded.of(direction)) continue;
         auto adopted = adopt_direction(attached, direction, pod ? &*pod : nullptr);
         if (adopted) continue;
+        // As it is now it is in force: the caller tries again.
+        if (may_pass(adopted.error())) return adopted.error();
         log::error(concat(recorded.id, ": ", to_string(direction), " limit is lost: ", adopted.error().what));
         attached.record.of(direction).reset();
         attached.instance(direction).reset();
         last = adopted.error();
     }
     if (pod) learn_nsid(attached, *pod);
-    if (last && !attached.record.ingress && !attached.record.egress) return *last;
+    if (last && !attached.record.ingress && !attached.record.egress) {
+        // The attachment lives: that is known from alive().
+        if (last->code == Code::no_device) last->code = Code::unavailable;
+        return *last;
+    }
     owners_[key_of(recorded)] = owner_of(recorded);
     return attached;
 }
@@ -45,6 +52,8 @@ Result<void> Engine::adopt_direction(Attached& attached, Direction direction, Po
     const auto& record = attached.record;
     const auto shaping = *record.of(direction);
     auto instance = Instance::adopt(pins(record.id), std::string(to_string(direction)));
+    // Another program in its place would fail for the same reason, but with the first one gone.
+    if (!instance && may_pass(instance.error())) return instance.error();
     if (instance) attached.instance(direction) = std::make_shared<Instance>(*std::move(instance));
     // The pod's side cannot be looked at without its namespace; what is pinned there stays.
     if (shaping.pod_side && pod == nullptr) {

@@ -126,8 +126,10 @@ Result<Link> Engine::find_inside(PodSide& pod, const AttachSpec& spec) {
     }
     const bool certain = opened.ifindex != 0 && cookie != 0 && opened.netns_cookie != 0;
     if (!certain && !opened.mac.empty() && !same_address(opened.mac, link->address))
-        return fail(Code::no_device, "interface ", spec.device, " has the address ", link->address, ", not ",
-                    opened.mac, ": it is another one now");
+        // Without cookies (before Linux 5.14) a namespace's number may be another one's by now. If it is not, the
+        // address was changed, and may be changed back.
+        return fail(told && opened.ifindex != 0 ? Code::unavailable : Code::no_device, "interface ", spec.device,
+                    " has the address ", link->address, ", not ", opened.mac, ": it is another one now");
     return link;
 }
 

@@ -141,6 +141,8 @@ Result<Mended> Engine::mend(Attached& attached, const Rates& wanted, Remedy reme
     if (!*living) return fail(Code::no_device, describe_device(attached.record), " is gone");
     std::optional<PodSide> pod;
     if (auto entered = enter(attached.record)) pod.emplace(*std::move(entered));
+    // It could not be had before.
+    if (pod && attached.nsid == host_nsid) learn_nsid(attached, *pod);
     Mended out;
     for (const auto direction : directions) {
         if (!attached.record.of(direction)) {
@@ -169,7 +171,12 @@ Result<Mended> Engine::mend(Attached& attached, const Rates& wanted, Remedy reme
 
 Result<void> Engine::mend_direction(Attached& attached, Direction direction, Remedy remedy, PodSide* pod, Mended& out) {
     const bool pod_side = attached.record.of(direction)->pod_side;
-    if (pod_side && pod == nullptr) return {};  // only its traffic tells
+    if (pod_side && pod == nullptr) {
+        // What leaves a pod is counted outside as well.
+        if (direction == Direction::egress || !attached.record.has_host_side()) return {};
+        out.found.emplace_back("ingress inside the pod cannot be looked at");
+        return fail(Code::unavailable, "its network namespace cannot be entered");
+    }
     const auto defects = inspect(attached, direction, pod);
     std::vector<std::string> what;
     if (defects)
@@ -197,7 +204,7 @@ Result<void> Engine::mend_direction(Attached& attached, Direction direction, Rem
 // What stood in the way when the direction was started may be gone.
 Result<void> Engine::try_better(Attached& attached, Direction direction, PodSide* pod, Mended& out) {
     const auto before = *attached.record.of(direction);
-    if (before.provisional.empty()) return {};
+    if (before.provisional.empty() || before.backstop) return {};
     out.found.push_back(concat(to_string(direction), " is limited by ", to_string(before.shaper), " at ",
                                describe_hook(attached.record, before), " for now (", before.provisional, ")"));
     auto switched = switch_direction(attached, direction, {}, pod);

@@ -82,4 +82,18 @@ Result<bool> Engine::same_device(const AttachmentRecord& record, int netns_fd, c
     return link && link->ifindex == record.pod_ifindex;
 }
 
+Result<bool> Engine::is_for(const AttachmentRecord& record, const AttachSpec& spec) {
+    const auto id = netns_id(spec.netns_fd);
+    if (!id) return id.error();
+    const auto living = alive(record);
+    if (!living) return living.error();
+    if (!*living) return false;
+    if (auto r = expect_pods(*id, spec.netns_path); !r) return r.error();
+    auto pod = enter(spec.netns_fd);
+    if (!pod) return pod.error();
+    const auto inside = find_inside(*pod, spec);
+    if (!inside) return inside.error();
+    return *id == record.netns && inside->ifindex == record.pod_ifindex;
+}
+
 }  // namespace natra::datapath

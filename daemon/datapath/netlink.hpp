@@ -43,7 +43,8 @@ struct Qdisc {
 // A TBF at a device's root.
 struct TokenBucket {
     std::uint64_t rate_bps = 0;
-    std::uint64_t offered = 0;  // packets that came to it: sent, dropped or waiting; GSO counts its segments
+    std::uint64_t offered = 0;        // packets that came to it: sent, dropped or waiting; GSO counts its segments
+    std::uint64_t offered_bytes = 0;  // of those at most: dropped ones are not measured, and count as full frames
     friend bool operator==(const TokenBucket&, const TokenBucket&) = default;
 };
 

@@ -67,7 +67,8 @@ Result<void> Netlink::Socket::collect(Answers& answers, const std::string& what)
     const auto n = ::recvmsg(mnl_socket_get_fd(mnl), &message, 0);
     if (n < 0 && errno == EINTR) return {};
     if (n < 0 && errno == EAGAIN)
-        return fail(Code::unavailable, what, ": no answer from the kernel within ", answer_timeout.tv_sec, " s");
+        return Error{Code::unavailable, ETIMEDOUT,
+                     concat(what, ": no answer from the kernel within ", answer_timeout.tv_sec, " s")};
     if (n < 0) return failure(errno, what, "receive");
     if ((message.msg_flags & MSG_TRUNC) != 0) return failure(ENOBUFS, what, "answer of more than 32 kB");
     // In a pod's namespace a process with CAP_NET_ADMIN can write to this socket too.
@@ -103,7 +104,7 @@ Result<void> Netlink::Socket::exchange(NetlinkRequest& request, const std::strin
             if (receive) for_each_message(message, receive);
         return {};
     }
-    return fail(Code::unavailable, what, ": changed during each of ", max_dump_attempts, " readings");
+    return Error{Code::unavailable, EAGAIN, concat(what, ": changed during each of ", max_dump_attempts, " readings")};
 }
 
 Result<Netlink> Netlink::open() {

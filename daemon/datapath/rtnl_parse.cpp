@@ -56,19 +56,25 @@ struct BasicStatistics {
     std::uint32_t padding;
 };
 
-std::uint64_t read_offered(Bytes statistics) {
+void read_offered(Bytes statistics, TokenBucket& bucket) {
+    constexpr std::uint64_t full_frame = 1514;
     std::uint64_t sent = 0;
     std::optional<std::uint64_t> sent64;  // where the other one may have wrapped
     std::uint64_t not_sent = 0;
     for_each_attribute(statistics, [&](int type, Bytes value) {
         if (type == TCA_STATS_BASIC)
-            if (const auto basic = read_struct<BasicStatistics>(value)) sent = basic->packets;
+            if (const auto basic = read_struct<BasicStatistics>(value)) {
+                sent = basic->packets;
+                bucket.offered_bytes += basic->bytes;
+            }
         if (type == TCA_STATS_PKT64) sent64 = read_struct<std::uint64_t>(value);
         if (type == TCA_STATS_QUEUE)
-            if (const auto queue = read_struct<gnet_stats_queue>(value))
+            if (const auto queue = read_struct<gnet_stats_queue>(value)) {
                 not_sent = std::uint64_t{queue->qlen} + queue->drops;
+                bucket.offered_bytes += queue->backlog + queue->drops * full_frame;
+            }
     });
-    return sent64.value_or(sent) + not_sent;
+    bucket.offered = sent64.value_or(sent) + not_sent;
 }
 
 std::uint64_t read_tbf_rate(Bytes options) {
@@ -145,7 +151,7 @@ std::optional<TokenBucket> parse_token_bucket(const NetlinkMessage& message) {
     TokenBucket bucket;
     for_each_attribute(rest_of(message.payload, sizeof *tc), [&](int type, Bytes value) {
         if (type == TCA_KIND) kind = read_text(value);
-        if (type == TCA_STATS2) bucket.offered = read_offered(value);
+        if (type == TCA_STATS2) read_offered(value, bucket);
         if (type == TCA_OPTIONS) options = value;
     });
     // Attribute numbers mean something else in every other kind.

@@ -12,11 +12,13 @@ namespace natra::pods {
 class Passage {
 public:
     struct Counts {
-        std::string limiter;        // which, and at what rate
-        std::uint64_t through = 0;  // packets that came to it so far
-        std::uint64_t carried = 0;  // by the device, read after that
+        std::string limiter;              // which, and at what rate
+        std::uint64_t through = 0;        // packets that came to it so far; it may count those of GSO one by one
+        std::uint64_t through_bytes = 0;  // and what they had at most
+        std::uint64_t carried = 0;        // packets, by the device, read after that
+        std::uint64_t carried_bytes = 0;
     };
-    // Whether nearly all packets have passed the limiter when that was last to be seen.
+    // Whether nearly all packets, and bytes, have passed the limiter when that was last to be seen.
     bool look(const Counts& now);
     void forget();
     // Packets are known to go another way, and may do so again.

@@ -84,14 +84,14 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
                               .wish = wish_of({.by_operator = {}, .pod = request.pins, .node = settings_.pins})};
     auto replaced = std::make_shared<bool>(false);  // set on the worker, read after it
     auto work = [this, before, spec, replaced, fd = std::move(netns)]() mutable -> Result<datapath::Attached> {
+        spec.netns_fd = fd.get();
         if (before) {
-            const auto same = engine_.same_device(before->record, fd.get(), spec.device);
+            const auto same = engine_.is_for(before->record, spec);
             if (!same) return same.error();
             if (*same) return fail(Code::already_exists, "attachment ", spec.id, ": file exists");
             *replaced = true;
             if (auto r = engine_.detach(*before); !r) log::warning(concat(spec.id, ": replaced: ", r.error().what));
         }
-        spec.netns_fd = fd.get();
         return engine_.attach(spec);
     };
     auto then = [this, id, request, effective, done, replaced,

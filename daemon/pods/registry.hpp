@@ -138,6 +138,7 @@ private:
     // Puts the node's configuration in force for one attachment. by: who wants it, for the log.
     static constexpr const char* node_configuration = "the node's configuration";
     void renew(const std::string& id, const std::string& by, std::function<void()> done);
+    void renew_later(const std::string& id, const std::string& by);
     void renew_now(const std::string& id, const std::string& by, std::function<void()> done);
     void pin_now(const std::string& id, const Pins& pins, const std::string& by, Done done);
     [[nodiscard]] datapath::Wish wish_for(const Pod& pod) const;
@@ -189,6 +190,7 @@ private:
         std::uint64_t longest_us = 0;  // between the two
     };
     void drain_first(const std::string& id, Steps steps, Changed then);
+    void left(const std::string& id);
     void look_whether_drained(const std::string& id, const datapath::Attached& kernel, const datapath::Drain& drain,
                               std::function<void()> go_on);
 
@@ -230,14 +232,16 @@ private:
         std::vector<datapath::PodDevice> devices;         // of those
         std::size_t next = 0;                             // device
     };
+    static const datapath::LinkBytes* find_inside(const Carried& carried, const Pod& pod);
     void measure();
     void measure_pods(const std::shared_ptr<Carried>& carried);
     void compare(const Carried& carried);
     // Whether the attachment sends, or is sent, more than can have passed its limiter.
     static bool past_the_pod(const Pod& pod, Watch& watch, const Carried& carried);
     struct PastHost {
-        std::string why;       // empty: nothing came past it
-        bool certain = false;  // else the limit there may only have been undone for a while
+        std::string why;                  // empty: nothing came past it
+        bool certain = false;             // else the limit there may only have been undone for a while
+        std::uint64_t tamper_events = 0;  // of the attachment, by then
     };
     static PastHost past_the_host(const Pod& pod, Watch& watch, const Carried& carried);
     void past_another(const std::string& id);
@@ -281,6 +285,7 @@ private:
     std::uint64_t tamper_events_ = 0;
     std::uint64_t all_not_before_us_ = 0;
     bool all_due_ = false;
+    std::set<std::string> renewing_later_;  // whose timer runs
     bool comparing_ = false;
     std::size_t patrol_tick_ = 0;
     std::string patrolled_;  // id of the attachment looked at last without a cause

@@ -58,7 +58,10 @@ void Registry::adopt(std::function<void()> done) {
     if (auto r = files::make_directory(settings_.state_dir); !r) log::error(r.error().what);
     std::vector<Pod> found;
     std::set<std::string> recorded;
-    for (const auto& name : files::list(settings_.state_dir)) {
+    const auto names = files::entries(settings_.state_dir);
+    // Then nobody's pins are known to be nobody's.
+    const auto unlisted = names ? std::string() : names.error().what;
+    for (const auto& name : names ? *names : std::vector<std::string>()) {
         const auto id = id_of(name);
         if (id.empty()) {
             log::warning(concat("no attachment has such a record: ", settings_.state_dir, "/", name));
@@ -72,18 +75,23 @@ void Registry::adopt(std::function<void()> done) {
             note_unadopted(id, pod.error().what);
     }
     using Adopted = std::vector<std::pair<Pod, Result<datapath::Attached>>>;
-    const auto others = std::make_shared<datapath::OtherLimiters>();  // set on the worker, read after it
-    auto work = [this, found, recorded, others]() -> Result<Adopted> {
+    const auto others = std::make_shared<datapath::OtherLimiters>();   // set on the worker, read after it
+    const auto pinned = std::make_shared<std::vector<std::string>>();  // the same
+    auto work = [this, found, recorded, others, pinned, unlisted]() -> Result<Adopted> {
         Adopted out;
         if (auto seen = engine_.other_limiters()) *others = *std::move(seen);
         for (const auto& pod : found) out.emplace_back(pod, engine_.adopt(pod.kernel.record));
+        *pinned = engine_.pinned();
+        if (!unlisted.empty()) return out;
         // Made by a natrad that died before it recorded them.
-        for (const auto& id : engine_.pinned())
+        for (const auto& id : *pinned)
             if (!recorded.contains(id)) engine_.remove_pins(id);
         return out;
     };
-    on_worker(std::move(work), [this, found, done, others](Result<Adopted> adopted) {
+    on_worker(std::move(work), [this, found, done, others, pinned, unlisted](Result<Adopted> adopted) {
         node_others_ = *others;
+        if (!unlisted.empty())
+            for (const auto& id : *pinned) note_unadopted(id, unlisted);
         if (adopted)
             for (auto& [pod, kernel] : *adopted) take_over(std::move(pod), std::move(kernel));
         else

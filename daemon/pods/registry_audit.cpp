@@ -24,6 +24,19 @@ const datapath::LinkBytes* find_device(const datapath::Traffic& traffic, int ifi
 
 }  // namespace
 
+// Nothing if the attachment had another device when that was read.
+const datapath::LinkBytes* Registry::find_inside(const Carried& carried, const Pod& pod) {
+    const auto found = carried.pods.find(pod.id);
+    if (found == carried.pods.end()) return nullptr;
+    const auto same = [&pod](const datapath::PodDevice& device) {
+        return device.id == pod.id && device.nsid == pod.kernel.nsid && device.ifindex == pod.kernel.record.pod_ifindex;
+    };
+    // Both are in the order of ids.
+    const auto first = std::lower_bound(carried.devices.begin(), carried.devices.end(), pod.id,
+                                        [](const auto& device, const auto& id) { return device.id < id; });
+    return first != carried.devices.end() && same(*first) ? &found->second : nullptr;
+}
+
 void Registry::measure() {
     if (comparing_) return;
     comparing_ = true;
@@ -80,8 +93,10 @@ void Registry::compare(const Carried& carried) {
             continue;
         }
         if (past_the_pod(pod, watch, carried)) from_pods.push_back(id);
-        if (auto past = past_the_host(pod, watch, carried); !past.why.empty())
+        if (auto past = past_the_host(pod, watch, carried); !past.why.empty()) {
+            past.tamper_events = pod.tamper_events;
             to_pods.emplace_back(id, std::move(past));
+        }
     }
     for (const auto& id : from_pods) bypassed(id);
     for (const auto& [id, past] : to_pods) {
@@ -94,27 +109,25 @@ void Registry::compare(const Carried& carried) {
 
 bool Registry::past_the_pod(const Pod& pod, Watch& watch, const Carried& carried) {
     const auto& record = pod.kernel.record;
-    // What is policed at the host has been counted before.
-    if (!record.egress || !record.egress->pod_side) {
-        watch.egress = {};
-        watch.past_pod_device = {};
-        return false;
-    }
-    const auto inside = carried.pods.find(pod.id);
+    const auto* const inside = find_inside(carried, pod);
     const auto* const before = find_device(carried.before, record.host_ifindex);
     const auto* const after = find_device(carried.after, record.host_ifindex);
+    const bool unseen = inside != nullptr && before != nullptr && after != nullptr &&
+                        watch.past_pod_device.unseen(difference(before->received, inside->sent),
+                                                     difference(after->received, inside->sent));
+    // What is policed at the host is counted there, whichever way it came.
+    if (!record.egress || !record.egress->pod_side) {
+        watch.egress = {};
+        return false;
+    }
     // The device counts what is not limited, too.
     const bool all_is_limited = record.subnets.mode == NATRA_SUBNETS_ANY;
     const auto over = [&](std::uint64_t bytes) {
         return all_is_limited && watch.egress.overrun(record.egress->rate, bytes, carried.after.now_ns);
     };
-    if (!record.has_host_side()) return inside != carried.pods.end() && over(inside->second.sent);
+    if (!record.has_host_side()) return inside != nullptr && over(inside->sent);
     if (before == nullptr || after == nullptr) return false;
-    const bool overran = over(after->received);
-    if (inside == carried.pods.end()) return overran;
-    const auto sent = inside->second.sent;
-    return watch.past_pod_device.unseen(difference(before->received, sent), difference(after->received, sent)) ||
-           overran;
+    return over(after->received) || unseen;
 }
 
 Registry::PastHost Registry::past_the_host(const Pod& pod, Watch& watch, const Carried& carried) {
@@ -129,9 +142,8 @@ Registry::PastHost Registry::past_the_host(const Pod& pod, Watch& watch, const C
     const auto* const before = find_device(carried.before, record.host_ifindex);
     const auto* const after = find_device(carried.after, record.host_ifindex);
     if (before == nullptr || after == nullptr) return {};
-    const auto inside = carried.pods.find(pod.id);
-    if (inside != carried.pods.end()) {
-        const auto received = inside->second.received;
+    if (const auto* const inside = find_inside(carried, pod)) {
+        const auto received = inside->received;
         if (watch.past_host_device.unseen(difference(received, after->sent), difference(received, before->sent)))
             return {.why = concat("packets reach the pod past ", record.host_device, " (bpf_redirect_peer)"),
                     .certain = true};
@@ -153,6 +165,8 @@ void Registry::police_inside(const std::string& id, const PastHost& past) {
     operations_.run(id, [this, id, past](const Operations::Held& turn) {
         const auto* pod = find(id);
         if (pod == nullptr || !pod->kernel.record.ingress || pod->kernel.record.ingress->pod_side) return;
+        // A look has found the reason meanwhile, and put it right.
+        if (!past.certain && pod->tamper_events != past.tamper_events) return;
         struct Outcome {
             datapath::Attached kernel;
             datapath::Mended mended;

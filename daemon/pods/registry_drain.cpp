@@ -53,7 +53,7 @@ void Registry::drain_first(const std::string& id, Steps steps, Changed then) {
     leaving_[id] = {.until_us = monotonic_us() + steps.longest_us, .pause_us = first_pause_us};
     const auto kernel = steps.kernel;
     auto finish = [this, id, kernel, carry_out = steps.carry_out, then] {
-        leaving_.erase(id);
+        left(id);
         on_worker([carry_out]() -> Result<Change> { return carry_out(); },
                   [kernel, then](const Result<Change>& change) {
                       if (change) return then(*change);
@@ -74,9 +74,18 @@ void Registry::drain_first(const std::string& id, Steps steps, Changed then) {
         // What it has prepared must not stay so.
         if (!begun) return finish();
         if (!begun->change) return look_whether_drained(id, kernel, begun->drain, finish);
-        leaving_.erase(id);
+        left(id);
         then(*begun->change);
     });
+}
+
+// What it has let out is no overrun of its rate.
+void Registry::left(const std::string& id) {
+    leaving_.erase(id);
+    const auto watch = watches_.find(id);
+    if (watch == watches_.end()) return;
+    watch->second.ingress = {};
+    watch->second.egress = {};
 }
 
 void Registry::look_whether_drained(const std::string& id, const datapath::Attached& kernel,

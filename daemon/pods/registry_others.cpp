@@ -63,7 +63,7 @@ void Registry::surveyed(const Pod& pod) {
     }
     known = std::move(now);
     // Not only after news: an earlier attempt may have failed, or crossed an operator's change.
-    if (in_force(pod.id, pod.request, pod.changes) != pod.effective)
+    if (in_force(pod.id, pod.request, pod.changes) != pod.effective && !renewing_later_.contains(pod.id))
         renew(pod.id, "the node's configuration (otherLimiters)", {});
 }
 
@@ -79,10 +79,12 @@ void Registry::prove(const Pod& pod, OthersOnPod& others) {
             passage.forget();
             continue;
         }
-        const auto carried = ingress ? device->second.sent_packets : device->second.received_packets;
+        const auto& bytes = device->second;
         other->passed = passage.look({.limiter = concat(other->evidence, " ", other->bucket->rate_bps),
                                       .through = other->bucket->offered,
-                                      .carried = carried});
+                                      .through_bytes = other->bucket->offered_bytes,
+                                      .carried = ingress ? bytes.sent_packets : bytes.received_packets,
+                                      .carried_bytes = ingress ? bytes.sent : bytes.received});
     }
 }
 

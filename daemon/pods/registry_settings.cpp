@@ -35,6 +35,15 @@ void Registry::renew(const std::string& id, const std::string& by, std::function
     });
 }
 
+// One timer an attachment, however often somebody asks.
+void Registry::renew_later(const std::string& id, const std::string& by) {
+    if (!renewing_later_.insert(id).second) return;
+    core_.after(renewal_retry_us, "renew again", [this, id, by] {
+        renewing_later_.erase(id);
+        renew(id, by, {});
+    });
+}
+
 void Registry::renew_now(const std::string& id, const std::string& by, std::function<void()> done) {
     const auto* pod = find(id);
     if (pod == nullptr) return done();
@@ -48,8 +57,7 @@ void Registry::renew_now(const std::string& id, const std::string& by, std::func
         // Where only the data path could not be switched, the limits are the new ones.
         if (is_in_force(effective, changed.kernel.record)) changed.effective = effective;
         if (!change.second) log::error(concat(id, ": new configuration: ", change.second.error().what));
-        if (!change.second && may_pass(change.second.error()))
-            core_.after(renewal_retry_us, "renew again", [this, id, by] { renew(id, by, {}); });
+        if (!change.second && may_pass(change.second.error())) renew_later(id, by);
         if (describe_limits(changed) != before)
             announce_change(changed.effective == limits_before ? log::events::data_path_changed
                                                                : log::events::limits_changed,

@@ -61,9 +61,19 @@ void Registry::begin_watch(const std::string& id, bool afresh) {
     if (afresh) {
         const bool due = watch.due;
         const bool retry_due = watch.retry_due;
+        // Devices count on: what has been noticed is no news.
+        const auto past_host_device = watch.past_host_device;
+        const auto past_pod_device = watch.past_pod_device;
         watch = {};
         watch.due = due;
         watch.retry_due = retry_due;
+        watch.past_host_device = past_host_device;
+        watch.past_pod_device = past_pod_device;
+    }
+    // What passed while there was no limit is no overrun of the next one.
+    if (const auto* pod = find(id)) {
+        if (!pod->kernel.record.ingress) watch.ingress = {};
+        if (!pod->kernel.record.egress) watch.egress = {};
     }
     // Our own changes are announced too; the look that they lead to is in no hurry.
     watch.not_before_us = monotonic_us() + look_interval_us;
@@ -171,6 +181,7 @@ void Registry::look_now(const std::string& id, const Operations::Held& turn) {
             looked(id, std::move(outcome->first), *mended);
         } else {
             watches_[id].not_before_us = monotonic_us() + second_us;
+            watches_[id].failing = concat("cannot be looked at: ", mended.error().what);
             look_again(id);
             tell(*now, mended.error().what, concat("cannot be looked at: ", mended.error().what));
         }
@@ -181,6 +192,11 @@ void Registry::looked(const std::string& id, datapath::Attached kernel, const da
     auto& pod = pods_.at(id);
     auto& watch = watches_[id];
     const auto now = monotonic_us();
+    if (kernel.nsid != pod.kernel.nsid) {
+        forget_places(pod);
+        pod.kernel.nsid = kernel.nsid;
+        note_places(pod);
+    }
     if (!mended.any()) {
         // A pod can make looking slow (thousands of devices): a twentieth of the time is enough.
         watch.not_before_us = now + std::clamp(mended.took_ns / 1000 * 20, look_interval_us, look_interval_most_us);

@@ -94,7 +94,7 @@ void RunningPods::start() {
 
 void RunningPods::next() {
     // Not here and now: the core thread has others to serve between two entries.
-    core_.post([this] {
+    core_.post_request([this] {
         if (paths_.empty()) return tell_total();
         const auto path = std::move(paths_.front());
         paths_.pop_front();

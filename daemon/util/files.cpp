@@ -104,15 +104,23 @@ Result<void> make_directory(const std::string& path) {
     }
 }
 
-std::vector<std::string> list(const std::string& path) {
+Result<std::vector<std::string>> entries(const std::string& path) {
     std::vector<std::string> names;
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator(path, error)) {
-        auto name = entry.path().filename().string();
+    fs::directory_iterator entry(path, error);
+    for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+        auto name = entry->path().filename().string();
         if (!name.starts_with('.')) names.push_back(std::move(name));
     }
+    if (error && error != std::errc::no_such_file_or_directory)
+        return fail_errno(Code::kernel, error.value(), "list ", path);
     std::sort(names.begin(), names.end());
     return names;
+}
+
+std::vector<std::string> list(const std::string& path) {
+    auto names = entries(path);
+    return names ? *std::move(names) : std::vector<std::string>();
 }
 
 }  // namespace natra::files

@@ -21,7 +21,9 @@ Result<void> rename(const std::string& from, const std::string& to);
 Result<void> remove(const std::string& path);
 // mkdir -p with mode 0700 for what it makes.
 Result<void> make_directory(const std::string& path);
-// Names in a folder without "." entries and hidden files, sorted; empty if the folder is absent.
+// Names in a folder without hidden files, sorted; empty if the folder is absent. Where what is not listed would be
+// taken for gone, entries(): list() has nothing of a folder that cannot be read.
+Result<std::vector<std::string>> entries(const std::string& path);
 std::vector<std::string> list(const std::string& path);
 
 }  // namespace natra::files

@@ -147,7 +147,8 @@ TEST(RtnlParse, ReadsATokenBucket) {
     parameters.rate.rate = 1250;
     const auto slow = attribute(TCA_TBF_PARMS, raw(parameters));
     constexpr std::uint64_t many = 5'000'000'000;
-    EXPECT_EQ(parse("tbf", slow, few), (TokenBucket{.rate_bps = 10'000, .offered = 2 + 5 + 7}));
+    EXPECT_EQ(parse("tbf", slow, few),
+              (TokenBucket{.rate_bps = 10'000, .offered = 2 + 5 + 7, .offered_bytes = 1 + 5000 + 7 * 1514}));
     EXPECT_EQ(parse("tbf", slow + attribute(TCA_TBF_RATE64, raw(many)), few)->rate_bps, 8 * many);
     EXPECT_EQ(parse("tbf", slow, few + attribute(TCA_STATS_PKT64, raw(many)))->offered, many + 5 + 7);
     EXPECT_EQ(parse("tbf", {}, {}), TokenBucket());

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps natrad's D-Bus interface busy: natra-bus-flood objects|changes|silent SECONDS [PATH]. One connection to the bus
-// of DBUS_SYSTEM_BUS_ADDRESS. "objects": GetManagedObjects, 32 of them unanswered at any time; "changes": the same with
-// SetLimits of the attachment PATH; "silent": GetManagedObjects that want no answer, as fast as the bus takes them.
-// Ends with a line of JSON: how many calls were sent, answered and refused, and the first refusal's name.
+// Keeps natrad's D-Bus interface busy: natra-bus-flood objects|changes|large|silent SECONDS [PATH]. One connection to
+// the bus of DBUS_SYSTEM_BUS_ADDRESS. "objects": GetManagedObjects, 32 of them unanswered at any time; "changes": the
+// same with SetLimits of the attachment PATH; "large": SetLimits of 20 000 keys; "silent": GetManagedObjects that want
+// no answer, as fast as the bus takes them. Ends with a line of JSON: how many calls were sent, answered and refused,
+// and the first refusal's name.
 #include <systemd/sd-bus.h>
 
 #include <chrono>
@@ -23,6 +24,7 @@ struct Flood {
     sd_bus* bus = nullptr;
     bool silent = false;
     const char* path = nullptr;  // of the attachment to change; absent: GetManagedObjects
+    int keys = 1;                // of the change
     int waiting = 0;
     std::uint64_t sent = 0;
     std::uint64_t answered = 0;
@@ -39,6 +41,14 @@ extern "C" int on_answer(sd_bus_message* answer, void* data, sd_bus_error*) {
     return 1;
 }
 
+int append_keys(sd_bus_message* call, int keys) {
+    int r = sd_bus_message_open_container(call, 'a', "{sv}");
+    for (int i = 0; i < keys && r >= 0; ++i)
+        r = sd_bus_message_append(call, "{sv}", i == 0 ? "IngressRate" : std::to_string(i).c_str(), "t",
+                                  UINT64_C(1000000));
+    return r < 0 ? r : sd_bus_message_close_container(call);
+}
+
 int send_one(Flood& flood) {
     sd_bus_message* call = nullptr;
     int r = flood.path == nullptr
@@ -46,8 +56,7 @@ int send_one(Flood& flood) {
                                                  "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
                 : sd_bus_message_new_method_call(flood.bus, &call, service, flood.path, "io.natra.Natrad1.Attachment",
                                                  "SetLimits");
-    if (r >= 0 && flood.path != nullptr)
-        r = sd_bus_message_append(call, "a{sv}", 1, "IngressRate", "t", UINT64_C(1000000));
+    if (r >= 0 && flood.path != nullptr) r = append_keys(call, flood.keys);
     if (r >= 0 && flood.silent) r = sd_bus_message_set_expect_reply(call, 0);
     if (r >= 0)
         r = flood.silent ? sd_bus_send(flood.bus, call, nullptr)
@@ -76,7 +85,9 @@ int main(int argc, char** argv) {
     if (argc < 3) return 2;
     Flood flood;
     flood.silent = std::strcmp(argv[1], "silent") == 0;
-    if (std::strcmp(argv[1], "changes") == 0 && argc == 4) flood.path = argv[3];
+    const bool large = std::strcmp(argv[1], "large") == 0;
+    if ((large || std::strcmp(argv[1], "changes") == 0) && argc == 4) flood.path = argv[3];
+    if (large) flood.keys = 20'000;
     int r = sd_bus_open_system(&flood.bus);
     if (r >= 0) r = run(flood, Clock::now() + std::chrono::seconds(std::atoi(argv[2])));
     sd_bus_unref(flood.bus);

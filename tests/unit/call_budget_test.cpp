@@ -47,6 +47,15 @@ TEST(CallBudget, ALongCallIsPaidForAfterwards) {
     EXPECT_TRUE(budget.admits(alice, start + 20s));
 }
 
+TEST(CallBudget, AnothersLongCallIsSoonForgotten) {
+    CallBudget budget;
+    budget.charge(alice, 2s, start);
+    EXPECT_TRUE(budget.admits(bob, start));
+    budget.charge(alice, 2s, start + 20s);
+    budget.charge(carol, 2s, start + 20s);
+    EXPECT_TRUE(budget.admits(bob, start + 20s + 251ms));
+}
+
 TEST(CallBudget, ManyUsersHaveOneShareTogether) {
     CallBudget budget;
     std::chrono::milliseconds used{0};

@@ -34,6 +34,19 @@ TEST(Passage, MayCountMoreThanTheDevice) {
     EXPECT_TRUE(passage.look(counts(4500, 100)));
 }
 
+// A few large packets that the limiter counts segment by segment are no proof for as many small ones.
+TEST(Passage, IsOfBytesAsWell) {
+    Passage passage;
+    (void)passage.look({.limiter = "TBF 1000"});
+    EXPECT_FALSE(passage.look(
+        {.limiter = "TBF 1000", .through = 44, .through_bytes = 66'000, .carried = 32, .carried_bytes = 31 * 65'000}));
+    EXPECT_TRUE(passage.look({.limiter = "TBF 1000",
+                              .through = 444,
+                              .through_bytes = 666'000,
+                              .carried = 64,
+                              .carried_bytes = 31 * 65'000 + 600'000}));
+}
+
 TEST(Passage, OfAnotherLimiterOrRateIsAnother) {
     Passage passage;
     (void)passage.look(counts(0, 0));
