@@ -76,6 +76,21 @@ TEST_P(Unadopted, BytesThatNoTextHasAreTold) {
     for (const auto& sentence : registry_->troubles()) EXPECT_TRUE(cni::is_utf8(sentence));
 }
 
+TEST_P(Unadopted, AFolderThatCannotBeListedLeavesItsLimitsInForce) {
+    const auto aside = folder_.path() + "/aside";
+    std::filesystem::rename(states(), aside);
+    std::ofstream(states()) << "in its place";
+    start();
+    adopt();
+    worker_->wait_idle();
+    EXPECT_OK(engine_->check(kernel_, pod_.get()));
+    EXPECT_THAT(registry_->troubles(), ElementsAre(AllOf(HasSubstr(id), HasSubstr(states()))));
+    std::filesystem::remove(states());
+    std::filesystem::rename(aside, states());
+    EXPECT_TRUE(eventually([&] { return registry_->find(id) != nullptr; }));
+    EXPECT_OK(whole());
+}
+
 TEST_P(Unadopted, IsTakenOverWhenItsRecordIsRight) {
     restart_with("");
     expect_left_in_force();
