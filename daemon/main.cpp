@@ -140,7 +140,7 @@ int run() {
         core.every(EventLoop::second_usec, "degradation", [&service] { service.look_for_degradation(); });
         log::write(log::Level::info, log::events::ready,
                    concat("natrad ", NATRA_VERSION, " ready on kernel ", (*engine)->features().kernel, " with ",
-                          registry.pods().size(), " attachments"));
+                          registry.pods().size(), registry.pods().size() == 1 ? " attachment" : " attachments"));
     });
     const int status = core.run();
     sd_notify(0, "STOPPING=1");

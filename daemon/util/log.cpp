@@ -43,10 +43,12 @@ bool to_journal() {
     return journal;
 }
 
-// One line per event, whatever a name from outside contains.
+// One line per event, and no command to a terminal, whatever a name from outside contains.
 std::string one_line(std::string_view text) {
     std::string line(text);
     std::replace(line.begin(), line.end(), '\n', ' ');
+    std::replace_if(
+        line.begin(), line.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, '?');
     return line;
 }
 
@@ -108,7 +110,8 @@ template <class Take> void flush(Take take) noexcept {
         }
         for (auto& [line, left_out] : held) {
             if (left_out != 0) {
-                line.text += concat(" (", left_out, " lines like this one before it were left out)");
+                line.text +=
+                    concat(" (", left_out, " lines like this one before it were left out)");
                 line.fields.emplace_back("NATRA_LEFT_OUT", std::to_string(left_out));
             }
             write_any(line.level, line.event, line.text, line.fields);
