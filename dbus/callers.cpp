@@ -13,7 +13,7 @@
 namespace natra::dbus {
 namespace {
 
-constexpr const char* bus_name = "org.freedesktop.DBus";
+constexpr const char* daemon_name = "org.freedesktop.DBus";
 constexpr std::size_t most_known = 4096;
 constexpr std::uint64_t longest_wait_us = 500'000;
 
@@ -81,7 +81,7 @@ std::optional<Caller> Callers::of(sd_bus_message* message) {
 std::optional<Caller> Callers::ask(sd_bus_message* message, const char* name) const {
     auto* const bus = sd_bus_message_get_bus(message);
     sd_bus_message* raw = nullptr;
-    int r = sd_bus_message_new_method_call(bus, &raw, bus_name, "/org/freedesktop/DBus", bus_name,
+    int r = sd_bus_message_new_method_call(bus, &raw, daemon_name, "/org/freedesktop/DBus", daemon_name,
                                            "GetConnectionCredentials");
     const Message question(raw);
     raw = nullptr;
