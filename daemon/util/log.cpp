@@ -110,8 +110,7 @@ template <class Take> void flush(Take take) noexcept {
         }
         for (auto& [line, left_out] : held) {
             if (left_out != 0) {
-                line.text +=
-                    concat(" (", left_out, " lines like this one before it were left out)");
+                line.text += concat(" (", left_out, " lines like this one before it were left out)");
                 line.fields.emplace_back("NATRA_LEFT_OUT", std::to_string(left_out));
             }
             write_any(line.level, line.event, line.text, line.fields);

@@ -22,7 +22,8 @@ std::string unzipped(std::string body, std::size_t length) {
 }
 
 TEST(Gzip, IsForThoseThatTakeIt) {
-    for (const auto* const header : {"gzip", "GZip", "deflate, gzip;q=0.5", "br;q=1.0, *;q=0.1", "x-gzip", "gzip ; q=0.001"})
+    for (const auto* const header :
+         {"gzip", "GZip", "deflate, gzip;q=0.5", "br;q=1.0, *;q=0.1", "x-gzip", "gzip ; q=0.001"})
         EXPECT_TRUE(accepts_gzip(header)) << header;
     for (const auto* const header : {"", "identity", "gzip;q=0", "gzip;q=0.000, *", "*;q=0", "gzipped", "deflate"})
         EXPECT_FALSE(accepts_gzip(header)) << header;

@@ -61,11 +61,12 @@ TEST(RequestReader, DoesNotCareHowTheBytesArrive) {
 
 TEST(RequestReader, RefusesWhatIsNoRequest) {
     for (const std::string_view bytes :
-         {"GET / HTTP/1.1\n\n", "GET / HTTP/1.1\r\nHost: x\n\r\n", "\rGET / HTTP/1.0\r\n\r\n", "\nGET / HTTP/1.0\r\n\r\n",
-          "GET  HTTP/1.0\r\n\r\n", "GET /\r\n\r\n", "GET / a HTTP/1.0\r\n\r\n", "GET / http/1.0\r\n\r\n",
-          "G(T / HTTP/1.0\r\n\r\n", "GET x HTTP/1.0\r\n\r\n", "GET https://x/ HTTP/1.0\r\n\r\n",
-          "GET http:///a HTTP/1.0\r\n\r\n", "GET http://a@x/ HTTP/1.0\r\n\r\n", "GET http://\x80/ HTTP/1.0\r\n\r\n",
-          "GET /\x80 HTTP/1.0\r\n\r\n", " / HTTP/1.0\r\n\r\n", "\x16\x03\x01\x02", "GET / HTTP/1.0\rX: y\r\n\r\n"})
+         {"GET / HTTP/1.1\n\n", "GET / HTTP/1.1\r\nHost: x\n\r\n", "\rGET / HTTP/1.0\r\n\r\n",
+          "\nGET / HTTP/1.0\r\n\r\n", "GET  HTTP/1.0\r\n\r\n", "GET /\r\n\r\n", "GET / a HTTP/1.0\r\n\r\n",
+          "GET / http/1.0\r\n\r\n", "G(T / HTTP/1.0\r\n\r\n", "GET x HTTP/1.0\r\n\r\n",
+          "GET https://x/ HTTP/1.0\r\n\r\n", "GET http:///a HTTP/1.0\r\n\r\n", "GET http://a@x/ HTTP/1.0\r\n\r\n",
+          "GET http://\x80/ HTTP/1.0\r\n\r\n", "GET /\x80 HTTP/1.0\r\n\r\n", " / HTTP/1.0\r\n\r\n", "\x16\x03\x01\x02",
+          "GET / HTTP/1.0\rX: y\r\n\r\n"})
         EXPECT_EQ(refusal(bytes), 400) << bytes;
     EXPECT_EQ(refusal(std::string_view("GET /\0 HTTP/1.0\r\n\r\n", 19)), 400);
     for (const auto* const line : {"no colon", ": no name", "na me: x", "folded: x\r\n y", "bell: \a", "é: x"})
@@ -120,8 +121,8 @@ TEST(RequestReader, TakesABodyInChunks) {
 
 TEST(RequestReader, RefusesWhatIsNoChunk) {
     const std::string head = "PATCH /x HTTP/1.1\r\nHost: y\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for (const auto* const body :
-         {"x\r\n", "-1\r\n", "\r\n", "3\nabc", "3\r\nabcd\r\n", "3\r\nabc\n0\r\n", "0x3\r\n", "3 3\r\nabc\r\n", "3\rabc"})
+    for (const auto* const body : {"x\r\n", "-1\r\n", "\r\n", "3\nabc", "3\r\nabcd\r\n", "3\r\nabc\n0\r\n", "0x3\r\n",
+                                   "3 3\r\nabc\r\n", "3\rabc"})
         EXPECT_EQ(refusal(head + body), 400) << body;
     for (const auto* const body : {"10001\r\n", "fffffffffffffffff\r\n", "ffffffffffffffff\r\n"})
         EXPECT_EQ(refusal(head + body), 413) << body;
