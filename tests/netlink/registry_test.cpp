@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "daemon/pods/attachment_id.hpp"
+#include "tests/netlink/folder.hpp"
 #include "tests/netlink/wire.hpp"
 #include "tests/netlink/world.hpp"
 
@@ -52,21 +53,6 @@ std::chrono::nanoseconds waited_for_processor() {
     }
     return all;
 }
-
-class Folder {
-public:
-    Folder() { EXPECT_NE(::mkdtemp(path_.data()), nullptr); }
-    ~Folder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    [[nodiscard]] const std::string& path() const { return path_; }
-
-private:
-    std::string path_ = "/tmp/natra-registry-test-XXXXXX";
-};
 
 struct TestPod {
     AttachRequest request;
