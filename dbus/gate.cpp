@@ -69,12 +69,13 @@ bool Gate::refuses(sd_bus_message* message) {
 void Gate::refuse(sd_bus_message* message, uid_t user, const char* why) {
     constexpr auto second = std::chrono::seconds(1);
     constexpr unsigned most_answers = 100;
+    if (sd_bus_message_get_expect_reply(message) <= 0) return;
     const auto now = CallBudget::Clock::now();
     if (now >= answers_since_ + second) {
         answers_since_ = now;
-        answers_ = 0;
+        answers_.clear();
     }
-    if (++answers_ > most_answers) return;
+    if (++answers_[user] > most_answers) return;
     sd_bus_reply_method_errorf(message, SD_BUS_ERROR_LIMITS_EXCEEDED, "user %u %s", static_cast<unsigned>(user), why);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 
 #include "dbus/call_budget.hpp"
@@ -33,7 +34,7 @@ private:
     CallBudget budget_;
     std::optional<uid_t> caller_;  // of the call that was looked at
     CallBudget::Clock::time_point answers_since_;
-    unsigned answers_ = 0;  // that say no, since then
+    std::map<uid_t, unsigned> answers_;  // that say no, since then
     sd_bus_slot* filter_ = nullptr;
 };
 

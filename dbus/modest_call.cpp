@@ -46,6 +46,23 @@ bool read_dictionary(sd_bus_message* call) {
     }
 }
 
+// a(ss)
+bool read_pairs(sd_bus_message* call) {
+    if (sd_bus_message_enter_container(call, 'a', "(ss)") <= 0) return false;
+    for (int entries = 0;; ++entries) {
+        const int r = sd_bus_message_enter_container(call, 'r', "ss");
+        if (r == 0) return sd_bus_message_exit_container(call) >= 0;
+        const bool read = r > 0 && entries < most_entries && read_string(call, 's') && read_string(call, 's') &&
+                          sd_bus_message_exit_container(call) >= 0;
+        if (!read) return false;
+    }
+}
+
+bool read_array(sd_bus_message* call, const char* contents) {
+    if (std::strcmp(contents, "{sv}") == 0) return read_dictionary(call);
+    return std::strcmp(contents, "(ss)") == 0 && read_pairs(call);
+}
+
 bool read_all(sd_bus_message* call) {
     for (int arguments = 0;; ++arguments) {
         char type = 0;
@@ -53,7 +70,7 @@ bool read_all(sd_bus_message* call) {
         const int r = sd_bus_message_peek_type(call, &type, &contents);
         if (r <= 0) return r == 0;
         if (arguments == most_arguments) return false;
-        const bool read = type == 'a'   ? std::strcmp(contents, "{sv}") == 0 && read_dictionary(call)
+        const bool read = type == 'a'   ? read_array(call, contents)
                           : type == 'v' ? read_variant(call)
                                         : read_value(call, type);
         if (!read) return false;

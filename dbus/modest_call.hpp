@@ -7,8 +7,8 @@ struct sd_bus_message;
 
 namespace natra::dbus {
 
-// At most 16 arguments; strings of 4 KiB; dictionaries (a{sv}) of 32 entries with values of basic types. Leaves the
-// message as it was.
+// At most 16 arguments; strings of 4 KiB; lists (a(ss)) and dictionaries (a{sv}) of 32 entries, these with values of
+// basic types. Leaves the message as it was.
 bool is_modest(sd_bus_message* call);
 
 }  // namespace natra::dbus

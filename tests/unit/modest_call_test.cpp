@@ -56,6 +56,8 @@ TEST_F(ModestCall, IsWhatNatradsInterfaceHas) {
     EXPECT_TRUE(modest([](sd_bus_message* call) { return sd_bus_message_append(call, "su", "ingress", 5U); }));
     EXPECT_TRUE(modest([](sd_bus_message* call) { return sd_bus_message_append(call, "ss", "a.b", "Degraded"); }));
     EXPECT_TRUE(modest([](sd_bus_message* call) { return sd_bus_message_append(call, "ssv", "a.b", "C", "s", "d"); }));
+    EXPECT_TRUE(modest([](sd_bus_message* call) { return sd_bus_message_append(call, "sa(ss)", "net", 0); }));
+    EXPECT_TRUE(modest([](sd_bus_message* call) { return sd_bus_message_append(call, "a(ss)", 1, "c1", "eth0"); }));
     EXPECT_TRUE(modest([](sd_bus_message* call) { return entries(call, 0); }));
     EXPECT_TRUE(modest([](sd_bus_message* call) { return entries(call, 32); }));
 }
@@ -72,6 +74,8 @@ TEST_F(ModestCall, IsNothingThatIsDearToRead) {
     }));
     EXPECT_FALSE(modest([](sd_bus_message* call) { return sd_bus_message_append(call, "a{sv}", 1, "a", "ay", 1, 7); }));
     EXPECT_FALSE(modest([](sd_bus_message* call) { return sd_bus_message_append(call, "as", 1, "a"); }));
+    EXPECT_FALSE(
+        modest([&](sd_bus_message* call) { return sd_bus_message_append(call, "a(ss)", 1, "c1", longer.c_str()); }));
     EXPECT_FALSE(modest([](sd_bus_message* call) {
         int r = 0;
         for (int i = 0; i < 17 && r >= 0; ++i) r = sd_bus_message_append(call, "u", 1U);
