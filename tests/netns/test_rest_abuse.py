@@ -46,7 +46,7 @@ for _ in range(int(sys.argv[2])):
     connections.append(socket.socket(socket.AF_UNIX))
     try:
         connections[-1].connect(sys.argv[1])
-        connections[-1].sendall(b"GET /openapi.json HTTP/1.1\\r\\n\\r\\n")
+        connections[-1].sendall(b"GET /openapi.json HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
         connections[-1].shutdown(socket.SHUT_WR)
     except OSError:
         pass
