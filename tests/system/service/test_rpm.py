@@ -34,6 +34,11 @@ FILES = """
 /usr/share/man/man5/natrad.json.5.gz
 /usr/share/man/man8/natra.8.gz
 /usr/share/man/man8/natrad.8.gz
+/usr/share/natra
+/usr/share/natra/monitoring
+/usr/share/natra/monitoring/alerts.yml
+/usr/share/natra/monitoring/dashboard.json
+/usr/share/natra/monitoring/scrape.yml
 /usr/share/polkit-1/actions/io.natra.natrad.policy
 """.split()
 WANTS = "etc/systemd/system/multi-user.target.wants/natrad.service"
