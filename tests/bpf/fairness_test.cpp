@@ -38,7 +38,7 @@ NATRA_BOTH_VARIANTS(Fairness);
 
 constexpr std::uint64_t standing = 3 * second;      // longer than twice the target
 constexpr std::uint64_t shorter = 1500 * ms;        // longer than the target
-constexpr std::uint64_t brief = 450 * ms;           // longer than half of it
+constexpr std::uint64_t brief = 600 * ms;           // longer than half of it
 constexpr std::uint64_t tolerable = 300 * ms;       // shorter
 constexpr std::uint64_t unfair = 2500 * ms;         // beyond two bounds
 constexpr std::uint64_t stubborn = 3200 * ms;       // beyond three

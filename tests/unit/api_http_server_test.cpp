@@ -106,7 +106,7 @@ protected:
     // Asks and reads nothing; nor does it send any more.
     [[nodiscard]] UniqueFd ask_without_reading(const std::string& target) const {
         auto fd = connect();
-        send(fd, "GET " + target + " HTTP/1.1\r\n\r\n");
+        send(fd, "GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n");
         ::shutdown(fd.get(), SHUT_WR);
         // The end comes last.
         pollfd wait{.fd = fd.get(), .events = POLLRDHUP, .revents = 0};
@@ -136,18 +136,18 @@ TEST_F(HttpServerTest, AnswersAndCloses) {
     EXPECT_THAT(out, HasSubstr("\r\nETag: \"1\"\r\n"));
     EXPECT_THAT(out, HasSubstr("\r\nConnection: close\r\n"));
     EXPECT_THAT(out, EndsWith(::geteuid() == 0 ? "GET /a  root" : "GET /a "));
-    EXPECT_THAT(ask("PATCH /b HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi"), HasSubstr("PATCH /b hi"));
+    EXPECT_THAT(ask("PATCH /b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"), HasSubstr("PATCH /b hi"));
 }
 
 TEST_F(HttpServerTest, HeadHasNoBody) {
     start();
-    EXPECT_THAT(ask("HEAD /a HTTP/1.1\r\n\r\n"), EndsWith("\r\n\r\n"));
+    EXPECT_THAT(ask("HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n"), EndsWith("\r\n\r\n"));
 }
 
 TEST_F(HttpServerTest, AnswersAClientThatHasClosedItsSide) {
     start();
     const auto fd = connect();
-    send(fd, "GET /a HTTP/1.1\r\n\r\n");
+    send(fd, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
     ::shutdown(fd.get(), SHUT_WR);
     EXPECT_THAT(receive(fd), StartsWith("HTTP/1.1 200 OK\r\n"));
 }
@@ -155,7 +155,7 @@ TEST_F(HttpServerTest, AnswersAClientThatHasClosedItsSide) {
 TEST_F(HttpServerTest, ContinuesWhenAsked) {
     start();
     const auto fd = connect();
-    send(fd, "PATCH /b HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    send(fd, "PATCH /b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
     char interim[25];
     ASSERT_EQ(::recv(fd.get(), interim, sizeof interim, MSG_WAITALL), static_cast<ssize_t>(sizeof interim));
     EXPECT_EQ(std::string(interim, sizeof interim), "HTTP/1.1 100 Continue\r\n\r\n");
@@ -168,7 +168,7 @@ TEST_F(HttpServerTest, WhatCannotBeReadIsAProblem) {
     EXPECT_THAT(ask("nonsense\n"),
                 AllOf(StartsWith("HTTP/1.1 400 Bad Request\r\n"), HasSubstr("application/problem+json")));
     // More than is read: the answer must still arrive.
-    EXPECT_THAT(ask("PATCH /b HTTP/1.1\r\nContent-Length: 300000\r\n\r\n" + std::string(300'000, 'x')),
+    EXPECT_THAT(ask("PATCH /b HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n" + std::string(300'000, 'x')),
                 StartsWith("HTTP/1.1 413 "));
     EXPECT_EQ(server_->figures().bad, 2U);
 }
@@ -185,7 +185,7 @@ TEST_F(HttpServerTest, SlowReadersHarmNobody) {
     std::vector<UniqueFd> slow;
     for (int i = 0; i < 16; ++i) {
         slow.push_back(connect());
-        send(slow.back(), "GET /long HTTP/1.1\r\n\r\n");
+        send(slow.back(), "GET /long HTTP/1.1\r\nHost: x\r\n\r\n");
     }
     for (int i = 0; i < 50; ++i) EXPECT_THAT(get("/a"), StartsWith("HTTP/1.1 200 "));
     // Nor do they come off badly: what they get is whole.
@@ -211,7 +211,7 @@ public:
     }
     // One who reads nothing of much.
     UniqueFd ask_without_reading() {
-        auto fd = ask("GET /long HTTP/1.1\r\n\r\n");
+        auto fd = ask("GET /long HTTP/1.1\r\nHost: x\r\n\r\n");
         for (int i = 0; i < 400 && server_.figures().unread_bytes == 0; ++i) std::this_thread::sleep_for(10ms);
         EXPECT_GT(server_.figures().unread_bytes, 0U);
         return fd;
@@ -243,8 +243,8 @@ private:
 TEST_F(HttpServerTest, TcpIsReadOnly) {
     if (::geteuid() != 0) GTEST_SKIP() << "large socket buffers are for root";
     TcpServer server(1s);
-    const auto slow = server.ask("GET /long HTTP/1.1\r\n\r\n");
-    EXPECT_THAT(receive(server.ask("GET /a HTTP/1.1\r\n\r\n")), EndsWith("GET /a "));
+    const auto slow = server.ask("GET /long HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_THAT(receive(server.ask("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")), EndsWith("GET /a "));
     const auto out = receive(slow);
     EXPECT_EQ(out.size() - out.find("\r\n\r\n") - 4, long_body);
     // Who reads nothing is cut off in the end.
@@ -274,7 +274,7 @@ TEST_F(HttpServerTest, IdleConnectionsEndAndHarmNobody) {
 TEST_F(HttpServerTest, OneWhoDoesNotStopSendingIsCutOff) {
     start({.workers = 1});
     const auto fd = connect();
-    send(fd, "GET /a HTTP/1.1\r\n\r\n");
+    send(fd, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
     std::size_t left = 0;
     std::thread flood([&] { left = send(fd, std::string(64 << 20, 'x')); });
     EXPECT_THAT(get("/a"), StartsWith("HTTP/1.1 200 "));
@@ -352,7 +352,7 @@ TEST_F(HttpServerTest, DrainsRequestsUnderWay) {
     start();
     const auto fd = connect();
     slow_began = slow_may_end = false;
-    send(fd, "GET /slow HTTP/1.1\r\n\r\n");
+    send(fd, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
     for (int i = 0; i < 1000 && !slow_began; ++i) std::this_thread::sleep_for(10ms);
     ASSERT_TRUE(slow_began);
     EXPECT_TRUE(server_->drain(10s, [] { slow_may_end = true; }));
@@ -365,7 +365,7 @@ TEST_F(HttpServerTest, DrainAnswersThoseWhoHaveSaidNothingYet) {
     std::vector<UniqueFd> idle;
     for (int i = 0; i < 30; ++i) idle.push_back(connect());
     send(idle[0], "GET /a HTTP/1.1\r\nHo");
-    send(idle[1], "GET /a HTTP/1.1\r\n\r\n");
+    send(idle[1], "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_TRUE(server_->drain(10s, [] {}));
     server_.reset();
     for (std::size_t i = 0; i < idle.size(); ++i) {
@@ -379,7 +379,7 @@ TEST_F(HttpServerTest, DrainSaysWhoseRequestDidNotEnd) {
     start();
     const auto fd = connect();
     slow_began = slow_may_end = false;
-    send(fd, "GET /slow HTTP/1.1\r\n\r\n");
+    send(fd, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n");
     for (int i = 0; i < 1000 && !slow_began; ++i) std::this_thread::sleep_for(10ms);
     EXPECT_FALSE(server_->drain(300ms, [] {}));
     slow_may_end = true;
