@@ -43,7 +43,7 @@ void ChunkReader::take_line() {
     const auto line = line_.substr(0, line_.size() - 2);
     line_.clear();
     if (expects_ == Expects::trailer) {
-        // What a trailer says is not asked for.
+        // Nobody asks for trailers.
         if (line.empty()) state_ = State::complete;
         return;
     }

@@ -7,7 +7,7 @@
 
 namespace natra::api {
 
-// Whether a Host header ("localhost:9475") is an IP address, "localhost", a name below it, or `hostname`, whole or up
+// True if a Host header ("localhost:9475") is an IP address, "localhost", a name below it, or `hostname`, whole or up
 // to its first dot. No DNS server has a say in these.
 bool is_local_host(std::string_view host, std::string_view hostname);
 

@@ -7,7 +7,7 @@
 
 namespace natra::shim {
 
-// What tells the interface `name` of an open namespace from all others. What the caller may not see is left out.
+// Identifies the interface `name` of an open namespace. Fields that the caller may not read stay empty.
 cni::OpenedInterface identify(int netns_fd, const std::string& name);
 
 }  // namespace natra::shim

@@ -104,7 +104,7 @@ void Engine::restore(Attached& attached, const Rates& before, PodSide* pod) {
     for (const auto direction : directions)
         if (auto r = set_direction(attached, direction, before.of(direction), pod); !r)
             log::error(concat(attached.record.id, ": restore ", to_string(direction), " limit: ", r.error().what));
-    // What prepare_change() let pass is limited again, also where the pod cannot be entered.
+    // Limits again the directions that prepare_change() opened, also where the pod cannot be entered.
     refresh(attached);
 }
 

@@ -138,7 +138,7 @@ public:
     // Back to the best shaper. Success if there is no backstop; on failure it stays.
     Result<void> lift_backstop(Attached& attached);
     Result<Traffic> traffic();
-    // What the pods' own devices carried, by attachment, without entering their namespaces. Those that the kernel
+    // Reads the counters of the pods' own devices, by attachment, without entering their namespaces. Those that the kernel
     // says nothing about are left out.
     std::map<std::string, LinkBytes> pod_traffic(const std::vector<PodDevice>& devices);
     // For read_tc_changes(): the engine's own address on the host.
@@ -148,7 +148,7 @@ public:
     Result<bool> alive(const AttachmentRecord& record);
     // The namespace's interface of that name is the one recorded.
     Result<bool> same_device(const AttachmentRecord& record, int netns_fd, const std::string& device);
-    // Whether attach() would take the attachment's interface; false if that is gone. The error of attach() if the
+    // True if attach() would take the attachment's interface; false if that is gone. The error of attach() if the
     // interface is not the one that the plugin had open.
     Result<bool> is_for(const AttachmentRecord& record, const AttachSpec& spec);
 
