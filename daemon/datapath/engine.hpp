@@ -138,8 +138,8 @@ public:
     // Back to the best shaper. Success if there is no backstop; on failure it stays.
     Result<void> lift_backstop(Attached& attached);
     Result<Traffic> traffic();
-    // Reads the counters of the pods' own devices, by attachment, without entering their namespaces. Those that the kernel
-    // says nothing about are left out.
+    // Reads the counters of the pods' own devices, by attachment, without entering their namespaces. Those that the
+    // kernel says nothing about are left out.
     std::map<std::string, LinkBytes> pod_traffic(const std::vector<PodDevice>& devices);
     // For read_tc_changes(): the engine's own address on the host.
     [[nodiscard]] std::uint32_t host_port() const { return host_.port(); }
