@@ -173,6 +173,7 @@ private:
     // The data path after a change, and whether the change is in force.
     using Change = std::pair<datapath::Attached, Result<void>>;
     using Changed = std::function<void(const Change&)>;
+    void taken_back(const Pod& before, const Change& back, const Error& why, const Done& done);  // registry_records.cpp
 
     // registry_drain.cpp: what waits in a qdisc that goes leaves before, while the worker serves others.
     void change_rates(const std::string& id, const datapath::Attached& kernel, const datapath::Rates& rates,

@@ -53,38 +53,28 @@ std::vector<std::string> Registry::not_recorded() const {
 std::string Registry::state_path(const std::string& id) const { return concat(settings_.state_dir, "/", id, ".json"); }
 
 void Registry::take_back_limits(const Pod& before, const Error& why, Done done) {
-    const auto id = before.id;
-    auto taken_back = [this, before, why, done](const Change& back) {
-        auto& pod = pods_.at(before.id);
-        pod.kernel = back.first;
-        begin_watch(before.id, false);
-        if (back.second) {
-            pod.changes = before.changes;
-            pod.effective = before.effective;
-        }
-        (void)keep(pod);
-        tell_changed(pod);
-        if (back.second) return done(refused(why));
-        done(fail(Error::Code::internal, "the change is in force, but cannot be recorded: ", why.what,
-                  "; nor taken back: ", back.second.error().what));
-    };
-    change_rates(id, pods_.at(id).kernel, to_rates(before.effective), std::move(taken_back));
+    change_rates(before.id, pods_.at(before.id).kernel, to_rates(before.effective),
+                 [this, before, why, done](const Change& back) { taken_back(before, back, why, done); });
 }
 
 void Registry::take_back_data_path(const Pod& before, const Error& why, Done done) {
-    const auto id = before.id;
-    auto taken_back = [this, before, why, done](const Change& back) {
-        auto& pod = pods_.at(before.id);
-        pod.kernel = back.first;
-        begin_watch(before.id, false);
-        if (back.second) pod.changes = before.changes;
-        (void)keep(pod);
-        tell_changed(pod);
-        if (back.second) return done(refused(why));
-        done(fail(Error::Code::internal, "the switch is done, but cannot be recorded: ", why.what,
-                  "; nor undone: ", back.second.error().what));
-    };
-    switch_data_path(id, pods_.at(id).kernel, before.kernel.record.wish, {}, std::move(taken_back));
+    switch_data_path(before.id, pods_.at(before.id).kernel, before.kernel.record.wish, {},
+                     [this, before, why, done](const Change& back) { taken_back(before, back, why, done); });
+}
+
+void Registry::taken_back(const Pod& before, const Change& back, const Error& why, const Done& done) {
+    auto& pod = pods_.at(before.id);
+    pod.kernel = back.first;
+    begin_watch(before.id, false);
+    if (back.second) {
+        pod.changes = before.changes;
+        pod.effective = before.effective;
+    }
+    (void)keep(pod);
+    tell_changed(pod);
+    if (back.second) return done(refused(why));
+    done(fail(Error::Code::internal, "the change is in force, but cannot be recorded: ", why.what,
+              "; nor taken back: ", back.second.error().what));
 }
 
 }  // namespace natra::pods
