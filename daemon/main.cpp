@@ -48,9 +48,10 @@ constexpr std::uint64_t accuracy_period_usec = 10 * EventLoop::second_usec;
 constexpr std::uint64_t idle_cells_period_usec = 60 * EventLoop::second_usec;
 
 // Limits that somebody takes away or gets around.
-void watch_limits(EventLoop& core, int monitor, const datapath::Engine& engine, pods::Registry& registry) {
-    core.on_readable(monitor, "tc monitor", [monitor, port = engine.host_port(), &registry] {
-        registry.tc_changed(datapath::read_tc_changes(monitor, port));
+void watch_limits(EventLoop& core, datapath::TcMonitor& monitor, const datapath::Engine& engine,
+                  pods::Registry& registry) {
+    core.on_readable(monitor.fd(), "tc monitor", [&monitor, port = engine.host_port(), &registry] {
+        registry.tc_changed(monitor.read(port));
     });
     core.every(EventLoop::second_usec, "audit", [&registry] { registry.audit(); });
     core.every(survey_period_usec, "other limiters", [&registry] { registry.survey(); });
@@ -97,7 +98,7 @@ int run() {
     }
     for (const auto& sentence : pods::impossible_on((*engine)->features(), configuration.data_path))
         log::warning(sentence);
-    auto tc_monitor = datapath::open_tc_monitor();
+    auto tc_monitor = datapath::TcMonitor::open();
     if (!tc_monitor) {
         log::error(tc_monitor.error().what);
         return EXIT_FAILURE;
@@ -120,7 +121,7 @@ int run() {
     const FinishOperations finish(core, worker);
 
     watch_devices(core, monitor->get(), registry);
-    watch_limits(core, tc_monitor->get(), **engine, registry);
+    watch_limits(core, *tc_monitor, **engine, registry);
     watch_accuracy(core, registry, accuracy);
     renew_idle_cells(core, registry);
     core.every(EventLoop::second_usec, "log", [] { log::flush_due(); });

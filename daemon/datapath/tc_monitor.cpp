@@ -7,7 +7,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
+#include "daemon/datapath/netns.hpp"
 #include "daemon/datapath/rtnl_parse.hpp"
 
 namespace natra::datapath {
@@ -17,7 +19,7 @@ using Code = Error::Code;
 
 constexpr int most_datagrams = 512;
 
-// Without the control message the event is of the socket's own namespace.
+// Without the control message the event is of the socket's own namespace, which has no id yet.
 int nsid_of(msghdr& message) {
     for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
         if (c->cmsg_level != SOL_NETLINK || c->cmsg_type != NETLINK_LISTEN_ALL_NSID) continue;
@@ -31,7 +33,10 @@ int nsid_of(msghdr& message) {
 
 }  // namespace
 
-Result<UniqueFd> open_tc_monitor() {
+TcMonitor::TcMonitor(UniqueFd socket, UniqueFd own_netns, Netlink netlink)
+    : socket_(std::move(socket)), own_netns_(std::move(own_netns)), netlink_(std::move(netlink)) {}
+
+Result<TcMonitor> TcMonitor::open() {
     UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
     if (!fd) return fail_errno(Code::kernel, errno, "open tc monitor");
     const int buffer_bytes = 4 << 20;
@@ -44,10 +49,21 @@ Result<UniqueFd> open_tc_monitor() {
     address.nl_groups = RTMGRP_TC | RTMGRP_LINK;
     if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         return fail_errno(Code::kernel, errno, "bind tc monitor");
-    return fd;
+    auto own_netns = open_netns("/proc/thread-self/ns/net");
+    if (!own_netns) return own_netns.error();
+    auto netlink = Netlink::open();
+    if (!netlink) return netlink.error();
+    return TcMonitor(std::move(fd), *std::move(own_netns), *std::move(netlink));
 }
 
-TcChanges read_tc_changes(int monitor, std::uint32_t own_port) {
+int TcMonitor::place_of(int nsid) {
+    if (nsid == host_nsid) return nsid;
+    if (!own_nsid_)
+        if (const auto own = netlink_.nsid(own_netns_.get())) own_nsid_ = *own;
+    return nsid == own_nsid_ ? host_nsid : nsid;
+}
+
+TcChanges TcMonitor::read(std::uint32_t own_port) {
     TcChanges out;
     alignas(nlmsghdr) std::byte buffer[32768];
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int)) * 4];
@@ -61,7 +77,7 @@ TcChanges read_tc_changes(int monitor, std::uint32_t own_port) {
         message.msg_iovlen = 1;
         message.msg_control = control;
         message.msg_controllen = sizeof control;
-        const auto n = ::recvmsg(monitor, &message, 0);
+        const auto n = ::recvmsg(socket_.get(), &message, 0);
         if (n < 0 && errno == ENOBUFS) {
             out.lost = true;
             continue;
@@ -69,7 +85,7 @@ TcChanges read_tc_changes(int monitor, std::uint32_t own_port) {
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) break;
         if (sender.nl_pid != 0) continue;  // not the kernel's
-        collect_tc_changes({buffer, static_cast<std::size_t>(n)}, nsid_of(message), own_port, out);
+        collect_tc_changes({buffer, static_cast<std::size_t>(n)}, place_of(nsid_of(message)), own_port, out);
     }
     return out;
 }

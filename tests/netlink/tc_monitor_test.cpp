@@ -14,31 +14,31 @@
 namespace natra::datapath::testing {
 namespace {
 
-class TcMonitor : public World {
+class TheTcMonitor : public World {
 protected:
     void SetUp() override {
         World::SetUp();
-        auto opened = open_tc_monitor();
+        auto opened = TcMonitor::open();
         ASSERT_OK(opened);
-        monitor_ = *std::move(opened);
+        monitor_.emplace(*std::move(opened));
     }
-    TcChanges read(std::uint32_t own_port = 0) { return read_tc_changes(monitor_.get(), own_port); }
+    TcChanges read(std::uint32_t own_port = 0) { return monitor_->read(own_port); }
     bool told_of(int nsid, int index) { return read().places.contains({.nsid = nsid, .ifindex = index}); }
     // Runs a command inside a namespace.
     static void run_in(const UniqueFd& netns, const std::string& command) {
         run("nsenter --net=/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(netns.get()) + " " + command);
     }
-    UniqueFd monitor_;
+    std::optional<TcMonitor> monitor_;
 };
 
-TEST_F(TcMonitor, IsSilentAndDoesNotBlockWhileNothingHappens) {
+TEST_F(TheTcMonitor, IsSilentAndDoesNotBlockWhileNothingHappens) {
     run("ip link set a0 mtu 1400");
     const auto news = read();
     EXPECT_TRUE(news.places.empty());
     EXPECT_FALSE(news.lost);
 }
 
-TEST_F(TcMonitor, TellsOfQdiscsAndFilters) {
+TEST_F(TheTcMonitor, TellsOfQdiscsAndFilters) {
     const int a = ifindex("a0");
     for (const char* const command :
          {"tc qdisc add dev a0 clsact", "tc filter add dev a0 egress prio 5 protocol all u32 match u32 0 0 classid 1:1",
@@ -49,14 +49,32 @@ TEST_F(TcMonitor, TellsOfQdiscsAndFilters) {
     }
 }
 
-TEST_F(TcMonitor, LeavesOutWhatTheOwnSocketDid) {
+TEST_F(TheTcMonitor, LeavesOutWhatTheOwnSocketDid) {
     ASSERT_OK(netlink().ensure_clsact(ifindex("a0")));
     EXPECT_TRUE(read(netlink().port()).places.empty());
     ASSERT_OK(netlink().delete_clsact(ifindex("a0")));
     EXPECT_TRUE(told_of(host_nsid, ifindex("a0")));
 }
 
-TEST_F(TcMonitor, HearsOfANamespaceThatHasAnId) {
+// As soon as somebody asks on the host for a pod's veth, the kernel gives the host an id there.
+TEST_F(TheTcMonitor, KnowsTheHostByItsIdToo) {
+    const auto own = open_netns("/proc/thread-self/ns/net");
+    ASSERT_OK(own);
+    const auto pod = make_netns();
+    ASSERT_OK(netlink().namespace_id(pod.get()));
+    run_in(pod, "tc qdisc add dev lo clsact");
+    EXPECT_EQ(read().places.size(), 1U) << "when the host has none yet";
+    const auto nsid = netlink().namespace_id(own->get());
+    ASSERT_OK(nsid);
+    run("tc qdisc add dev a0 clsact");
+    const auto news = read();
+    EXPECT_TRUE(news.places.contains({.nsid = host_nsid, .ifindex = ifindex("a0")}));
+    EXPECT_FALSE(news.places.contains({.nsid = *nsid, .ifindex = ifindex("a0")}));
+    ASSERT_OK(netlink().delete_clsact(ifindex("a0")));
+    EXPECT_TRUE(read(netlink().port()).places.empty()) << "the own socket's";
+}
+
+TEST_F(TheTcMonitor, HearsOfANamespaceThatHasAnId) {
     const auto pod = make_netns();
     const auto nsid = netlink().namespace_id(pod.get());
     ASSERT_OK(nsid);
@@ -77,7 +95,7 @@ TEST_F(TcMonitor, HearsOfANamespaceThatHasAnId) {
     EXPECT_TRUE(told_of(*nsid, inner)) << "a device that goes away";
 }
 
-TEST_F(TcMonitor, GivesNamespacesDifferentIds) {
+TEST_F(TheTcMonitor, GivesNamespacesDifferentIds) {
     const auto one = make_netns();
     const auto two = make_netns();
     const auto first = netlink().namespace_id(one.get());
@@ -87,7 +105,7 @@ TEST_F(TcMonitor, GivesNamespacesDifferentIds) {
     EXPECT_NE(*first, *second);
 }
 
-TEST_F(TcMonitor, DoesNotKeepANamespaceAlive) {
+TEST_F(TheTcMonitor, DoesNotKeepANamespaceAlive) {
     auto pod = make_netns();
     ASSERT_OK(netlink().namespace_id(pod.get()));
     run("ip link add out type veth peer name in netns /proc/" + std::to_string(::getpid()) + "/fd/" +
@@ -100,14 +118,14 @@ TEST_F(TcMonitor, DoesNotKeepANamespaceAlive) {
     FAIL() << "the device's other end, and with it the namespace, is still there";
 }
 
-TEST_F(TcMonitor, NamespaceIdOfSomethingElseIsAnError) {
+TEST_F(TheTcMonitor, NamespaceIdOfSomethingElseIsAnError) {
     EXPECT_NE(error_of(netlink().namespace_id(-1)).sys, 0);
-    EXPECT_NE(error_of(netlink().namespace_id(monitor_.get())).sys, 0);
+    EXPECT_NE(error_of(netlink().namespace_id(monitor_->fd())).sys, 0);
 }
 
-TEST_F(TcMonitor, SaysThatItLostEvents) {
+TEST_F(TheTcMonitor, SaysThatItLostEvents) {
     const int room = 1;  // the kernel makes it its minimum
-    ASSERT_EQ(::setsockopt(monitor_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room), 0);
+    ASSERT_EQ(::setsockopt(monitor_->fd(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room), 0);
     for (int i = 0; i < 20; ++i) {
         run("tc qdisc add dev a0 root pfifo");
         run("tc qdisc del dev a0 root");
@@ -116,7 +134,7 @@ TEST_F(TcMonitor, SaysThatItLostEvents) {
     EXPECT_FALSE(read().lost);
 }
 
-TEST_F(TcMonitor, LinkBytesCountWhatADeviceCarried) {
+TEST_F(TheTcMonitor, LinkBytesCountWhatADeviceCarried) {
     const auto before = netlink().link_bytes();
     ASSERT_OK(before);
     run("ip addr add 192.0.2.1/24 dev a0");
@@ -129,7 +147,7 @@ TEST_F(TcMonitor, LinkBytesCountWhatADeviceCarried) {
     EXPECT_EQ(after->at(ifindex("b0")).received - before->at(ifindex("b0")).received, sent);
 }
 
-TEST_F(TcMonitor, ClearRootTakesAwayWhateverIsThere) {
+TEST_F(TheTcMonitor, ClearRootTakesAwayWhateverIsThere) {
     run("tc qdisc add dev a0 root handle 7: pfifo");
     ASSERT_OK(netlink().clear_root(ifindex("a0")));
     EXPECT_EQ(root_of("a0"), "noqueue 0:");
