@@ -7,8 +7,8 @@ usage: initramfs.py userland OUT             this system's tools and libraries
 
 `userland` takes files of installed distribution packages, and what their
 programs are linked with. `tree` puts both directories where they are here, so
-that a build directory goes on working; object files stay behind, programs go
-without debug information.
+that a build directory goes on working; object files stay behind, and so do the
+unit tests, for which no kernel is another; programs go without debug information.
 """
 from __future__ import annotations
 
@@ -177,7 +177,8 @@ def modules(kernel_root: Path, out: Path) -> None:
 
 def built_files(build: Path) -> Iterable[Path]:
     for directory, subdirectories, names in os.walk(build):
-        subdirectories[:] = [name for name in subdirectories if not name.endswith(".p")]
+        unwanted = {"unit"} if Path(directory) == build / "tests" else set()
+        subdirectories[:] = [name for name in subdirectories if not name.endswith(".p") and name not in unwanted]
         for name in names:
             if not name.endswith((".a", ".symbols")) and not name.startswith(".ninja"):
                 yield Path(directory) / name
