@@ -11,6 +11,7 @@
 #include "daemon/util/clock.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
+#include "daemon/util/may_pass.hpp"
 
 namespace natra::datapath {
 namespace {
@@ -175,6 +176,11 @@ Result<void> Engine::mend_direction(Attached& attached, Direction direction, Rem
         // What leaves a pod is counted outside as well.
         if (direction == Direction::egress || !attached.record.has_host_side()) return {};
         out.found.emplace_back("ingress inside the pod cannot be looked at");
+    if (!defects && may_pass(defects.error())) {
+        // Nobody's doing, and nothing is known to be wrong.
+        out.found.push_back(concat(to_string(direction), " cannot be looked at"));
+        return defects.error();
+    }
         return fail(Code::unavailable, "its network namespace cannot be entered");
     }
     const auto defects = inspect(attached, direction, pod);

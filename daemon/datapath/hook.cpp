@@ -54,7 +54,7 @@ constexpr const char* behind_reason = ", behind a foreign classifier that may en
 bool is_ours(const BpfFilter& filter) { return filter.kind == "bpf" && filter.name == filter_name; }
 
 // Whether programs but this one are on the tcx hook.
-bool others_on_tcx(const HookPoint& point, std::uint32_t prog_id) {
+Result<bool> others_on_tcx(const HookPoint& point, std::uint32_t prog_id) {
     return point.worker.run(point.netns_fd, [&] {
         std::uint32_t ids[64]{};
         struct bpf_prog_query_opts query {};
@@ -72,7 +72,7 @@ struct TcxPrograms {
 };
 
 // What is on the tcx hook; nothing on a kernel without tcx.
-TcxPrograms tcx_programs(const HookPoint& point) {
+Result<TcxPrograms> tcx_programs(const HookPoint& point) {
     return point.worker.run(point.netns_fd, [&]() -> TcxPrograms {
         constexpr std::uint32_t most = 64;  // the kernel's own limit
         __u32 ids[most] = {};
@@ -97,8 +97,9 @@ Result<AttachedHook> attach_tcx(const HookPoint& point, int prog_fd, std::string
         const int fd = bpf_link_create(prog_fd, point.ifindex, tcx_type(point), &options);
         return {fd, fd < 0 ? errno : 0};
     });
-    if (created.fd < 0) return fail_errno(Code::kernel, created.error, "attach tcx to ", where(point));
-    const UniqueFd link(created.fd);
+    if (!created) return created.error();
+    if (created->fd < 0) return fail_errno(Code::kernel, created->error, "attach tcx to ", where(point));
+    const UniqueFd link(created->fd);
     if (bpf_obj_pin(link.get(), point.link_pin.c_str()) < 0)
         return fail_errno(Code::kernel, errno, "pin ", point.link_pin);  // closing the link detaches
     return AttachedHook{{.kind = HookKind::tcx, .device_egress = point.device_egress}, std::move(reason)};
@@ -154,7 +155,13 @@ Result<AttachedHook> attach_clsact(const HookPoint& point, int prog_fd, bool mad
                      std::move(reason)};
     if (alone) return out;
     const auto state = state_in(point.netlink.filters(point.ifindex, clsact_parent(point)), filter->prog_id);
-    out.first = state && *state == HookState::first && !others_on_tcx(point, filter->prog_id);
+    const auto others = others_on_tcx(point, filter->prog_id);
+    if (!others) {
+        (void)point.netlink.delete_filter(point.ifindex, *filter);
+        if (made) (void)point.netlink.delete_clsact(point.ifindex);
+        return others.error();
+    }
+    out.first = state && *state == HookState::first && !*others;
     if (!out.first) out.reason += behind_reason;
     return out;
 }
@@ -227,7 +234,10 @@ Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode
     if (mode == AttachMode::tcx && !kernel_has_tcx) return fail(Code::unsupported, "this kernel has no tcx");
     if (mode == AttachMode::tcx) return attach_tcx(point, prog_fd, "tcx by configuration");
     const bool automatic = mode == AttachMode::automatic && kernel_has_tcx;
-    if (automatic && tcx_programs(point).count > 0) return attach_tcx(point, prog_fd, other_tcx_reason);
+    // Asked before anything is made that an error would have to take away.
+    const auto tcx = tcx_programs(point);
+    if (!tcx) return tcx.error();
+    if (automatic && tcx->count > 0) return attach_tcx(point, prog_fd, other_tcx_reason);
     const auto made = point.netlink.ensure_clsact(point.ifindex);
     if (!made) {
         if (made.error().sys != EEXIST) return made.error();
@@ -238,7 +248,7 @@ Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode
     const bool ours = *made || (!clsact_is_ours && drop_leftovers(point, other_prog));
     if (automatic && !ours && !clsact_is_ours) return attach_tcx(point, prog_fd, other_filters_reason);
     // Before clsact come the programs on tcx, if there may be any here.
-    const bool alone = ours && (automatic || tcx_programs(point).count == 0);
+    const bool alone = ours && (automatic || tcx->count == 0);
     auto hook = attach_clsact(point, prog_fd, ours, alone,
                               mode == AttachMode::clsact ? "clsact by configuration"
                               : kernel_has_tcx           ? alone_reason
@@ -268,7 +278,9 @@ Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const
 
 Result<PreferredHook> preferred_hook(const HookPoint& point, std::uint32_t prog_id, bool kernel_has_tcx) {
     if (!kernel_has_tcx) return PreferredHook{HookKind::clsact, no_tcx_reason};
-    if (others_on_tcx(point, prog_id)) return PreferredHook{HookKind::tcx, other_tcx_reason};
+    const auto others = others_on_tcx(point, prog_id);
+    if (!others) return others.error();
+    if (*others) return PreferredHook{HookKind::tcx, other_tcx_reason};
     const auto qdiscs = point.netlink.qdiscs(point.ifindex);
     if (!qdiscs) return qdiscs.error();
     if (std::any_of(qdiscs->begin(), qdiscs->end(), [](const Qdisc& q) { return q.kind == "ingress"; }))
@@ -366,18 +378,19 @@ Result<HookState> hook_state(const HookPoint& point, const HookRecord& record, s
     if (record.kind != HookKind::tcx) {
         auto state = state_in(point.netlink.filters(point.ifindex, parent_of(point, record.kind)), prog_id);
         if (record.kind == HookKind::htb) return state;
-        if (state && *state == HookState::first && tcx.count > 0) return HookState::overtaken;
+        if (state && *state == HookState::first && tcx->count > 0) return HookState::overtaken;
         return state;
     }
     const UniqueFd link(bpf_obj_get(point.link_pin.c_str()));
     if (!link) return HookState::absent;
+    if (!tcx) return tcx.error();
     bpf_link_info info{};
     __u32 length = sizeof info;
     if (bpf_link_get_info_by_fd(link.get(), &info, &length) < 0)
         return fail_errno(Code::kernel, errno, "read ", point.link_pin);
     // A link whose device is gone stays, with ifindex 0. tcx.ifindex is the first member of its part of the union.
     if (info.prog_id != prog_id || info.netns.netns_ino != static_cast<__u32>(point.ifindex)) return HookState::absent;
-    return tcx.first == prog_id ? HookState::first : HookState::overtaken;
+    return tcx->first == prog_id ? HookState::first : HookState::overtaken;
 }
 
 }  // namespace natra::datapath
