@@ -49,6 +49,7 @@ constexpr const char* alone_reason = "clsact: the hook is ours alone";
 constexpr const char* other_tcx_reason = "tcx: other tcx programs are on this hook";
 constexpr const char* other_qdisc_reason = "tcx: another qdisc holds the place of clsact";
 constexpr const char* other_filters_reason = "tcx: others use clsact on this device, and tcx runs before it";
+constexpr const char* on_htb_reason = "htb: another qdisc holds the place of clsact";
 constexpr const char* behind_reason = ", behind a foreign classifier that may end the chain";
 
 bool is_ours(const BpfFilter& filter) { return filter.kind == "bpf" && filter.name == filter_name; }
@@ -154,13 +155,13 @@ Result<AttachedHook> attach_clsact(const HookPoint& point, int prog_fd, bool mad
                       .handle = filter->handle},
                      std::move(reason)};
     if (alone) return out;
-    const auto state = state_in(point.netlink.filters(point.ifindex, clsact_parent(point)), filter->prog_id);
     const auto others = others_on_tcx(point, filter->prog_id);
     if (!others) {
         (void)point.netlink.delete_filter(point.ifindex, *filter);
         if (made) (void)point.netlink.delete_clsact(point.ifindex);
         return others.error();
     }
+    const auto state = state_in(point.netlink.filters(point.ifindex, clsact_parent(point)), filter->prog_id);
     out.first = state && *state == HookState::first && !*others;
     if (!out.first) out.reason += behind_reason;
     return out;
@@ -177,7 +178,7 @@ Result<AttachedHook> attach_beside_ingress_qdisc(const HookPoint& point, int pro
     if (!filter) return filter.error();
     return AttachedHook{
         {.kind = HookKind::htb, .device_egress = true, .priority = filter->priority, .handle = filter->handle},
-        "htb: another qdisc holds the place of clsact"};
+        on_htb_reason};
 }
 
 // There is no other place for it: another qdisc holds the place of clsact.
@@ -229,6 +230,13 @@ Result<AttachedHook> move_to_tcx(const HookPoint& point, int prog_fd, AttachedHo
 
 }  // namespace
 
+std::string by_wish(const Wish& wish) { return concat(to_string(wish.attach_mode), " by ", wish.attach_mode_by); }
+
+std::string htb_reason(const Wish& wish) {
+    return concat(on_htb_reason,
+                  wish.attach_mode == AttachMode::automatic ? "" : concat(" (", by_wish(wish), ": not possible here)"));
+}
+
 Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode mode, bool kernel_has_tcx,
                                  bool clsact_is_ours, std::uint32_t other_prog) {
     if (mode == AttachMode::tcx && !kernel_has_tcx) return fail(Code::unsupported, "this kernel has no tcx");
@@ -264,8 +272,8 @@ Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const
         return attach_hook(point, prog_fd, AttachMode::automatic, kernel_has_tcx, shared_clsact, other_prog);
     auto wished = attach_hook(point, prog_fd, wish.attach_mode, kernel_has_tcx, shared_clsact, other_prog);
     if (wished) {
-        wished->reason =
-            concat(to_string(wish.attach_mode), " by ", wish.attach_mode_by, wished->first ? "" : behind_reason);
+        const auto reason = wished->record.kind == HookKind::htb ? htb_reason(wish) : by_wish(wish);
+        wished->reason = concat(reason, wished->first ? "" : behind_reason);
         return wished;
     }
     auto other = attach_hook(point, prog_fd, AttachMode::automatic, kernel_has_tcx, shared_clsact, other_prog);
@@ -375,6 +383,7 @@ Result<void> detach_hook(const HookPoint& point, const HookRecord& record, std::
 
 Result<HookState> hook_state(const HookPoint& point, const HookRecord& record, std::uint32_t prog_id) {
     const auto tcx = tcx_programs(point);
+    if (!tcx) return tcx.error();
     if (record.kind != HookKind::tcx) {
         auto state = state_in(point.netlink.filters(point.ifindex, parent_of(point, record.kind)), prog_id);
         if (record.kind == HookKind::htb) return state;
@@ -383,7 +392,6 @@ Result<HookState> hook_state(const HookPoint& point, const HookRecord& record, s
     }
     const UniqueFd link(bpf_obj_get(point.link_pin.c_str()));
     if (!link) return HookState::absent;
-    if (!tcx) return tcx.error();
     bpf_link_info info{};
     __u32 length = sizeof info;
     if (bpf_link_get_info_by_fd(link.get(), &info, &length) < 0)
