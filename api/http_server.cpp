@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/http_server.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -23,6 +24,7 @@
 #include <pistache/tcp.h>
 #include <pistache/transport.h>
 
+#include "api/mailbox.hpp"
 #include "api/problem.hpp"
 #include "api/request_reader.hpp"
 #include "daemon/util/log.hpp"
@@ -121,15 +123,17 @@ OtherEnd other_end(int fd, bool read_only) {
 }  // namespace
 
 struct HttpServer::Shared {
-    Shared(const HttpSettings& with, Handle handler)
-        : handle(std::move(handler)), settings(with), accounts(settings.bounds), unanswered_of(settings.workers) {}
+    Shared(const HttpSettings& with, Handle handler, Answered observer)
+        : handle(std::move(handler)), answered(std::move(observer)), settings(with), accounts(settings.bounds),
+          unanswered_of(settings.workers) {}
 
     const Handle handle;
+    const Answered answered;
     const HttpSettings settings;
     Accounts accounts;
     std::atomic<bool> stopping = false;
     std::atomic<std::size_t> unanswered = 0;              // connections
-    std::vector<std::atomic<std::size_t>> unanswered_of;  // each worker's
+    std::vector<std::atomic<std::size_t>> unanswered_of;  // each worker's, without those answered later
     std::atomic<std::uint64_t> refused = 0;
     std::atomic<std::uint64_t> bad = 0;
     std::atomic<std::uint64_t> lost = 0;
@@ -139,7 +143,9 @@ namespace {
 
 using Shared = HttpServer::Shared;
 
-// Lives and dies with Pistache's Peer, on one worker's thread.
+// Made by the thread that accepts. From when that has handed it over it is one worker's, whose thread destroys it, or
+// the thread that ends the server. Two may own it: Pistache's Peer, which goes when the client sends no more, and the
+// worker, while the answer is made elsewhere.
 struct Connection {
     Connection(Shared& owner, Caller from, Accounts::Ticket admitted, std::atomic<std::size_t>& of_worker)
         : shared(owner), caller(std::move(from)), ticket(std::move(admitted)), unanswered_of_worker(of_worker) {
@@ -147,16 +153,34 @@ struct Connection {
         ++unanswered_of_worker;
     }
     ~Connection() {
-        if (!answered) is_over();
+        if (answered) return;
+        --shared.unanswered;
+        worker_is_free();
     }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    void answer(int fd, const Response& response, bool with_body) {
+    // To a request that was handled.
+    void answer(int fd, const Response& response) {
+        const auto& request = reader.request();
+        const bool with_body = request.method != "HEAD";
+        if (shared.answered) shared.answered(request, response.status);
         const Message message(response, with_body);
         if (shared.accounts.reserve(ticket, fd, message.size())) return finish(fd, message);
         ++shared.refused;
         tell(fd, problem(503, "too much of what was sent is not read yet"), with_body);
+    }
+    // The answer is given later, into this descriptor: a client may have shut down its side by then, with which the
+    // peer and its descriptor go.
+    void wait(UniqueFd fd) {
+        own_fd_ = std::move(fd);
+        deadline = Clock::now() + shared.settings.answer_time;
+        worker_is_free();
+    }
+    [[nodiscard]] bool waits() const { return static_cast<bool>(own_fd_); }
+    void answer_later(const Response& response) {
+        answer(own_fd_.get(), response);
+        own_fd_.reset();
     }
     // An answer of a few words, whatever is unread.
     void tell(int fd, const Response& response, bool with_body = true) {
@@ -166,7 +190,7 @@ struct Connection {
     [[nodiscard]] bool is_late(Clock::time_point now) {
         const auto& settings = shared.settings;
         if (!deadline) deadline = now + (ticket.served() ? settings.request_time : settings.linger_time);
-        if (shared.stopping && !answered && !hurried) {
+        if (shared.stopping && !answered && !waits() && !hurried) {
             hurried = true;
             deadline = std::min(*deadline, now + settings.stop_time);
         }
@@ -188,30 +212,50 @@ private:
         if (!send_answer(fd, message)) ++shared.lost;
         answered = true;
         shared.accounts.answered(ticket);
-        is_over();
-    }
-    void is_over() {
         --shared.unanswered;
-        --unanswered_of_worker;
+        worker_is_free();
+    }
+    void worker_is_free() {
+        if (std::exchange(occupies_worker_, false)) --unanswered_of_worker;
     }
 
+    bool occupies_worker_ = true;
+    UniqueFd own_fd_;  // while the answer is made elsewhere
     // From when its worker first looks at it: one that was busy with others must not call it late.
     std::optional<Clock::time_point> deadline;
     bool hurried = false;
 };
 
+// One worker's connections whose answers are made elsewhere. The worker's alone, but for the mailbox.
+struct Waiting {
+    Waiting() : mailbox(std::make_shared<Mailbox>()) {}
+
+    const std::shared_ptr<Mailbox> mailbox;  // may outlive the server, as answers do
+    std::vector<std::shared_ptr<Connection>> connections;
+};
+
+// Takes the answer from any thread to the connection's worker.
+HttpServer::Later later_for(const std::shared_ptr<Mailbox>& mailbox, const std::shared_ptr<Connection>& connection) {
+    return [mailbox, to = std::weak_ptr(connection)](const SharedResponse& response) {
+        mailbox->post([to, response] {
+            const auto still = to.lock();
+            if (still && still->waits()) still->answer_later(*response);
+        });
+    };
+}
+
 class Front final : public Tcp::Handler {
     PROTOTYPE_OF(Tcp::Handler, Front)
 
 public:
-    explicit Front(Shared& shared) : shared_(&shared) {}
+    Front(Shared& shared, std::shared_ptr<Waiting> waiting) : shared_(&shared), waiting_(std::move(waiting)) {}
 
     // Must not take the peer away: Pistache goes on using it. shutdown(2) makes Pistache do so.
     void onInput(const char* buffer, std::size_t length, const std::shared_ptr<Tcp::Peer>& peer) override {
         const auto connection = std::static_pointer_cast<Connection>(peer->tryGetData(connection_key));
         if (!connection) return;
         try {
-            take(*connection, peer->fd(), {buffer, length});
+            take(connection, peer->fd(), {buffer, length});
         } catch (const std::exception& e) {
             // Memory is what can fail here; without an answer the client sees the end of the connection.
             log::error(concat("REST: ", e.what()));
@@ -220,8 +264,9 @@ public:
     }
 
 private:
-    void take(Connection& connection, int fd, std::string_view bytes) {
-        if (connection.answered) {
+    void take(const std::shared_ptr<Connection>& owned, int fd, std::string_view bytes) {
+        auto& connection = *owned;
+        if (connection.answered || connection.waits()) {
             connection.ignored_bytes += bytes.size();
             // Pistache reads for as long as there is something to read.
             if (connection.ignored_bytes > max_ignored_bytes) ::shutdown(fd, SHUT_RDWR);
@@ -244,26 +289,35 @@ private:
         const bool with_body = reader.request().method != "HEAD";
         if (!connection.ticket.served()) return connection.tell(fd, problem(503, "too many connections"), with_body);
         if (shared_->stopping) return connection.tell(fd, problem(503, stopping_text), with_body);
-        connection.answer(fd, *handled(connection), with_body);
+        if (const auto response = handled(owned)) return connection.answer(fd, *response);
+        UniqueFd own(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+        if (!own) return connection.answer(fd, problem(503, "natrad has no descriptors left; the request may succeed"));
+        waiting_->connections.push_back(owned);
+        connection.wait(std::move(own));
     }
 
-    SharedResponse handled(const Connection& connection) {
+    // Null: the answer comes later. Not before this worker is through with what it does now.
+    SharedResponse handled(const std::shared_ptr<Connection>& connection) {
+        const auto& request = connection->reader.request();
         try {
-            return shared_->handle(connection.reader.request(), connection.caller);
+            return shared_->handle(request, connection->caller, later_for(waiting_->mailbox, connection));
         } catch (const std::exception& e) {
-            log::error(concat("REST: ", connection.reader.request().method, ": ", e.what()));
-            return api::shared(problem(500, "natrad met an error of its own; its log says more"));
+            log::error(concat("REST: ", request.method, ": ", e.what()));
+            return api::shared(own_error());
         }
     }
 
     Shared* shared_;
+    std::shared_ptr<Waiting> waiting_;
 };
 
 // One worker's connections. Closes those whose time is over, and catches what would end the process in Pistache's
 // thread.
 class Connections final : public Tcp::Transport {
 public:
-    explicit Connections(Shared& shared) : Transport(std::make_shared<Front>(shared)), shared_(shared) {
+    explicit Connections(Shared& shared) : Connections(shared, std::make_shared<Waiting>()) {}
+    Connections(Shared& shared, const std::shared_ptr<Waiting>& waiting)
+        : Transport(std::make_shared<Front>(shared, waiting)), shared_(shared), waiting_(waiting) {
         timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
         if (!timer_) throw std::system_error(errno, std::generic_category(), "timerfd_create");
         constexpr long period_ns = 250'000'000;
@@ -271,7 +325,16 @@ public:
         ::timerfd_settime(timer_.get(), 0, &period, nullptr);
     }
     ~Connections() override {
+        waiting_->mailbox->close();
+        waiting_->connections.clear();
         for (const auto& [fd, peer] : peers) ::close(fd);
+    }
+
+    // For the thread that accepts, which keeps nothing of it.
+    void hand_over(UniqueFd fd, std::shared_ptr<Connection> connection) {
+        // A task can be copied, a descriptor cannot.
+        waiting_->mailbox->post([this, fd = std::make_shared<UniqueFd>(std::move(fd)),
+                                 connection = std::move(connection)]() mutable { begin(*fd, std::move(connection)); });
     }
 
     std::shared_ptr<Aio::Handler> clone() const override { return std::make_shared<Connections>(shared_); }
@@ -279,12 +342,15 @@ public:
     void registerPoller(Pistache::Polling::Epoll& poller) override {
         Transport::registerPoller(poller);
         // As Pistache's own queues do it: the tag is the descriptor, which no peer has.
-        poller.addFd(timer_.get(), Pistache::Flags<Pistache::Polling::NotifyOn>(Pistache::Polling::NotifyOn::Read),
-                     Pistache::Polling::Tag(static_cast<std::uint64_t>(timer_.get())));
+        for (const int fd : {timer_.get(), waiting_->mailbox->fd()})
+            poller.addFd(fd, Pistache::Flags<Pistache::Polling::NotifyOn>(Pistache::Polling::NotifyOn::Read),
+                         Pistache::Polling::Tag(static_cast<std::uint64_t>(fd)));
     }
 
     void onReady(const Aio::FdSet& fds) override {
         guarded([&] { Transport::onReady(fds); });
+        guarded([&] { waiting_->mailbox->run(); });
+        drop_answered();
         // Only now: an event in `fds` may be about a peer that would be gone.
         std::uint64_t expirations = 0;
         if (::read(timer_.get(), &expirations, sizeof expirations) > 0) guarded([&] { sweep(); });
@@ -299,13 +365,31 @@ private:
         }
     }
 
+    void begin(UniqueFd& fd, std::shared_ptr<Connection> connection) {
+        // Pistache wants an address; nobody asks for it.
+        const Pistache::Address nowhere(Pistache::Ipv4::loopback(), Pistache::Port(0));
+        const auto peer = Tcp::Peer::Create(fd.get(), nowhere);
+        peer->putData(connection_key, std::move(connection));
+        (void)fd.release();  // the transport closes it
+        handleNewPeer(peer);
+    }
+
+    void drop_answered() {
+        std::erase_if(waiting_->connections, [](const auto& each) { return !each->waits(); });
+    }
+
     void sweep() {
         const auto now = Clock::now();
+        for (const auto& connection : waiting_->connections)
+            if (connection->is_late(now))
+                connection->answer_later(
+                    problem(503, "natrad did not finish in time; a change may still come into force"));
+        drop_answered();
         std::vector<std::shared_ptr<Tcp::Peer>> late;
         for (const auto& [fd, peer] : peers) {
             const auto connection = std::static_pointer_cast<Connection>(peer->tryGetData(connection_key));
             if (!connection) continue;
-            if (!connection->is_late(now)) continue;
+            if (connection->waits() || !connection->is_late(now)) continue;
             late.push_back(peer);
             if (connection->answered) continue;
             connection->tell(fd, shared_.stopping ? problem(503, stopping_text)
@@ -316,6 +400,7 @@ private:
     }
 
     Shared& shared_;
+    const std::shared_ptr<Waiting> waiting_;
     UniqueFd timer_;
 };
 
@@ -400,15 +485,10 @@ private:
     }
 
     void hand_over(UniqueFd fd, Caller caller, Accounts::Ticket ticket) {
-        // Pistache wants an address; nobody asks for it.
-        const Pistache::Address nowhere(Pistache::Ipv4::loopback(), Pistache::Port(0));
         const auto worker = idlest_worker();
         auto connection =
             std::make_shared<Connection>(shared_, std::move(caller), std::move(ticket), shared_.unanswered_of[worker]);
-        const auto peer = Tcp::Peer::Create(fd.get(), nowhere);
-        peer->putData(connection_key, std::move(connection));
-        (void)fd.release();  // the transport closes it
-        std::static_pointer_cast<Tcp::Transport>(workers_[worker])->handleNewPeer(peer);
+        std::static_pointer_cast<Connections>(workers_[worker])->hand_over(std::move(fd), std::move(connection));
     }
 
     // The one with the fewest unanswered connections, in turn among equals. Each in turn, whatever it has to do, would
@@ -433,8 +513,8 @@ private:
     std::thread acceptor_;
 };
 
-HttpServer::HttpServer(std::vector<Listener> listeners, const HttpSettings& settings, Handle handle)
-    : shared_(std::make_shared<Shared>(settings, std::move(handle))) {
+HttpServer::HttpServer(std::vector<Listener> listeners, const HttpSettings& settings, Handle handle, Answered answered)
+    : shared_(std::make_shared<Shared>(settings, std::move(handle), std::move(answered))) {
     impl_ = std::make_unique<Impl>(std::move(listeners), *shared_);
 }
 

@@ -4,7 +4,8 @@
 // Every connection serves one request and is closed. An answer goes into the socket's
 // buffer, made large enough for all of it, from the worker that read the request: a
 // client that reads slowly, or not at all, holds up nobody, and `Accounts` bounds how
-// much of natrad's memory it holds.
+// much of natrad's memory it holds. An answer that takes long is made elsewhere
+// (`Later`) and comes back to that worker, which serves others meanwhile.
 #pragma once
 
 #include <atomic>
@@ -30,17 +31,23 @@ struct HttpSettings {
     unsigned workers = 4;
     Accounts::Bounds bounds;                        // what is beyond them is answered 503
     std::chrono::milliseconds request_time{10000};  // for a client to send its request
+    std::chrono::milliseconds answer_time{15000};   // for an answer that is given later; then it is 503
     std::chrono::milliseconds linger_time{2000};    // for a client to close after the answer
     std::chrono::milliseconds stop_time{1000};      // in place of request_time, once the server stops
 };
 
 class HttpServer {
 public:
-    // On any worker's thread; may block and throw.
-    using Handle = std::function<SharedResponse(const Request&, const Caller&)>;
+    // Gives the answer that Handle left open. Any thread, once; without effect if the connection or the server is gone.
+    using Later = std::function<void(SharedResponse)>;
+    // On any worker's thread. May throw. Other connections wait for this worker: what takes long returns null and
+    // answers by `later`.
+    using Handle = std::function<SharedResponse(const Request&, const Caller&, const Later& later)>;
+    // On any worker's thread, for each answer to a request that was handled: Handle's, or 503 in its place.
+    using Answered = std::function<void(const Request&, int status)>;
 
     // Throws std::system_error, std::runtime_error.
-    HttpServer(std::vector<Listener> listeners, const HttpSettings& settings, Handle handle);
+    HttpServer(std::vector<Listener> listeners, const HttpSettings& settings, Handle handle, Answered answered = {});
     // Drops what is still open.
     ~HttpServer();
     HttpServer(const HttpServer&) = delete;

@@ -64,6 +64,8 @@ Response wrong_value(int status, std::string_view field, const Json& value, std:
 
 Response problem(const Error& error) { return problem(status_of(error.code), error.what); }
 
+Response own_error() { return problem(500, "natrad met an error of its own; its log says more"); }
+
 Response json_response(const Json& document) {
     return {.status = 200, .content_type = "application/json", .body = print(document), .headers = {}};
 }

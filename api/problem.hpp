@@ -21,6 +21,9 @@ Response wrong_value(int status, std::string_view field, const Json& value, std:
 // An error of natrad's own parts.
 Response problem(const Error& error);
 
+// 500 for an exception, which is in the log and no client's business.
+Response own_error();
+
 // A document as the body. What is no UTF-8 in it is replaced.
 Response json_response(const Json& document);
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "api/core_call.hpp"
-#include "api/entity_tag.hpp"
 #include "api/gzip.hpp"
 #include "api/host_check.hpp"
 #include "api/limits_patch.hpp"
@@ -77,6 +76,14 @@ Json page_json(const std::vector<PodFacts>& page, std::size_t total, bool more) 
     return out;
 }
 
+// What a request that writes asks for.
+std::variant<pods::LimitsEdit, Response> edit_of(Endpoint endpoint, const Request& request) {
+    if (endpoint == Endpoint::limits_delete) return pods::clear_edit();
+    auto type = check_patch_type(request.header("content-type"));
+    if (auto* wrong = std::get_if<Response>(&type)) return std::move(*wrong);
+    return parse_limits_patch(request.body);
+}
+
 }  // namespace
 
 Service::Service(EventLoop& core, pods::Registry& registry, const datapath::Engine& engine, Troubles troubles,
@@ -84,8 +91,12 @@ Service::Service(EventLoop& core, pods::Registry& registry, const datapath::Engi
     : core_(core), registry_(registry), engine_(engine), troubles_(std::move(troubles)), settings_(settings),
       recent_(figures_age, recent_answers),
       server_(std::make_unique<HttpServer>(
-          std::move(listeners), HttpSettings{.bounds = {.connections = settings.max_connections}},
-          [this](const Request& request, const Caller& caller) { return handle(request, caller); })) {}
+          std::move(listeners),
+          HttpSettings{.bounds = {.connections = settings.max_connections}, .answer_time = write_time},
+          [this](const Request& request, const Caller& caller, const HttpServer::Later& later) {
+              return handle(request, caller, later);
+          },
+          [this](const Request& request, int status) { count(request, status); })) {}
 
 Service::~Service() = default;
 
@@ -93,39 +104,37 @@ void Service::drain() {
     if (!server_->drain(drain_time, [this] { core_.drain(); })) log::warning("REST: requests under way were dropped");
 }
 
-SharedResponse Service::handle(const Request& request, const Caller& caller) {
+SharedResponse Service::handle(const Request& request, const Caller& caller, const HttpServer::Later& later) {
     const auto host = request.header("host");
-    if (caller.loopback && !host.empty() && !is_local_host(host, own_hostname())) {
-        count("other", known_method(request.method), 421);
+    if (caller.loopback && !host.empty() && !is_local_host(host, own_hostname()))
         return shared(wrong_value(421, "host", host, "neither an address nor a name of this machine"));
-    }
     const auto found = find_route(request);
-    if (const auto* wrong = std::get_if<Response>(&found)) {
-        count("other", known_method(request.method), wrong->status);
-        return shared(*wrong);
-    }
+    if (const auto* wrong = std::get_if<Response>(&found)) return shared(*wrong);
     const auto& match = std::get<Match>(found);
+    if (match.route->writes) {
+        const auto wrong = write(match, request, caller, later);
+        return wrong ? shared(*wrong) : nullptr;
+    }
     const bool zip = accepts_gzip(request.header("accept-encoding"));
     const auto make = [&] {
-        if (match.route->writes && !caller.may_write)
-            return problem(403,
-                           concat(caller.who, " may not change limits: that is for root, over natrad's own socket"));
-        auto made = answer(match, request, caller);
+        auto made = answer(match, request);
         if (!is_long(match.route->endpoint)) return made;
         made.headers.emplace_back("Vary", "Accept-Encoding");
         return zip ? gzipped(std::move(made)) : made;
     };
-    auto out = is_about_all(match.route->endpoint) ? recent(match, zip, make) : shared(make());
-    count(std::string(match.route->path), known_method(request.method), out->status);
-    return out;
+    return is_about_all(match.route->endpoint) ? recent(match, zip, make) : shared(make());
 }
 
-void Service::count(const std::string& route, const std::string& method, int status) {
+void Service::count(const Request& request, int status) {
+    const auto found = find_route(request);
+    const auto* const match = std::get_if<Match>(&found);
+    // A Host that is refused leads to no route.
+    const auto route = match != nullptr && status != 421 ? std::string(match->route->path) : "other";
     const std::lock_guard lock(mutex_);
-    ++requests_[{route, method, status}];
+    ++requests_[{route, known_method(request.method), status}];
 }
 
-Response Service::answer(const Match& match, const Request& request, const Caller& caller) {
+Response Service::answer(const Match& match, const Request& request) {
     switch (match.route->endpoint) {
     case Endpoint::health: return health();
     case Endpoint::metrics: return metrics();
@@ -134,15 +143,9 @@ Response Service::answer(const Match& match, const Request& request, const Calle
     case Endpoint::pods: return list(match);
     case Endpoint::pod: return pod(match);
     case Endpoint::limits_get: return get_limits(match, request);
-    case Endpoint::limits_patch: {
-        const auto type = check_patch_type(request.header("content-type"));
-        if (const auto* wrong = std::get_if<Response>(&type)) return *wrong;
-        const auto edit = parse_limits_patch(request.body);
-        if (const auto* wrong = std::get_if<Response>(&edit)) return *wrong;
-        return write_limits(match, request, caller, std::get<pods::LimitsEdit>(edit));
-    }
-    case Endpoint::limits_delete: return write_limits(match, request, caller, pods::clear_edit());
     case Endpoint::flows: return flows(match);
+    case Endpoint::limits_patch:
+    case Endpoint::limits_delete: break;
     }
     return problem(500, "a route without an answer");
 }
@@ -283,45 +286,48 @@ Response Service::flows(const Match& match) {
     return json_response(flows_json(std::get<PodFacts>(found).pod, direction, std::get<std::uint64_t>(top)));
 }
 
-Response Service::write_limits(const Match& match, const Request& request, const Caller& caller,
-                               const pods::LimitsEdit& edit) {
-    const auto parsed = parse_preconditions(request);
-    if (const auto* wrong = std::get_if<Response>(&parsed)) return *wrong;
-    const auto answer = std::make_shared<Answer<Response>>();
+std::optional<Response> Service::write(const Match& match, const Request& request, const Caller& caller,
+                                       const HttpServer::Later& later) {
+    if (!caller.may_write)
+        return problem(403, concat(caller.who, " may not change limits: that is for root, over natrad's own socket"));
+    auto edit = edit_of(match.route->endpoint, request);
+    if (auto* wrong = std::get_if<Response>(&edit)) return std::move(*wrong);
+    auto conditions = parse_preconditions(request);
+    if (auto* wrong = std::get_if<Response>(&conditions)) return std::move(*wrong);
     // Selection and change in one turn of the core thread: an attachment's end in between is a plain 404.
-    core_.post_request([this, answer, edit, name = match.pod, interface = text_of(match.query, "interface"),
-                        conditions = std::get<Preconditions>(parsed), headers = request.headers,
-                        method = request.method, who = caller.who] {
+    core_.post_request([this, later, request, who = caller.who, edit = std::get<pods::LimitsEdit>(std::move(edit)),
+                        conditions = std::get<Preconditions>(std::move(conditions)), name = match.pod,
+                        interface = text_of(match.query, "interface")] {
         try {
             const auto selected = select(registry_.pods(), name, interface);
-            if (const auto* wrong = std::get_if<Response>(&selected)) return answer->give(*wrong);
+            if (const auto* wrong = std::get_if<Response>(&selected)) return later(shared(*wrong));
             const auto& target = *std::get<const pods::Pod*>(selected);
-            const auto stale = std::make_shared<std::string_view>();
-            const auto unchanged = [conditions, stale](const pods::Pod& pod) -> Result<void> {
-                *stale = conditions.failed_by(tag_of(limits_json(pod)));
-                if (stale->empty()) return {};
-                return fail(Error::Code::mismatch, *stale, ": does not hold");
-            };
-            log::debug(concat("REST: ", who, ": ", method, " limits of ", pods::describe(target)));
-            registry_.edit_limits(target.id, edit, concat(who, " over REST"), unchanged,
-                                  [this, answer, stale, headers, id = target.id](const Result<void>& done) {
-                                      const auto* pod = registry_.find(id);
-                                      if (!stale->empty())
-                                          answer->give(limits_are_others(*stale, headers.at(std::string(*stale))));
-                                      else if (!done)
-                                          answer->give(wrong_limits(done.error()));
-                                      else if (pod == nullptr)
-                                          answer->give(problem(404, "the attachment has ended"));
-                                      else
-                                          answer->give(with_tag(*pod));
-                                  });
-        } catch (...) {
-            answer->fail(std::current_exception());
+            log::debug(concat("REST: ", who, ": ", request.method, " limits of ", pods::describe(target)));
+            edit_limits(target.id, edit, who, conditions, request, later);
+        } catch (const std::exception& e) {
+            log::error(concat("REST: ", request.method, ": ", e.what()));
+            later(shared(own_error()));
         }
     });
-    auto response = answer->wait(write_time);
-    if (!response) return problem(503, "natrad did not finish in time; the change may still come into force");
-    return *std::move(response);
+    return std::nullopt;
+}
+
+void Service::edit_limits(const std::string& id, const pods::LimitsEdit& edit, const std::string& who,
+                          const Preconditions& conditions, const Request& request, const HttpServer::Later& later) {
+    const auto stale = std::make_shared<std::string_view>();
+    const auto unchanged = [conditions, stale](const pods::Pod& pod) -> Result<void> {
+        *stale = conditions.failed_by(tag_of(limits_json(pod)));
+        if (stale->empty()) return {};
+        return fail(Error::Code::mismatch, *stale, ": does not hold");
+    };
+    const auto result = [this, id, stale, headers = request.headers](const Result<void>& done) {
+        const auto* const pod = registry_.find(id);
+        if (!stale->empty()) return limits_are_others(*stale, headers.at(std::string(*stale)));
+        if (!done) return wrong_limits(done.error());
+        return pod == nullptr ? problem(404, "the attachment has ended") : with_tag(*pod);
+    };
+    registry_.edit_limits(id, edit, concat(who, " over REST"), unchanged,
+                          [result, later](const Result<void>& done) { later(shared(result(done))); });
 }
 
 }  // namespace natra::api

@@ -6,10 +6,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "api/answer_cache.hpp"
+#include "api/entity_tag.hpp"
 #include "api/http_server.hpp"
 #include "api/metrics.hpp"
 #include "api/pod_json.hpp"
@@ -27,7 +29,8 @@ struct ServiceSettings {
 };
 
 // Made and destroyed on the core thread. Its workers never touch the registry: they have the core thread copy what
-// they need, and wait for that.
+// they need, and wait for that. They do not wait for changes, which the kernel may delay: the core thread answers
+// those.
 class Service {
 public:
     // All references must outlive the service and the core's last task. Throws as HttpServer does.
@@ -41,8 +44,9 @@ public:
 private:
     using Found = std::variant<PodFacts, Response>;
 
-    SharedResponse handle(const Request& request, const Caller& caller);
-    Response answer(const Match& match, const Request& request, const Caller& caller);
+    SharedResponse handle(const Request& request, const Caller& caller, const HttpServer::Later& later);
+    // Of a route that reads.
+    Response answer(const Match& match, const Request& request);
     Response health();
     Response status();
     Response metrics();
@@ -52,11 +56,15 @@ private:
     Response pod(const Match& match);
     Response get_limits(const Match& match, const Request& request);
     Response flows(const Match& match);
-    Response write_limits(const Match& match, const Request& request, const Caller& caller,
-                          const pods::LimitsEdit& edit);
+    // What is wrong with the request; if nothing is, the change has begun and `later` is called with its result.
+    std::optional<Response> write(const Match& match, const Request& request, const Caller& caller,
+                                  const HttpServer::Later& later);
+    // On the core thread.
+    void edit_limits(const std::string& id, const pods::LimitsEdit& edit, const std::string& who,
+                     const Preconditions& conditions, const Request& request, const HttpServer::Later& later);
     // A copy of the attachment that is meant.
     Found find(const Match& match);
-    void count(const std::string& route, const std::string& method, int status);
+    void count(const Request& request, int status);
 
     EventLoop& core_;
     pods::Registry& registry_;

@@ -50,19 +50,19 @@ constexpr std::uint64_t idle_cells_period_usec = 60 * EventLoop::second_usec;
 // Limits that somebody takes away or gets around.
 void watch_limits(EventLoop& core, datapath::TcMonitor& monitor, const datapath::Engine& engine,
                   pods::Registry& registry) {
-    core.on_readable(monitor.fd(), "tc monitor", [&monitor, port = engine.host_port(), &registry] {
-        registry.tc_changed(monitor.read(port));
-    });
+    core.on_readable(monitor.fd(), "tc monitor",
+                     [&monitor, port = engine.host_port(), &registry] { registry.tc_changed(monitor.read(port)); });
     core.every(EventLoop::second_usec, "audit", [&registry] { registry.audit(); });
     core.every(survey_period_usec, "other limiters", [&registry] { registry.survey(); });
 }
 
-void renew_idle_cells(EventLoop& core, const pods::Registry& registry) {
-    core.every(idle_cells_period_usec, "idle cells", [&registry] {
+// On the worker, which configures: another configuration may give the cells another unit.
+void renew_idle_cells(EventLoop& core, Worker& worker, const pods::Registry& registry) {
+    core.every(idle_cells_period_usec, "idle cells", [&worker, &registry] {
         for (const auto& [id, pod] : registry.pods())
             for (const auto direction : datapath::directions)
                 if (const auto& instance = pod.kernel.instance(direction); instance != nullptr)
-                    instance->renew_idle_cells();
+                    worker.post([instance] { instance->renew_idle_cells(); });
     });
 }
 
@@ -123,7 +123,7 @@ int run() {
     watch_devices(core, monitor->get(), registry);
     watch_limits(core, *tc_monitor, **engine, registry);
     watch_accuracy(core, registry, accuracy);
-    renew_idle_cells(core, registry);
+    renew_idle_cells(core, worker, registry);
     core.every(EventLoop::second_usec, "log", [] { log::flush_due(); });
     registry.adopt([&] {
         try {

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "daemon/datapath/live_config.hpp"
+
 namespace natra::datapath {
 namespace {
 
@@ -20,9 +22,11 @@ Rows read_levels(const natra_state& state, const natra_config& config, std::uint
     const auto guard = config.guard;
     Rows rows;
     static_assert(sizeof rows == sizeof state.cell);
-    std::memcpy(&rows, &state.cell, sizeof rows);
-    for (auto& row : rows)
-        for (auto& level : row) level = level - now > guard ? 0 : level - now;
+    for (std::size_t row = 0; row < rows.size(); ++row)
+        for (std::size_t i = 0; i < rows[row].size(); ++i) {
+            const auto ahead = read_live(state.cell[row][i]) - now;
+            rows[row][i] = ahead > guard ? 0 : ahead;
+        }
     return rows;
 }
 
@@ -77,19 +81,11 @@ std::uint64_t to_bytes(const natra_config& config, std::uint32_t units, std::uin
                                       (static_cast<double>(config.flow_mult) * static_cast<double>(flows)));
 }
 
-}  // namespace
-
-Accuracy accuracy_of(const natra_state& state, std::uint64_t now_ns) {
-    // natrad may write another configuration meanwhile, with cells in other units.
-    const volatile auto& active = state.active_config;
-    const auto index = active;
-    natra_config config;
-    std::memcpy(&config, &state.config[index & 1], sizeof config);
+Accuracy accuracy_with(const natra_state& state, const natra_config& config, std::uint64_t now_ns) {
     if (config.mode == NATRA_MODE_OFF || config.flow_mult == 0) return {};
     const auto rows = read_levels(state, config, now_ns);
     const auto flows = competing_flows(state, now_ns);
     const auto heavy_from = threshold(config, flows);
-    if (active != index) return {};
     Accuracy out;
     for (const auto& row : rows) out.occupancy += share_from(row, 1) / NATRA_SKETCH_ROWS;
     out.threshold_bytes = to_bytes(config, heavy_from, flows);
@@ -98,6 +94,13 @@ Accuracy accuracy_of(const natra_state& state, std::uint64_t now_ns) {
     out.false_heavy_chance = chance_from(rows, heavy_from);
     out.overestimate_bytes = to_bytes(config, likely_most(rows), flows);
     return out;
+}
+
+}  // namespace
+
+Accuracy accuracy_of(const natra_state& state, std::uint64_t now_ns) {
+    return with_live_config(state, [&](const natra_config& config) { return accuracy_with(state, config, now_ns); })
+        .value_or(Accuracy{});
 }
 
 }  // namespace natra::datapath

@@ -93,9 +93,8 @@ Result<void> Engine::start(Attached& attached, Direction direction, const Rate& 
             if (started) {
                 auto& shaping = *attached.record.of(direction);
                 if (!provisional.empty()) shaping.provisional = provisional;
-                shaping.reason = concat(queued ? shaper_reason(shaper, wish, skipped)
-                                               : concat(to_string(shaper), ": ", no_queue(attached.record)),
-                                        "; ", shaping.reason);
+                shaping.reason.shaper = queued ? shaper_reason(shaper, wish, skipped)
+                                               : concat(to_string(shaper), ": ", no_queue(attached.record));
                 if (const auto unmet = unmet_wish(attached.record, direction); !unmet.empty())
                     log::warning(concat(attached.record.id, ": ", to_string(direction), ": ", unmet));
                 return {};
@@ -157,8 +156,11 @@ Result<void> Engine::start_with(Attached& attached, Direction direction, const R
     if (shared_clsact && hook->record.kind == HookKind::clsact)
         hook->record.made_clsact = hook->record.made_clsact || other->hook.made_clsact;
     hook->record.behind = !hook->first;
-    record.of(direction) = ShapingRecord{
-        .rate = rate, .shaper = shaper, .pod_side = pod_side, .hook = hook->record, .reason = std::move(hook->reason)};
+    record.of(direction) = ShapingRecord{.rate = rate,
+                                         .shaper = shaper,
+                                         .pod_side = pod_side,
+                                         .hook = hook->record,
+                                         .reason = {.shaper = "", .hook = std::move(hook->reason)}};
     record.of(direction)->provisional = std::move(hook->provisional);
     attached.instance(direction) = std::make_shared<Instance>(*std::move(instance));
     attached.instance(direction)->configure(config_for(record, rate, shaper, direction));

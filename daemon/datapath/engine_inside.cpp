@@ -64,7 +64,7 @@ Result<void> Engine::move_inside(Attached& attached, const std::string& why, Pod
                                    .shaper = Shaper::police,
                                    .pod_side = true,
                                    .hook = hook->record,
-                                   .reason = concat("police: ", why, "; ", hook->reason)};
+                                   .reason = {.shaper = concat("police: ", why), .hook = hook->reason}};
     return {};
 }
 

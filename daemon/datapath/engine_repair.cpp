@@ -11,16 +11,14 @@
 #include "daemon/util/clock.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
+#include "daemon/util/may_pass.hpp"
 
 namespace natra::datapath {
 namespace {
 
 using Code = Error::Code;
 
-// A reason names the shaper's and the hook's, in this order.
-void set_hook_reason(std::string& reason, const std::string& hook) {
-    reason = concat(reason.substr(0, reason.rfind("; ")), "; ", hook);
-}
+std::string backstop_reason(const std::string& why) { return concat("police: backstop outside the pod, since ", why); }
 
 }  // namespace
 
@@ -109,7 +107,7 @@ Result<void> Engine::put_back(Attached& attached, Direction direction, const Def
     }();
     if (!renewed) return renewed.error();
     shaping.hook = renewed->record;
-    set_hook_reason(shaping.reason, renewed->reason);
+    shaping.reason.hook = renewed->reason;
     if (!renewed->first && shaping.shaper != Shaper::htb)
         return fail(Code::unavailable, "a foreign classifier runs first at ", describe_hook(record, shaping));
     shaping.hook.behind = !renewed->first;
@@ -178,6 +176,11 @@ Result<void> Engine::mend_direction(Attached& attached, Direction direction, Rem
         return fail(Code::unavailable, "its network namespace cannot be entered");
     }
     const auto defects = inspect(attached, direction, pod);
+    if (!defects && may_pass(defects.error())) {
+        // Nobody's doing, and nothing is known to be wrong.
+        out.found.push_back(concat(to_string(direction), " cannot be looked at"));
+        return defects.error();
+    }
     std::vector<std::string> what;
     if (defects)
         what = defects->what;
@@ -265,7 +268,7 @@ Result<void> Engine::police_with_same(Attached& attached, const std::string& why
                                   .shaper = Shaper::police,
                                   .pod_side = false,
                                   .hook = hook->record,
-                                  .reason = concat("police: backstop outside the pod, since ", why, "; ", hook->reason),
+                                  .reason = {.shaper = backstop_reason(why), .hook = hook->reason},
                                   .backstop = true};
     return {};
 }
@@ -293,7 +296,7 @@ Result<void> Engine::police_unreachable(Attached& attached, const std::string& w
 Result<void> Engine::start_policing(Attached& attached, const Rate& rate, const std::string& why) {
     if (auto r = start_with(attached, Direction::egress, rate, Shaper::police, nullptr, true); !r) return r;
     auto& now = *attached.record.egress;
-    now.reason = concat("police: backstop outside the pod, since ", why, "; ", now.reason);
+    now.reason.shaper = backstop_reason(why);
     now.backstop = true;
     return {};
 }

@@ -145,10 +145,10 @@ Result<void> Engine::switch_direction(Attached& attached, Direction direction, c
     if (last) return *last;
     auto hook_reason = choose_hook(attached, direction, insist, pod);
     if (!hook_reason) return hook_reason.error();
-    attached.record.of(direction)->reason =
-        concat(queued ? shaper_reason(shaping.shaper, wish, skipped)
-                      : concat(to_string(shaping.shaper), ": no queue leads to the pod on its side"),
-               "; ", *hook_reason);
+    attached.record.of(direction)->reason = {
+        .shaper = queued ? shaper_reason(shaping.shaper, wish, skipped)
+                         : concat(to_string(shaping.shaper), ": no queue leads to the pod on its side"),
+        .hook = *hook_reason};
     attached.record.of(direction)->provisional.clear();
     if (const auto unmet = unmet_wish(attached.record, direction); !unmet.empty())
         log::warning(concat(attached.record.id, ": ", to_string(direction), ": ", unmet));
@@ -172,14 +172,19 @@ Result<void> Engine::switch_back(Attached& attached, Direction direction, const 
 Result<std::string> Engine::choose_hook(Attached& attached, Direction direction, const Insist& insist, PodSide* pod) {
     const auto& wish = attached.record.wish;
     const auto& shaping = *attached.record.of(direction);
-    // There is no other place for it: another qdisc holds clsact's.
-    if (shaping.hook.kind == HookKind::htb) return shaping.reason.substr(shaping.reason.rfind("; ") + 2);
+    const auto on_htb = [&]() -> Result<std::string> {
+        if (!insist.attach_mode || wish.attach_mode == AttachMode::automatic) return htb_reason(wish);
+        return fail(Code::unsupported, "AttachMode: \"", to_string(wish.attach_mode),
+                    "\": another qdisc holds the place of clsact");
+    };
+    // There is no other place for it.
+    if (shaping.hook.kind == HookKind::htb) return on_htb();
     std::string unmet;
     if (wish.attach_mode != AttachMode::automatic) {
-        const auto by = concat(to_string(wish.attach_mode), " by ", wish.attach_mode_by);
+        const auto by = by_wish(wish);
         if (to_string(wish.attach_mode) == to_string(shaping.hook.kind)) return by;
         auto switched = switch_hook(attached, direction, wish.attach_mode, pod);
-        if (switched) return by;
+        if (switched) return shaping.hook.kind == HookKind::htb ? on_htb() : Result<std::string>(by);
         if (insist.attach_mode || may_pass(switched.error())) return switched.error();
         unmet = concat(" (", by, ": ", switched.error().what, ")");
     }

@@ -49,12 +49,13 @@ constexpr const char* alone_reason = "clsact: the hook is ours alone";
 constexpr const char* other_tcx_reason = "tcx: other tcx programs are on this hook";
 constexpr const char* other_qdisc_reason = "tcx: another qdisc holds the place of clsact";
 constexpr const char* other_filters_reason = "tcx: others use clsact on this device, and tcx runs before it";
+constexpr const char* on_htb_reason = "htb: another qdisc holds the place of clsact";
 constexpr const char* behind_reason = ", behind a foreign classifier that may end the chain";
 
 bool is_ours(const BpfFilter& filter) { return filter.kind == "bpf" && filter.name == filter_name; }
 
 // Whether programs but this one are on the tcx hook.
-bool others_on_tcx(const HookPoint& point, std::uint32_t prog_id) {
+Result<bool> others_on_tcx(const HookPoint& point, std::uint32_t prog_id) {
     return point.worker.run(point.netns_fd, [&] {
         std::uint32_t ids[64]{};
         struct bpf_prog_query_opts query {};
@@ -72,7 +73,7 @@ struct TcxPrograms {
 };
 
 // What is on the tcx hook; nothing on a kernel without tcx.
-TcxPrograms tcx_programs(const HookPoint& point) {
+Result<TcxPrograms> tcx_programs(const HookPoint& point) {
     return point.worker.run(point.netns_fd, [&]() -> TcxPrograms {
         constexpr std::uint32_t most = 64;  // the kernel's own limit
         __u32 ids[most] = {};
@@ -97,8 +98,9 @@ Result<AttachedHook> attach_tcx(const HookPoint& point, int prog_fd, std::string
         const int fd = bpf_link_create(prog_fd, point.ifindex, tcx_type(point), &options);
         return {fd, fd < 0 ? errno : 0};
     });
-    if (created.fd < 0) return fail_errno(Code::kernel, created.error, "attach tcx to ", where(point));
-    const UniqueFd link(created.fd);
+    if (!created) return created.error();
+    if (created->fd < 0) return fail_errno(Code::kernel, created->error, "attach tcx to ", where(point));
+    const UniqueFd link(created->fd);
     if (bpf_obj_pin(link.get(), point.link_pin.c_str()) < 0)
         return fail_errno(Code::kernel, errno, "pin ", point.link_pin);  // closing the link detaches
     return AttachedHook{{.kind = HookKind::tcx, .device_egress = point.device_egress}, std::move(reason)};
@@ -153,8 +155,14 @@ Result<AttachedHook> attach_clsact(const HookPoint& point, int prog_fd, bool mad
                       .handle = filter->handle},
                      std::move(reason)};
     if (alone) return out;
+    const auto others = others_on_tcx(point, filter->prog_id);
+    if (!others) {
+        (void)point.netlink.delete_filter(point.ifindex, *filter);
+        if (made) (void)point.netlink.delete_clsact(point.ifindex);
+        return others.error();
+    }
     const auto state = state_in(point.netlink.filters(point.ifindex, clsact_parent(point)), filter->prog_id);
-    out.first = state && *state == HookState::first && !others_on_tcx(point, filter->prog_id);
+    out.first = state && *state == HookState::first && !*others;
     if (!out.first) out.reason += behind_reason;
     return out;
 }
@@ -170,7 +178,7 @@ Result<AttachedHook> attach_beside_ingress_qdisc(const HookPoint& point, int pro
     if (!filter) return filter.error();
     return AttachedHook{
         {.kind = HookKind::htb, .device_egress = true, .priority = filter->priority, .handle = filter->handle},
-        "htb: another qdisc holds the place of clsact"};
+        on_htb_reason};
 }
 
 // There is no other place for it: another qdisc holds the place of clsact.
@@ -222,12 +230,22 @@ Result<AttachedHook> move_to_tcx(const HookPoint& point, int prog_fd, AttachedHo
 
 }  // namespace
 
+std::string by_wish(const Wish& wish) { return concat(to_string(wish.attach_mode), " by ", wish.attach_mode_by); }
+
+std::string htb_reason(const Wish& wish) {
+    return concat(on_htb_reason,
+                  wish.attach_mode == AttachMode::automatic ? "" : concat(" (", by_wish(wish), ": not possible here)"));
+}
+
 Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode mode, bool kernel_has_tcx,
                                  bool clsact_is_ours, std::uint32_t other_prog) {
     if (mode == AttachMode::tcx && !kernel_has_tcx) return fail(Code::unsupported, "this kernel has no tcx");
     if (mode == AttachMode::tcx) return attach_tcx(point, prog_fd, "tcx by configuration");
     const bool automatic = mode == AttachMode::automatic && kernel_has_tcx;
-    if (automatic && tcx_programs(point).count > 0) return attach_tcx(point, prog_fd, other_tcx_reason);
+    // Asked before anything is made that an error would have to take away.
+    const auto tcx = tcx_programs(point);
+    if (!tcx) return tcx.error();
+    if (automatic && tcx->count > 0) return attach_tcx(point, prog_fd, other_tcx_reason);
     const auto made = point.netlink.ensure_clsact(point.ifindex);
     if (!made) {
         if (made.error().sys != EEXIST) return made.error();
@@ -238,7 +256,7 @@ Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode
     const bool ours = *made || (!clsact_is_ours && drop_leftovers(point, other_prog));
     if (automatic && !ours && !clsact_is_ours) return attach_tcx(point, prog_fd, other_filters_reason);
     // Before clsact come the programs on tcx, if there may be any here.
-    const bool alone = ours && (automatic || tcx_programs(point).count == 0);
+    const bool alone = ours && (automatic || tcx->count == 0);
     auto hook = attach_clsact(point, prog_fd, ours, alone,
                               mode == AttachMode::clsact ? "clsact by configuration"
                               : kernel_has_tcx           ? alone_reason
@@ -254,8 +272,8 @@ Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const
         return attach_hook(point, prog_fd, AttachMode::automatic, kernel_has_tcx, shared_clsact, other_prog);
     auto wished = attach_hook(point, prog_fd, wish.attach_mode, kernel_has_tcx, shared_clsact, other_prog);
     if (wished) {
-        wished->reason =
-            concat(to_string(wish.attach_mode), " by ", wish.attach_mode_by, wished->first ? "" : behind_reason);
+        const auto reason = wished->record.kind == HookKind::htb ? htb_reason(wish) : by_wish(wish);
+        wished->reason = concat(reason, wished->first ? "" : behind_reason);
         return wished;
     }
     auto other = attach_hook(point, prog_fd, AttachMode::automatic, kernel_has_tcx, shared_clsact, other_prog);
@@ -268,7 +286,9 @@ Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const
 
 Result<PreferredHook> preferred_hook(const HookPoint& point, std::uint32_t prog_id, bool kernel_has_tcx) {
     if (!kernel_has_tcx) return PreferredHook{HookKind::clsact, no_tcx_reason};
-    if (others_on_tcx(point, prog_id)) return PreferredHook{HookKind::tcx, other_tcx_reason};
+    const auto others = others_on_tcx(point, prog_id);
+    if (!others) return others.error();
+    if (*others) return PreferredHook{HookKind::tcx, other_tcx_reason};
     const auto qdiscs = point.netlink.qdiscs(point.ifindex);
     if (!qdiscs) return qdiscs.error();
     if (std::any_of(qdiscs->begin(), qdiscs->end(), [](const Qdisc& q) { return q.kind == "ingress"; }))
@@ -363,10 +383,11 @@ Result<void> detach_hook(const HookPoint& point, const HookRecord& record, std::
 
 Result<HookState> hook_state(const HookPoint& point, const HookRecord& record, std::uint32_t prog_id) {
     const auto tcx = tcx_programs(point);
+    if (!tcx) return tcx.error();
     if (record.kind != HookKind::tcx) {
         auto state = state_in(point.netlink.filters(point.ifindex, parent_of(point, record.kind)), prog_id);
         if (record.kind == HookKind::htb) return state;
-        if (state && *state == HookState::first && tcx.count > 0) return HookState::overtaken;
+        if (state && *state == HookState::first && tcx->count > 0) return HookState::overtaken;
         return state;
     }
     const UniqueFd link(bpf_obj_get(point.link_pin.c_str()));
@@ -377,7 +398,7 @@ Result<HookState> hook_state(const HookPoint& point, const HookRecord& record, s
         return fail_errno(Code::kernel, errno, "read ", point.link_pin);
     // A link whose device is gone stays, with ifindex 0. tcx.ifindex is the first member of its part of the union.
     if (info.prog_id != prog_id || info.netns.netns_ino != static_cast<__u32>(point.ifindex)) return HookState::absent;
-    return tcx.first == prog_id ? HookState::first : HookState::overtaken;
+    return tcx->first == prog_id ? HookState::first : HookState::overtaken;
 }
 
 }  // namespace natra::datapath

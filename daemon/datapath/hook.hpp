@@ -42,6 +42,11 @@ Result<AttachedHook> attach_hook(const HookPoint& point, int prog_fd, AttachMode
 Result<AttachedHook> attach_as_wished(const HookPoint& point, int prog_fd, const Wish& wish, bool kernel_has_tcx,
                                       bool shared_clsact, std::uint32_t other_prog);
 
+// "clsact by configuration": the reason for a hook that is the one that the wish names.
+std::string by_wish(const Wish& wish);
+// The reason for a hook on the HTB qdisc, with what the wish names instead.
+std::string htb_reason(const Wish& wish);
+
 // Which hook the rule chooses for a program that is attached already.
 struct PreferredHook {
     HookKind kind = HookKind::clsact;

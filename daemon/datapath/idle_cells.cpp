@@ -3,6 +3,8 @@
 
 #include <atomic>
 
+#include "daemon/datapath/live_config.hpp"
+
 namespace natra::datapath {
 namespace {
 
@@ -24,7 +26,7 @@ void empty_cells(natra_state& state, std::uint32_t unit_shift, std::uint64_t now
 }
 
 void renew_idle_cells(natra_state& state, std::uint64_t now_ns) {
-    const auto& config = state.config[state.active_config & 1];
+    const auto config = live_config(state).config;
     const auto now = static_cast<std::uint32_t>(now_ns >> config.unit_shift);
     for_each_cell(state, [&, guard = config.guard](auto cell) {
         auto seen = cell.load(std::memory_order_relaxed);

@@ -17,6 +17,7 @@
 
 #include "daemon/datapath/counters.hpp"
 #include "daemon/datapath/idle_cells.hpp"
+#include "daemon/datapath/live_config.hpp"
 #include "daemon/util/clock.hpp"
 #include "daemon/util/log.hpp"
 #include "daemon/util/may_pass.hpp"
@@ -204,14 +205,12 @@ void Instance::configure(const natra_config& config) {
     // What was charged stays charged: clocks are only adjusted to what is new.
     if (std::memcmp(&this->config(), &config, sizeof config) == 0) return;
     adjust_clocks(this->config(), config);
-    const auto next = (state_->active_config + 1) & 1;
     // A cell is a time in units that belong to a configuration: in other units it would mean another time.
     if (state_->config[state_->active_config & 1].unit_shift != config.unit_shift) {
         empty_cells(*state_, config.unit_shift, monotonic_ns());
         for (auto& clock : state_->stranger_clock) std::atomic_ref(clock).store(0, std::memory_order_relaxed);
     }
-    state_->config[next] = config;
-    std::atomic_ref(state_->active_config).store(next, std::memory_order_release);
+    put_in_force(*state_, config);
 }
 
 // A lowered limit leaves the total clock further ahead than the new horizon may be: until what waits has left, no

@@ -14,8 +14,8 @@
 
 namespace natra::datapath {
 
-// Reads are safe from any thread (the program writes the same pages); configure()
-// is for the one thread that owns the attachment.
+// Reads are safe from any thread (the program writes the same pages); configure() and config()
+// are for the one thread that owns the attachment.
 class Instance {
 public:
     // Loads the program (1-3 ms: the verifier) with a fresh seed, in NATRA_MODE_OFF.

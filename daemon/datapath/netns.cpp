@@ -53,9 +53,10 @@ NetnsWorker::NetnsWorker() : home_(::open("/proc/thread-self/ns/net", O_RDONLY |
     home_id_ = *id;
 }
 
-NetnsWorker::Visit::Visit(int netns_fd, int home_fd) : home_fd_(home_fd), away_(netns_fd >= 0) {
-    if (away_ && ::setns(netns_fd, CLONE_NEWNET) < 0)
-        throw std::system_error(errno, std::generic_category(), "enter network namespace");
+NetnsWorker::Visit::Visit(int netns_fd, int home_fd) : home_fd_(home_fd) {
+    if (netns_fd < 0) return;
+    away_ = ::setns(netns_fd, CLONE_NEWNET) == 0;
+    if (!away_) error_ = errno;
 }
 
 NetnsWorker::Visit::~Visit() {

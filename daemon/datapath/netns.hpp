@@ -6,6 +6,7 @@
 #include <functional>
 #include <future>
 #include <string>
+#include <type_traits>
 
 #include "daemon/util/error.hpp"
 #include "daemon/util/unique_fd.hpp"
@@ -30,6 +31,11 @@ Result<UniqueFd> open_netns(const std::string& path);
 // wrong one.
 class NetnsWorker {
 public:
+    // run() of a function that returns T returns Result<T>; of one that returns Result<T>, the same.
+    template <class T> struct OutcomeOf { using type = Result<T>; };
+    template <class T> struct OutcomeOf<Result<T>> { using type = Result<T>; };
+    template <class T> using Outcome = typename OutcomeOf<T>::type;
+
     NetnsWorker();  // throws std::exception
 
     // The host's, in which the worker was made.
@@ -37,12 +43,20 @@ public:
 
     // Runs f inside the namespace (-1: the host's, in which the worker was made)
     // and returns its result; its exceptions reach the caller. Any thread but the
-    // worker's own; calls queue. Throws std::system_error if netns_fd cannot be entered.
-    template <class F> auto run(int netns_fd, F f) -> decltype(f()) {
+    // worker's own; calls queue. Code::kernel, and f is not called, if netns_fd cannot be
+    // entered: an error and no exception, because callers have something to undo.
+    template <class F> auto run(int netns_fd, F f) -> Outcome<decltype(f())> {
+        using Out = Outcome<decltype(f())>;
         // Shared: the caller may be gone with the result while the worker still leaves the task.
-        auto task = std::make_shared<std::packaged_task<decltype(f())()>>([&] {
+        auto task = std::make_shared<std::packaged_task<Out()>>([&]() -> Out {
             const Visit visit(netns_fd, home_.get());
-            return f();
+            if (visit.error() != 0) return fail_errno(Error::Code::kernel, visit.error(), "enter network namespace");
+            if constexpr (std::is_void_v<decltype(f())>) {
+                f();
+                return {};
+            } else {
+                return f();
+            }
         });
         auto result = task->get_future();
         worker_.post([task] { (*task)(); });
@@ -56,10 +70,12 @@ private:
         ~Visit();
         Visit(const Visit&) = delete;
         Visit& operator=(const Visit&) = delete;
+        [[nodiscard]] int error() const { return error_; }  // errno of the way there; 0: arrived
 
     private:
         const int home_fd_;
-        const bool away_;
+        bool away_ = false;
+        int error_ = 0;
     };
 
     UniqueFd home_;

@@ -47,6 +47,8 @@ std::string describe_device(const AttachmentRecord& record) {
     return concat(record.pod_device, " (ifindex ", record.pod_ifindex, ") in ", record.netns_path);
 }
 
+std::string Reason::text() const { return concat(shaper, shaper.empty() || hook.empty() ? "" : "; ", hook); }
+
 std::string unmet_wish(const AttachmentRecord& record, Direction direction) {
     const auto& shaping = record.of(direction);
     if (!shaping) return "";
@@ -59,7 +61,7 @@ std::string unmet_wish(const AttachmentRecord& record, Direction direction) {
         add(to_string(*wish.shaper), wish.shaper_by, to_string(shaping->shaper));
     if (wish.attach_mode != AttachMode::automatic && to_string(wish.attach_mode) != to_string(shaping->hook.kind))
         add(to_string(wish.attach_mode), wish.attach_mode_by, to_string(shaping->hook.kind));
-    return out.empty() ? out : concat(out, " (", shaping->reason, ")");
+    return out.empty() ? out : concat(out, " (", shaping->reason.text(), ")");
 }
 
 std::string describe_hook(const AttachmentRecord& record, const ShapingRecord& shaping) {

@@ -48,13 +48,23 @@ struct HookRecord {
     bool behind = false;         // a foreign classifier runs first and could not be overtaken
 };
 
+// Why a direction has its shaper and its hook, for the operator: a clause each, which is replaced with what it is
+// about.
+struct Reason {
+    std::string shaper;
+    std::string hook;
+    // "edt: best that works here; clsact: the hook is ours alone"
+    [[nodiscard]] std::string text() const;
+    friend bool operator==(const Reason&, const Reason&) = default;
+};
+
 // One limited direction.
 struct ShapingRecord {
     Rate rate;
     Shaper shaper = Shaper::police;
     bool pod_side = false;  // on the device inside the pod's namespace, else on its host-side peer
     HookRecord hook;
-    std::string reason;  // why this hook and shaper, for the operator
+    Reason reason;
     // Egress of a pod that undid or bypassed its own side: policed where it cannot reach, until an operator
     // sets or resets its limits.
     bool backstop = false;

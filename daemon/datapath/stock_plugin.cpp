@@ -85,7 +85,7 @@ Result<void> Engine::replace_stock_root(Attached& attached, PodSide* pod) {
     refresh(attached);
     if (!best) {
         log::warning(concat(record.id, ": ingress is policed: ", best.error().what));
-        record.ingress->reason = concat("police: ", best.error().what, "; ", record.ingress->reason);
+        record.ingress->reason.shaper = concat("police: ", best.error().what);
     }
     return {};
 }

@@ -115,7 +115,7 @@ std::string describe_limit(const Pod& pod, datapath::Direction direction) {
     if (!shaping) return "not limited";
     const auto burst = limit.burst_bits == 0 ? "" : concat(" with ", limit.burst_bits, " bits of burst");
     return concat(limit.rate_bps, " bit/s", burst, " from ", limits::to_string(limit.source), " at ",
-                  describe_hook(pod.kernel.record, *shaping), " (", shaping->reason, ")");
+                  describe_hook(pod.kernel.record, *shaping), " (", shaping->reason.text(), ")");
 }
 
 std::string describe_limits(const Pod& pod) {

@@ -105,7 +105,7 @@ std::string Registry::left_to(const Pod& pod, datapath::Direction direction) con
 }
 
 std::string Registry::reason(const Pod& pod, datapath::Direction direction) const {
-    if (const auto& shaping = pod.kernel.record.of(direction)) return shaping->reason;
+    if (const auto& shaping = pod.kernel.record.of(direction)) return shaping->reason.text();
     const auto left = left_to(pod, direction);
     return left.empty() ? shortfall(pod, direction) : left;
 }

@@ -341,7 +341,7 @@ std::vector<std::string> Registry::troubles() const {
             const auto& shaping = pod.kernel.record.of(direction);
             if (!shaping) continue;
             if (shaping->backstop)
-                out.push_back(concat(name(), ": egress is policed outside the pod: ", shaping->reason));
+                out.push_back(concat(name(), ": egress is policed outside the pod: ", shaping->reason.text()));
             if (!shaping->provisional.empty())
                 out.push_back(concat(name(), ": ", to_string(direction), " is limited by ", to_string(shaping->shaper),
                                      " at ", describe_hook(pod.kernel.record, *shaping),
@@ -351,7 +351,7 @@ std::vector<std::string> Registry::troubles() const {
                                      describe_hook(pod.kernel.record, *shaping), " and may end the chain"));
         }
         if (const auto& record = pod.kernel.record; record.ingress && record.past_host_side)
-            out.push_back(concat(name(), ": ingress is policed inside the pod: ", record.ingress->reason));
+            out.push_back(concat(name(), ": ingress is policed inside the pod: ", record.ingress->reason.text()));
         const auto watch = watches_.find(id);
         if (watch != watches_.end() && !watch->second.trouble.empty())
             out.push_back(concat(name(), ": ", watch->second.trouble));

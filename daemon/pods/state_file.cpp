@@ -122,7 +122,8 @@ json to_object(const std::optional<ShapingRecord>& shaping) {
             {"handle", shaping->hook.handle},
             {"behind", shaping->hook.behind},
             {"backstop", shaping->backstop},
-            {"reason", shaping->reason},
+            {"reason", shaping->reason.shaper},
+            {"hook_reason", shaping->reason.hook},
             {"provisional", shaping->provisional},
             {"heavy_threshold_bytes", shaping->rate.heavy_threshold_bytes}};
 }
@@ -144,7 +145,8 @@ std::optional<ShapingRecord> shaping_from(const JsonReader& record, const char* 
                          .shaper = named(object, "shaper", "a shaper", datapath::shaper_from),
                          .pod_side = object.flag("pod_side"),
                          .hook = hook,
-                         .reason = object.text("reason"),
+                         // An earlier natrad wrote both in one text.
+                         .reason = {.shaper = object.text("reason"), .hook = object.text("hook_reason", "")},
                          .backstop = object.flag("backstop", false),
                          .provisional = object.text("provisional", "")};
 }

@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -18,6 +19,7 @@ thread_local SwallowedRequests* swallowed = nullptr;
 thread_local InterruptedDumps* interrupted = nullptr;
 
 std::atomic<FailingRequests*> failing = nullptr;
+std::atomic<RefusedVisit*> refused_visit = nullptr;
 
 constexpr std::uint16_t unknown_type = 0x3fff;  // above RTM_MAX
 
@@ -31,6 +33,9 @@ FailingRequests::FailingRequests(int type, int error, int count)
     failing = this;
 }
 FailingRequests::~FailingRequests() { failing = nullptr; }
+
+RefusedVisit::RefusedVisit(int nth, int error) : error_(error), left_(nth) { refused_visit = this; }
+RefusedVisit::~RefusedVisit() { refused_visit = nullptr; }
 
 SwallowedRequests::SwallowedRequests() { swallowed = this; }
 SwallowedRequests::~SwallowedRequests() { swallowed = nullptr; }
@@ -80,6 +85,20 @@ ssize_t __wrap_recvmsg(int fd, msghdr* message, int flags) {
     if (n > 0 && interrupted != nullptr && message->msg_iovlen == 1)
         interrupted->interrupt(static_cast<char*>(message->msg_iov[0].iov_base), static_cast<std::size_t>(n));
     return n;
+}
+
+int __real_setns(int fd, int type);
+int __wrap_setns(int fd, int type) {
+    auto* const now = refused_visit.load();
+    struct stat there {};
+    struct stat home {};
+    const bool leaves = now != nullptr && ::fstat(fd, &there) == 0 && ::stat("/proc/self/ns/net", &home) == 0 &&
+                        there.st_ino != home.st_ino;
+    if (const int error = leaves ? now->error_of_next() : 0; error != 0) {
+        errno = error;
+        return -1;
+    }
+    return __real_setns(fd, type);
 }
 
 }  // extern "C"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes the kernel, or what comes from it, fail at a chosen point. The test is linked with
-// --wrap=mnl_socket_sendto and --wrap=recvmsg. One of each at a time, on the test's thread
+// --wrap=mnl_socket_sendto, --wrap=recvmsg and --wrap=setns. One of each at a time, on the test's thread
 // unless it says otherwise.
 #pragma once
 
@@ -42,6 +42,23 @@ private:
     const int type_;
     const int error_;
     const int count_;
+    std::atomic<int> left_;
+};
+
+// While it lives the nth attempt (from 1) to enter another network namespace than the process's fails. On every thread.
+class RefusedVisit {
+public:
+    RefusedVisit(int nth, int error);
+    ~RefusedVisit();
+    RefusedVisit(const RefusedVisit&) = delete;
+    RefusedVisit& operator=(const RefusedVisit&) = delete;
+
+    // errno for an attempt that fails, else 0.
+    int error_of_next() { return left_.fetch_sub(1) == 1 ? error_ : 0; }
+    [[nodiscard]] bool happened() const { return left_.load() <= 0; }
+
+private:
+    const int error_;
     std::atomic<int> left_;
 };
 

@@ -71,7 +71,7 @@ TEST_F(Inside, ANewLimitIsThereAsWell) {
     EXPECT_EQ(in_pod("tc filter show dev eth0 ingress"), "");
     ASSERT_OK(change_drained(attached, {.ingress = rate, .egress = rate}));
     expect_ingress(attached, true);
-    EXPECT_NE(attached.record.ingress->reason.find("past p0"), std::string::npos);
+    EXPECT_NE(attached.record.ingress->reason.shaper.find("past p0"), std::string::npos);
     // No other shaper can be had.
     ASSERT_OK(switch_drained(attached, {.shaper = Shaper::htb, .shaper_by = "the test"}));
     expect_ingress(attached, true);

@@ -61,7 +61,7 @@ TEST_P(OneFault, DoesNotDecideOnTheShaper) {
     const auto attached = attach_egress();
     ASSERT_OK(attached);
     EXPECT_TRUE(fault.happened());
-    EXPECT_EQ(attached->record.egress->shaper, Shaper::htb) << attached->record.egress->reason;
+    EXPECT_EQ(attached->record.egress->shaper, Shaper::htb) << attached->record.egress->reason.text();
     EXPECT_EQ(attached->record.egress->provisional, "");
     EXPECT_OK(engine_->check(*attached, pod_.get()));
 }

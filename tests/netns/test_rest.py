@@ -369,6 +369,22 @@ class Writing(RestCase):
             self.assertEqual(after[name], before[name])
         self.problem(self.rest.patch("/v1/pods/nobody/limits", {}), 404, "id", "nobody")
 
+    def test_changes_that_take_long_hold_up_nobody_who_reads(self) -> None:
+        pods = [self.pod() for _ in range(6)]  # more than natrad has workers
+        with ThreadPoolExecutor() as clients:
+            with held(self.natrad.pid, "natra-kernel"):
+                changes = [clients.submit(self.rest.patch, f"{self.path_of(pod)}/limits",
+                                          {"ingress": {"rate": RATE // 2}}) for pod in pods]
+                for pod in pods:
+                    log = f"PATCH limits of lab/pod{pod.number} "
+                    self.assertTrue(eventually(lambda log=log: log in self.natrad.log.read_text()))
+                for path in ("/healthz", "/v1/status", "/v1/pods", "/metrics"):
+                    self.assertEqual(self.rest.get(path).status, 200)
+                self.assertEqual([change.done() for change in changes], [False] * len(pods))
+            for change in changes:
+                answer = self.valid(change.result(), self.TEMPLATE, "PATCH")
+                self.assertEqual((answer.status, answer.json["ingress"]["rate"]), (200, RATE // 2))
+
     def test_what_is_wrong_is_named_and_changes_nothing(self) -> None:
         pod = self.pod(ingress=RATE, egress=0)
         path = f"{self.path_of(pod)}/limits"

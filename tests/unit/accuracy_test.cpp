@@ -5,9 +5,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstring>
 #include <memory>
+#include <optional>
+#include <thread>
 
+#include "daemon/datapath/live_config.hpp"
 #include "daemon/datapath/parameters.hpp"
 
 namespace natra::pods {
@@ -52,6 +57,57 @@ TEST_F(Classification, IsExactWhileNothingIsSent) {
     EXPECT_EQ(found.false_heavy_chance, 0);
     EXPECT_EQ(found.overestimate_bytes, 0U);
     EXPECT_NEAR(static_cast<double>(found.threshold_bytes), 32'768, 40);
+}
+
+// Of one that was in force, or of none; nor is there a data race. Each has its marks at both ends.
+TEST_F(Classification, IsOfOneConfigurationWhileOthersComeIntoForce) {
+    constexpr std::uint32_t kinds = 3;  // an odd number: a place has them in turn
+    const auto base = config();
+    const auto kind = [&](std::uint32_t number) {
+        auto out = base;
+        out.flow_mult = base.flow_mult * (number + 1);
+        out.tau_flow = base.tau_flow * (number + 1);
+        out.flags = number;
+        return out;
+    };
+    std::atomic<bool> begun = false;
+    std::atomic<bool> end = false;
+    datapath::put_in_force(state(), kind(0));
+    std::thread writer([&] {
+        for (std::uint32_t i = 0; !end; ++i) {
+            datapath::put_in_force(state(), kind(i % kinds));
+            begun = true;
+            std::this_thread::yield();
+        }
+    });
+    while (!begun) std::this_thread::yield();
+    constexpr int reads = 20'000;
+    int torn = 0;
+    for (int i = 0; i < reads; ++i) {
+        const auto read = datapath::live_config(state()).config;
+        const auto expected = kind(std::min(read.flags, kinds - 1));
+        if (std::memcmp(&read, &expected, sizeof read) != 0) ++torn;
+    }
+    end = true;
+    writer.join();
+    EXPECT_EQ(torn, 0);
+}
+
+TEST_F(Classification, SaysNothingWhereAnotherConfigurationCameIntoForceMeanwhile) {
+    const auto other = config();
+    const auto used = datapath::with_live_config(state(), [&](const natra_config& read) {
+        datapath::put_in_force(state(), other);
+        return read.mode;
+    });
+    EXPECT_EQ(used, std::nullopt);
+    // Back in its place, but two later.
+    const auto again = datapath::with_live_config(state(), [&](const natra_config& read) {
+        datapath::put_in_force(state(), other);
+        datapath::put_in_force(state(), other);
+        return read.mode;
+    });
+    EXPECT_EQ(again, std::nullopt);
+    EXPECT_EQ(datapath::with_live_config(state(), [](const natra_config& read) { return read.mode; }), other.mode);
 }
 
 TEST_F(Classification, SaysNothingOfAProgramThatIsOff) {

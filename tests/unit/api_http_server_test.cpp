@@ -16,8 +16,13 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "api/listeners.hpp"
 
@@ -48,7 +53,43 @@ Response response_to(const Request& request, const Caller& caller) {
             .headers = {{"ETag", "\"1\""}}};
 }
 
-SharedResponse answer(const Request& request, const Caller& caller) { return shared(response_to(request, caller)); }
+// Answers to requests for /later that are not given yet.
+class Pending {
+public:
+    void add(std::function<void()> give) {
+        const std::lock_guard lock(mutex_);
+        give_.push_back(std::move(give));
+    }
+    [[nodiscard]] std::size_t count() {
+        const std::lock_guard lock(mutex_);
+        return give_.size();
+    }
+    [[nodiscard]] bool comes_to(std::size_t count) {
+        for (int i = 0; i < 2000 && this->count() != count; ++i) std::this_thread::sleep_for(10ms);
+        return this->count() == count;
+    }
+    // From a thread that is none of the server's.
+    void give_all() {
+        std::vector<std::function<void()>> all;
+        {
+            const std::lock_guard lock(mutex_);
+            all.swap(give_);
+        }
+        for (const auto& give : all) give();
+    }
+
+private:
+    std::mutex mutex_;
+    std::vector<std::function<void()>> give_;
+};
+Pending pending;
+
+SharedResponse answer(const Request& request, const Caller& caller, const HttpServer::Later& later) {
+    auto response = shared(response_to(request, caller));
+    if (request.target != "/later") return response;
+    pending.add([later, response] { later(response); });
+    return nullptr;
+}
 
 class HttpServerTest : public testing::Test {
 protected:
@@ -57,10 +98,15 @@ protected:
         ASSERT_TRUE(listener) << listener.error().what;
         std::vector<Listener> listeners;
         listeners.push_back(*std::move(listener));
-        server_ = std::make_unique<HttpServer>(std::move(listeners), settings, answer);
+        server_ = std::make_unique<HttpServer>(std::move(listeners), settings, answer,
+                                               [this](const Request& request, int status) {
+                                                   const std::lock_guard lock(mutex_);
+                                                   ++answered_[{request.target, status}];
+                                               });
     }
     void TearDown() override {
         server_.reset();
+        pending.give_all();  // nobody is there any more
         ::unlink(path().c_str());
     }
     [[nodiscard]] std::string path() const { return testing::TempDir() + "natra-http-" + std::to_string(::getpid()); }
@@ -118,7 +164,15 @@ protected:
         return server_->figures().open == open;
     }
 
+    // How many requests for a path were answered so.
+    [[nodiscard]] int answered(const std::string& target, int status) {
+        const std::lock_guard lock(mutex_);
+        return answered_[{target, status}];
+    }
+
     std::unique_ptr<HttpServer> server_;
+    std::mutex mutex_;  // guards what follows
+    std::map<std::pair<std::string, int>, int> answered_;
 };
 
 // As this user, in a thread of its own: the kernel tells the server whose the connecting thread was.
@@ -137,6 +191,68 @@ TEST_F(HttpServerTest, AnswersAndCloses) {
     EXPECT_THAT(out, HasSubstr("\r\nConnection: close\r\n"));
     EXPECT_THAT(out, EndsWith(::geteuid() == 0 ? "GET /a  root" : "GET /a "));
     EXPECT_THAT(ask("PATCH /b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"), HasSubstr("PATCH /b hi"));
+}
+
+constexpr std::string_view patch_later = "PATCH /later HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi";
+
+TEST_F(HttpServerTest, AnswersThatComeLaterHoldUpNoOthers) {
+    start({.workers = 2});
+    constexpr std::size_t many = 8;
+    std::vector<UniqueFd> patient;
+    for (std::size_t i = 0; i < many; ++i) {
+        patient.push_back(connect());
+        send(patient.back(), patch_later);
+    }
+    ASSERT_TRUE(pending.comes_to(many));
+    for (std::size_t i = 0; i < 4 * many; ++i) EXPECT_THAT(get("/a"), HasSubstr("GET /a "));
+    EXPECT_EQ(pending.count(), many);
+    // The first has shut down its side, the second its whole connection.
+    ::shutdown(patient[0].get(), SHUT_WR);
+    patient.erase(patient.begin() + 1);
+    EXPECT_THAT(get("/a"), HasSubstr("GET /a "));
+    pending.give_all();
+    for (const auto& each : patient) EXPECT_THAT(receive(each), HasSubstr("PATCH /later hi"));
+    EXPECT_TRUE(comes_to(0));
+    EXPECT_EQ(answered("/later", 200), static_cast<int>(many));
+}
+
+TEST_F(HttpServerTest, AnAnswerThatComesTooLateIsAProblemAndHarmsNobody) {
+    start({.answer_time = 100ms});
+    const auto fd = connect();
+    send(fd, patch_later);
+    EXPECT_THAT(receive(fd), StartsWith("HTTP/1.1 503 "));
+    EXPECT_EQ(answered("/later", 503), 1);
+    ASSERT_EQ(pending.count(), 1U);
+    const auto next = connect();
+    pending.give_all();
+    send(next, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_THAT(receive(next), HasSubstr("GET /a "));
+    EXPECT_TRUE(comes_to(0));
+    EXPECT_EQ(answered("/later", 200), 0);
+}
+
+TEST_F(HttpServerTest, DrainWaitsForAnswersThatComeLater) {
+    start({.request_time = 50ms, .stop_time = 50ms});
+    const auto fd = connect();
+    send(fd, patch_later);
+    ASSERT_TRUE(pending.comes_to(1));
+    int rounds = 0;
+    EXPECT_TRUE(server_->drain(20s, [&] {
+        // Longer than a client has for its request, and than one look takes at those who are late.
+        if (++rounds == 1) std::this_thread::sleep_for(1s);
+        pending.give_all();
+    }));
+    EXPECT_THAT(receive(fd), HasSubstr("PATCH /later hi"));
+}
+
+TEST_F(HttpServerTest, EndsWhileAnswersAreAwaited) {
+    start();
+    const auto fd = connect();
+    send(fd, patch_later);
+    ASSERT_TRUE(pending.comes_to(1));
+    server_.reset();
+    EXPECT_EQ(receive(fd), "");
+    pending.give_all();
 }
 
 TEST_F(HttpServerTest, HeadHasNoBody) {

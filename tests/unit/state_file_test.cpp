@@ -52,7 +52,7 @@ Pod sample() {
         .shaper = datapath::Shaper::htb,
         .pod_side = true,
         .hook = {.kind = datapath::HookKind::clsact, .made_clsact = true, .priority = 1, .handle = 3, .behind = true},
-        .reason = "because",
+        .reason = {.shaper = "htb: because; of this", .hook = "clsact: because"},
         .backstop = true};
     return pod;
 }
