@@ -137,11 +137,14 @@ Response Service::answer(const Match& match, const Request& request, const Calle
     case Endpoint::limits_patch: {
         const auto type = check_patch_type(request.header("content-type"));
         if (const auto* wrong = std::get_if<Response>(&type)) return *wrong;
-        const auto edit = parse_limits_patch(request.body);
-        if (const auto* wrong = std::get_if<Response>(&edit)) return *wrong;
-        return write_limits(match, request, caller, std::get<pods::LimitsEdit>(edit));
+        auto parsed = parse_limits_patch(request.body);
+        if (const auto* wrong = std::get_if<Response>(&parsed)) return *wrong;
+        return write_limits(match, request, caller, [patch = std::get<Json>(std::move(parsed))](const Json& now) {
+            return read_limits_patch(patch, now);
+        });
     }
-    case Endpoint::limits_delete: return write_limits(match, request, caller, pods::clear_edit());
+    case Endpoint::limits_delete:
+        return write_limits(match, request, caller, [](const Json&) { return pods::clear_edit(); });
     case Endpoint::flows: return flows(match);
     }
     return problem(500, "a route without an answer");
@@ -284,30 +287,34 @@ Response Service::flows(const Match& match) {
 }
 
 Response Service::write_limits(const Match& match, const Request& request, const Caller& caller,
-                               const pods::LimitsEdit& edit) {
+                               const ReadEdit& read_edit) {
     const auto parsed = parse_preconditions(request);
     if (const auto* wrong = std::get_if<Response>(&parsed)) return *wrong;
     const auto answer = std::make_shared<Answer<Response>>();
     // Selection and change in one turn of the core thread: an attachment's end in between is a plain 404.
-    core_.post_request([this, answer, edit, name = match.pod, interface = text_of(match.query, "interface"),
+    core_.post_request([this, answer, read_edit, name = match.pod, interface = text_of(match.query, "interface"),
                         conditions = std::get<Preconditions>(parsed), headers = request.headers,
                         method = request.method, who = caller.who] {
         try {
             const auto selected = select(registry_.pods(), name, interface);
             if (const auto* wrong = std::get_if<Response>(&selected)) return answer->give(*wrong);
             const auto& target = *std::get<const pods::Pod*>(selected);
-            const auto stale = std::make_shared<std::string_view>();
-            const auto unchanged = [conditions, stale](const pods::Pod& pod) -> Result<void> {
-                *stale = conditions.failed_by(tag_of(limits_json(pod)));
-                if (stale->empty()) return {};
-                return fail(Error::Code::mismatch, *stale, ": does not hold");
+            const auto refusal = std::make_shared<std::optional<Response>>();
+            const auto edit = [conditions, headers, read_edit,
+                               refusal](const pods::Pod& pod) -> Result<pods::LimitsEdit> {
+                const auto now = limits_json(pod);
+                const auto stale = conditions.failed_by(tag_of(now));
+                auto read = stale.empty() ? read_edit(now) : limits_are_others(stale, headers.at(std::string(stale)));
+                if (const auto* changes = std::get_if<pods::LimitsEdit>(&read)) return *changes;
+                *refusal = std::get<Response>(std::move(read));
+                return fail(Error::Code::mismatch, "the request does not fit the limits");
             };
             log::debug(concat("REST: ", who, ": ", method, " limits of ", pods::describe(target)));
-            registry_.edit_limits(target.id, edit, concat(who, " over REST"), unchanged,
-                                  [this, answer, stale, headers, id = target.id](const Result<void>& done) {
+            registry_.edit_limits(target.id, edit, concat(who, " over REST"),
+                                  [this, answer, refusal, id = target.id](const Result<void>& done) {
                                       const auto* pod = registry_.find(id);
-                                      if (!stale->empty())
-                                          answer->give(limits_are_others(*stale, headers.at(std::string(*stale))));
+                                      if (*refusal)
+                                          answer->give(**refusal);
                                       else if (!done)
                                           answer->give(wrong_limits(done.error()));
                                       else if (pod == nullptr)

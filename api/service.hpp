@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "api/answer_cache.hpp"
@@ -52,8 +53,9 @@ private:
     Response pod(const Match& match);
     Response get_limits(const Match& match, const Request& request);
     Response flows(const Match& match);
-    Response write_limits(const Match& match, const Request& request, const Caller& caller,
-                          const pods::LimitsEdit& edit);
+    // What is to change in limits that are `now`; asked on the core thread.
+    using ReadEdit = std::function<std::variant<pods::LimitsEdit, Response>(const Json& now)>;
+    Response write_limits(const Match& match, const Request& request, const Caller& caller, const ReadEdit& read_edit);
     // A copy of the attachment that is meant.
     Found find(const Match& match);
     void count(const std::string& route, const std::string& method, int status);

@@ -229,21 +229,21 @@ void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
 }
 
 void Registry::set_limits(const std::string& id, Override changes, const std::string& by, Done done) {
-    edit_limits(id, to_edit(changes), by, {}, std::move(done));
+    edit_limits(
+        id, [edit = to_edit(changes)](const Pod&) { return edit; }, by, std::move(done));
 }
 
-void Registry::edit_limits(const std::string& id, const LimitsEdit& edit, const std::string& by,
-                           Precondition precondition, Done done) {
-    operations_.run(id, [this, id, edit, by, precondition, done](const Operations::Held& turn) {
+void Registry::edit_limits(const std::string& id, Edit edit_of, const std::string& by, Done done) {
+    operations_.run(id, [this, id, edit_of = std::move(edit_of), by, done](const Operations::Held& turn) {
         const auto over = [done, turn](Result<void> r) { done(std::move(r)); };
         const auto* pod = find(id);
         if (pod == nullptr) return over(fail(Code::not_found, "no attachment ", id));
-        if (precondition)
-            if (auto r = precondition(*pod); !r) return over(r);
-        if (!edit.any()) return over({});
-        const auto changes = edited(pod->changes, edit);
+        const auto edit = edit_of(*pod);
+        if (!edit) return over(edit.error());
+        if (!edit->any()) return over({});
+        const auto changes = edited(pod->changes, *edit);
         if (auto valid = validate(changes, pod->request); !valid) return over(valid.error());
-        change_now(id, stamped(changes, by), edit.egress.any(), by, over);
+        change_now(id, stamped(changes, by), edit->egress.any(), by, over);
     });
 }
 

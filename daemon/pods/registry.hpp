@@ -72,11 +72,10 @@ public:
     // Code::unavailable, with the old limits in force, if the change cannot be recorded.
     void set_limits(const std::string& id, Override changes, const std::string& by, Done done);
     void reset_limits(const std::string& id, const std::string& by, Done done);
-    // The same with what `edit` says, if the precondition, asked when it is this call's turn, does not fail. An edit
-    // of nothing takes its turn, too, and changes nothing, not even who made the last override.
-    using Precondition = std::function<Result<void>(const Pod&)>;
-    void edit_limits(const std::string& id, const LimitsEdit& edit, const std::string& by, Precondition precondition,
-                     Done done);
+    // The same with what `edit` answers, asked when it is this call's turn; its error is the call's. An edit of
+    // nothing takes its turn, too, and changes nothing, not even who made the last override.
+    using Edit = std::function<Result<LimitsEdit>(const Pod&)>;
+    void edit_limits(const std::string& id, Edit edit, const std::string& by, Done done);
     // Hook and shaper, switched under traffic. Code::unsupported, with the old ones in force, if the kernel has not
     // what is pinned; Code::unavailable, likewise, if the switch cannot be recorded. Keys at "auto" leave it to the
     // pod's configuration and the node's.
