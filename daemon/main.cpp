@@ -50,9 +50,8 @@ constexpr std::uint64_t idle_cells_period_usec = 60 * EventLoop::second_usec;
 // Limits that somebody takes away or gets around.
 void watch_limits(EventLoop& core, datapath::TcMonitor& monitor, const datapath::Engine& engine,
                   pods::Registry& registry) {
-    core.on_readable(monitor.fd(), "tc monitor", [&monitor, port = engine.host_port(), &registry] {
-        registry.tc_changed(monitor.read(port));
-    });
+    core.on_readable(monitor.fd(), "tc monitor",
+                     [&monitor, port = engine.host_port(), &registry] { registry.tc_changed(monitor.read(port)); });
     core.every(EventLoop::second_usec, "audit", [&registry] { registry.audit(); });
     core.every(survey_period_usec, "other limiters", [&registry] { registry.survey(); });
 }
@@ -86,6 +85,9 @@ int run() {
     }
     EventLoop core;  // before the threads: it blocks the signals that it handles
     Reloader reloader(core, sources, configuration);
+    // Before natrad serves: what its rules are about must not pass meanwhile.
+    if (auto r = pods::ask_for_every_pod(config::spool_dir_of(configuration), configuration.limits.rules.any()); !r)
+        log::error(r.error().what);
     auto engine = datapath::Engine::create(config::engine_settings(configuration));
     if (!engine) {
         log::error(engine.error().what);

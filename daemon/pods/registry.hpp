@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "daemon/datapath/engine.hpp"
+#include "daemon/limits/rules.hpp"
 #include "daemon/pods/limits_edit.hpp"
 #include "daemon/pods/operations.hpp"
 #include "daemon/pods/other_limiters.hpp"
@@ -29,6 +30,7 @@ namespace natra::pods {
 struct RegistrySettings {
     std::string state_dir = "/run/natra/attachments";
     BurstSettings bursts;
+    limits::NodeRules rules;
     Pins pins;
     OtherLimitersPolicy other_limiters = OtherLimitersPolicy::report;
 };
@@ -45,7 +47,7 @@ public:
 class Registry {
 public:
     using Done = std::function<void(Result<void>)>;
-    // The attachment's id; "" if nothing is to be limited and the interface could not be attached for later.
+    // The attachment's id; "" if the request asks for no limit and the interface could not be attached.
     using AttachDone = std::function<void(Result<std::string>)>;
     using CollectDone = std::function<void(std::vector<std::string>)>;
     using ValidAttachments = std::set<std::pair<std::string, std::string>>;  // (container ID, interface)
@@ -102,7 +104,7 @@ public:
     void survey();
     // Why natra has left a direction's limit to somebody else; empty if it has not.
     [[nodiscard]] std::string left_to(const Pod& pod, datapath::Direction direction) const;
-    // Why a direction has this hook and shaper, or none although a limit is asked for; empty if none is.
+    // Why a direction has this hook and shaper, or none.
     [[nodiscard]] std::string reason(const Pod& pod, datapath::Direction direction) const;
     // Attachments of which natra has left a direction to somebody else.
     [[nodiscard]] std::size_t left_to_others() const;
@@ -253,7 +255,10 @@ private:
     void surveyed(const Pod& pod);
     void prove(const Pod& pod, OthersOnPod& others);               // sets their `passed`
     [[nodiscard]] std::vector<std::string> limited_twice() const;  // a sentence for each who does
-    // What is to be in force, after overrides, burst policy and what is left to others.
+    // What is to be in force, after the node's rules, overrides and the burst policy; in_force(): after what is left to
+    // others, too.
+    [[nodiscard]] limits::Limits granted_to(const AttachRequest& request) const;  // without overrides
+    [[nodiscard]] limits::Limits wanted(const AttachRequest& request, const Override& changes) const;
     [[nodiscard]] limits::Limits in_force(const std::string& id, const AttachRequest& request,
                                           const Override& changes) const;
 
