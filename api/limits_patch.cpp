@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/limits_patch.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 #include <vector>
 
@@ -116,17 +118,36 @@ Wrong read_amount(const Json& value, const std::string& field, const Unit& unit,
     return std::nullopt;
 }
 
-Wrong read_direction(const Json& value, const std::string& name, pods::DirectionEdit& into) {
+// A member that only a GET has: it may come back, and must be what it is.
+Wrong check_fact(const Json& value, const std::string& field, const Json& now) {
+    if (value == now) return std::nullopt;
+    const auto is = now.is_structured() ? std::string() : concat("; it is ", now.dump());
+    return wrong_value(422, field, shown(value), concat("cannot be changed", is));
+}
+
+constexpr std::string_view edited_members[] = {"rate", "burst"};
+
+bool is_edited(std::string_view key) {
+    return std::find(std::begin(edited_members), std::end(edited_members), key) != std::end(edited_members);
+}
+
+Wrong read_direction(const Json& value, const std::string& name, const Json& now, pods::DirectionEdit& into) {
     if (value.is_null()) {
         into = pods::clear_edit().ingress;
         return std::nullopt;
     }
     if (!value.is_object()) return wrong_value(422, name, shown(value), "neither an object nor null");
+    const auto is_fact = [&now](const std::string& key) { return !is_edited(key) && now.contains(key); };
+    const auto items = value.items();
+    const bool from_get =
+        std::any_of(items.begin(), items.end(), [&](const auto& item) { return is_fact(item.key()); });
     for (const auto& [key, amount] : value.items()) {
         const auto field = field_of(name, key);
-        auto wrong = key == "rate" ? read_amount(amount, field, rate_unit, into.rate_bps)
-                     : key == "burst"
-                         ? read_amount(amount, field, burst_unit, into.burst_bits)
+        if (from_get && is_edited(key) && amount == now.at(key)) continue;
+        auto wrong = key == "rate"    ? read_amount(amount, field, rate_unit, into.rate_bps)
+                     : key == "burst" ? read_amount(amount, field, burst_unit, into.burst_bits)
+                     : is_fact(key)
+                         ? check_fact(amount, field, now.at(key))
                          : Wrong(wrong_value(422, field, shown(amount), "unknown field; known are rate and burst"));
         if (wrong) return wrong;
     }
@@ -135,18 +156,23 @@ Wrong read_direction(const Json& value, const std::string& name, pods::Direction
 
 }  // namespace
 
-std::variant<pods::LimitsEdit, Response> parse_limits_patch(std::string_view body) {
-    const auto parsed = parse(body);
+std::variant<Json, Response> parse_limits_patch(std::string_view body) {
+    auto parsed = parse(body);
     if (const auto* failure = std::get_if<ParseFailure>(&parsed))
         return problem(400, failure->what, failure->field.empty() ? Json::object() : Json{{"field", failure->field}});
-    const auto& document = std::get<Json>(parsed);
+    auto& document = std::get<Json>(parsed);
     if (!document.is_object()) return problem(400, "the body is not a JSON object");
+    return std::move(document);
+}
+
+std::variant<pods::LimitsEdit, Response> read_limits_patch(const Json& patch, const Json& now) {
     pods::LimitsEdit out;
-    for (const auto& [key, value] : document.items()) {
-        auto wrong = key == "ingress"  ? read_direction(value, key, out.ingress)
-                     : key == "egress" ? read_direction(value, key, out.egress)
-                                       : Wrong(wrong_value(422, field_of({}, key), shown(value),
-                                                           "unknown field; known are ingress and egress"));
+    for (const auto& [key, value] : patch.items()) {
+        auto wrong = key == "ingress"    ? read_direction(value, key, now.at(key), out.ingress)
+                     : key == "egress"   ? read_direction(value, key, now.at(key), out.egress)
+                     : now.contains(key) ? check_fact(value, field_of({}, key), now.at(key))
+                                         : Wrong(wrong_value(422, field_of({}, key), shown(value),
+                                                             "unknown field; known are ingress and egress"));
         if (wrong) return *std::move(wrong);
     }
     return out;

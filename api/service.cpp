@@ -77,11 +77,14 @@ Json page_json(const std::vector<PodFacts>& page, std::size_t total, bool more) 
 }
 
 // What a request that writes asks for.
-std::variant<pods::LimitsEdit, Response> edit_of(Endpoint endpoint, const Request& request) {
-    if (endpoint == Endpoint::limits_delete) return pods::clear_edit();
+std::variant<ReadEdit, Response> edit_of(Endpoint endpoint, const Request& request) {
+    if (endpoint == Endpoint::limits_delete) return ReadEdit([](const Json&) { return pods::clear_edit(); });
     auto type = check_patch_type(request.header("content-type"));
     if (auto* wrong = std::get_if<Response>(&type)) return std::move(*wrong);
-    return parse_limits_patch(request.body);
+    auto patch = parse_limits_patch(request.body);
+    if (auto* wrong = std::get_if<Response>(&patch)) return std::move(*wrong);
+    return ReadEdit(
+        [patch = std::get<Json>(std::move(patch))](const Json& now) { return read_limits_patch(patch, now); });
 }
 
 }  // namespace
@@ -295,7 +298,7 @@ std::optional<Response> Service::write(const Match& match, const Request& reques
     auto conditions = parse_preconditions(request);
     if (auto* wrong = std::get_if<Response>(&conditions)) return std::move(*wrong);
     // Selection and change in one turn of the core thread: an attachment's end in between is a plain 404.
-    core_.post_request([this, later, request, who = caller.who, edit = std::get<pods::LimitsEdit>(std::move(edit)),
+    core_.post_request([this, later, request, who = caller.who, edit = std::get<ReadEdit>(std::move(edit)),
                         conditions = std::get<Preconditions>(std::move(conditions)), name = match.pod,
                         interface = text_of(match.query, "interface")] {
         try {
@@ -312,21 +315,25 @@ std::optional<Response> Service::write(const Match& match, const Request& reques
     return std::nullopt;
 }
 
-void Service::edit_limits(const std::string& id, const pods::LimitsEdit& edit, const std::string& who,
+void Service::edit_limits(const std::string& id, const ReadEdit& read_edit, const std::string& who,
                           const Preconditions& conditions, const Request& request, const HttpServer::Later& later) {
-    const auto stale = std::make_shared<std::string_view>();
-    const auto unchanged = [conditions, stale](const pods::Pod& pod) -> Result<void> {
-        *stale = conditions.failed_by(tag_of(limits_json(pod)));
-        if (stale->empty()) return {};
-        return fail(Error::Code::mismatch, *stale, ": does not hold");
+    const auto refusal = std::make_shared<std::optional<Response>>();
+    const auto edit = [conditions, headers = request.headers, read_edit,
+                       refusal](const pods::Pod& pod) -> Result<pods::LimitsEdit> {
+        const auto now = limits_json(pod);
+        const auto stale = conditions.failed_by(tag_of(now));
+        auto read = stale.empty() ? read_edit(now) : limits_are_others(stale, headers.at(std::string(stale)));
+        if (const auto* changes = std::get_if<pods::LimitsEdit>(&read)) return *changes;
+        *refusal = std::get<Response>(std::move(read));
+        return fail(Error::Code::mismatch, "the request does not fit the limits");
     };
-    const auto result = [this, id, stale, headers = request.headers](const Result<void>& done) {
+    const auto result = [this, id, refusal](const Result<void>& done) {
+        if (*refusal) return **refusal;
         const auto* const pod = registry_.find(id);
-        if (!stale->empty()) return limits_are_others(*stale, headers.at(std::string(*stale)));
         if (!done) return wrong_limits(done.error());
         return pod == nullptr ? problem(404, "the attachment has ended") : with_tag(*pod);
     };
-    registry_.edit_limits(id, edit, concat(who, " over REST"), unchanged,
+    registry_.edit_limits(id, edit, concat(who, " over REST"),
                           [result, later](const Result<void>& done) { later(shared(result(done))); });
 }
 

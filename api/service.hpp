@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "api/answer_cache.hpp"
@@ -27,6 +28,9 @@ struct ServiceSettings {
     std::size_t max_connections = 128;
     std::size_t metrics_pods = 1000;  // attachments with series of their own
 };
+
+// What is to change in limits that are `now`; asked on the core thread.
+using ReadEdit = std::function<std::variant<pods::LimitsEdit, Response>(const Json& now)>;
 
 // Made and destroyed on the core thread. Its workers never touch the registry: they have the core thread copy what
 // they need, and wait for that. They do not wait for changes, which the kernel may delay: the core thread answers
@@ -60,7 +64,7 @@ private:
     std::optional<Response> write(const Match& match, const Request& request, const Caller& caller,
                                   const HttpServer::Later& later);
     // On the core thread.
-    void edit_limits(const std::string& id, const pods::LimitsEdit& edit, const std::string& who,
+    void edit_limits(const std::string& id, const ReadEdit& read_edit, const std::string& who,
                      const Preconditions& conditions, const Request& request, const HttpServer::Later& later);
     // A copy of the attachment that is meant.
     Found find(const Match& match);

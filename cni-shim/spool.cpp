@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cni-shim/spool.hpp"
 
+#include <filesystem>
+
+#include "daemon/cni/request.hpp"
 #include "daemon/util/files.hpp"
 
 namespace natra::shim {
@@ -47,6 +50,11 @@ Result<void> Spool::put_tombstone(const Environment& attachment, const std::stri
     object["InterfaceName"] = attachment.interface;
     object["Network"] = network;
     return write(path(attachment.container_id, attachment.interface), object);
+}
+
+bool Spool::wants_every_pod() const {
+    std::error_code ignored;
+    return std::filesystem::exists(concat(directory_, "/", cni::every_pod_mark), ignored);
 }
 
 Result<void> Spool::remove(const Environment& attachment) const {

@@ -25,6 +25,9 @@ public:
     };
     [[nodiscard]] Content content(const Environment& attachment) const;
 
+    // natrad has rules that may limit a pod which asks for no limit.
+    [[nodiscard]] bool wants_every_pod() const;
+
     Result<void> put(const Request& request, bool may_have_arrived) const;
     // Beyond 4096 files none is added: natrad drops attachments without a device by itself.
     Result<void> put_tombstone(const Environment& attachment, const std::string& network) const;

@@ -95,14 +95,23 @@ CniResult<std::string> add(const Environment& environment, const Envelope& envel
     if (!task) return task.error();
     if (!task->previous) return CniError{CniCode::internal, "must be called as chained plugin", ""};
     auto result = print_result(*task->previous, envelope.version);
-    if (!task->wanted.concerns_natrad()) return result;
+    // A default or a ceiling of natrad's may limit a pod that asks for nothing. Nothing else may stop it.
+    const bool asks = task->wanted.concerns_natrad();
+    if (!asks && !spool.wants_every_pod()) return result;
     const auto target = make_target(environment, envelope, *task);
-    if (!target) return target.error();
+    if (!target && asks) return target.error();
+    if (!target) {
+        report(Level::warning, environment, concat("not limited by natrad's rules: ", target.error().message));
+        return result;
+    }
 
     // What waits is older than this call.
     warn_if_failed(spool.remove(environment), environment, "an older call of this attachment stays in the spool");
     const auto answer = Natrad(task->wanted.policy.timeout).attach(target->netns.get(), target->request);
-    if (answer.kind == Answer::Kind::refused) return refusal(answer);
+    if (answer.kind == Answer::Kind::refused) {
+        if (asks || !task->wanted.policy.fail_open) return refusal(answer);
+        report(Level::warning, environment, concat("not limited by natrad's rules: ", answer.text));
+    }
     if (answer.kind == Answer::Kind::away) {
         if (!task->wanted.policy.fail_open) return unreachable(CniCode::try_again_later, answer);
         add_later(environment, spool, target->request, answer);

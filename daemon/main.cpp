@@ -86,6 +86,9 @@ int run() {
     }
     EventLoop core;  // before the threads: it blocks the signals that it handles
     Reloader reloader(core, sources, configuration);
+    // Before natrad serves: what its rules are about must not pass meanwhile.
+    if (auto r = pods::ask_for_every_pod(config::spool_dir_of(configuration), configuration.limits.rules.any()); !r)
+        log::error(r.error().what);
     auto engine = datapath::Engine::create(config::engine_settings(configuration));
     if (!engine) {
         log::error(engine.error().what);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 
+#include "daemon/pods/spool.hpp"
 #include "daemon/util/clock.hpp"
 #include "daemon/util/log.hpp"
 
@@ -59,6 +60,9 @@ void Reloader::reload() {
     wanted.api = running_.api;
     running_ = wanted;
     log::set_level(running_.log_level);
+    // First: a pod that starts in between is told of under the new rules.
+    if (auto r = pods::ask_for_every_pod(config::spool_dir_of(running_), running_.limits.rules.any()); !r)
+        log::error(r.error().what);
     registry_->reconfigure(config::registry_settings(running_), config::engine_settings(running_).heavy, [this] {
         log::write(log::Level::info, log::events::configuration_reloaded, "configuration reloaded");
         finished();

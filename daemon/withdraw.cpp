@@ -9,6 +9,7 @@
 #include "daemon/datapath/engine.hpp"
 #include "daemon/finish_operations.hpp"
 #include "daemon/pods/registry.hpp"
+#include "daemon/pods/spool.hpp"
 #include "daemon/runtime_lock.hpp"
 #include "daemon/util/event_loop.hpp"
 #include "daemon/util/files.hpp"
@@ -68,6 +69,7 @@ int withdraw(const config::Sources& sources) {
         log::error(lock.error().what);
         return EXIT_FAILURE;
     }
+    if (auto r = pods::ask_for_every_pod(config::spool_dir_of(configuration), false); !r) log::warning(r.error().what);
     chain::Keeper keeper(configuration.chain);
     keeper.release();
     int status = keeper.problems().empty() ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/cni/bandwidth.hpp"
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 
@@ -58,13 +59,17 @@ CniResult<void> validate(std::string_view direction, const Limit& limit) {
                     concat(direction, "Rate is ", limit.rate_bps, ", ", direction, "Burst is ", limit.burst_bits)};
 }
 
+bool has_key(const Json& configuration, std::initializer_list<std::string_view> fields) {
+    for (const auto& [key, value] : configuration.items())
+        for (const auto field : fields)
+            if (key_matches(key, field)) return true;
+    return false;
+}
+
 }  // namespace
 
 bool has_static_limits(const Json& configuration) {
-    for (const auto& [key, value] : configuration.items())
-        for (const std::string_view field : {"ingressRate", "ingressBurst", "egressRate", "egressBurst"})
-            if (key_matches(key, field)) return true;
-    return false;
+    return has_key(configuration, {"ingressRate", "ingressBurst", "egressRate", "egressBurst"});
 }
 
 CniResult<limits::Limits> read_limits(const Json& configuration) {
@@ -81,6 +86,9 @@ CniResult<limits::Limits> read_limits(const Json& configuration) {
     if (auto r = validate("egress", out.egress); !r) return r.error();
     if (out.ingress.limited()) out.ingress.source = source;
     if (out.egress.limited()) out.egress.source = source;
+    // A static 0 is a word of the configuration's.
+    if (has_key(configuration, {"ingressRate", "ingressBurst"})) out.ingress.source = limits::Source::conf;
+    if (has_key(configuration, {"egressRate", "egressBurst"})) out.egress.source = limits::Source::conf;
     return out;
 }
 

@@ -9,6 +9,7 @@
 namespace natra::cni {
 
 // A static key decides by being there, whatever its value: runtimeConfig counts only if there is none.
+// A direction that has a static key has Source::conf, at a rate of 0, too; a 0 of the runtime's is no word.
 // Values must be non-negative integers below 2^64; null is 0, as Go reads it.
 // Errors have upstream's texts and name key and value.
 CniResult<limits::Limits> read_limits(const Json& configuration);

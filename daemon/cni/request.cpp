@@ -36,10 +36,12 @@ void visit(const Request& request, const FieldVisitor& visitor) {
     const Direction directions[] = {{"IngressRate", "IngressBurst", "IngressSource", request.limits.ingress},
                                     {"EgressRate", "EgressBurst", "EgressSource", request.limits.egress}};
     for (const auto& direction : directions) {
-        if (!direction.limit.limited()) continue;
-        visitor.number(direction.rate, direction.limit.rate_bps);
-        visitor.number(direction.burst, direction.limit.burst_bits);
-        visitor.text(direction.source, std::string(limits::to_string(direction.limit.source)));
+        const bool limited = direction.limit.limited();
+        if (limited) visitor.number(direction.rate, direction.limit.rate_bps);
+        if (limited) visitor.number(direction.burst, direction.limit.burst_bits);
+        // A source without a rate says "not limited".
+        if (limited || direction.limit.source != limits::Source::none)
+            visitor.text(direction.source, std::string(limits::to_string(direction.limit.source)));
     }
     if (!request.host_interfaces.empty()) visitor.list("HostInterfaces", request.host_interfaces);
     const auto& opened = request.opened;

@@ -37,6 +37,9 @@ struct OpenedInterface {
     std::string address;  // "0a:58:..."
 };
 
+// A file of this name in the spool directory asks the plugin to tell natrad of pods without limits, too.
+inline constexpr const char* every_pod_mark = ".every-pod";
+
 // What natrad's Attach and Check take, and what waits in the spool.
 struct Request : Identity {
     std::vector<std::string> host_interfaces;

@@ -20,7 +20,7 @@ struct Wanted {
     limits::SubnetRules subnets;
     limits::Annotations annotations;
     std::vector<std::string> problems;  // what cannot be an annotation, and was left out
-    // What the annotations mean is natrad's to say.
+    // Whether there may be a limit: what the annotations mean is natrad's to say.
     [[nodiscard]] bool concerns_natrad() const { return limits.any() || !annotations.empty(); }
 };
 

@@ -17,6 +17,7 @@ pods::RegistrySettings registry_settings(const Configuration& configuration) {
     return {.state_dir = configuration.runtime_dir + "/attachments",
             .bursts = {.default_burst_ns = configuration.limits.default_burst_ns,
                        .max_burst_ns = configuration.limits.max_burst_ns},
+            .rules = configuration.limits.rules,
             .pins = configuration.data_path,
             .other_limiters = configuration.other_limiters};
 }

@@ -21,6 +21,7 @@ struct Configuration {
         std::uint64_t max_burst_ns = 1'000'000'000;
         std::uint64_t heavy_bytes = 32768;  // a flow is heavy above the larger of the two
         std::uint64_t heavy_ns = 5'000'000;
+        limits::NodeRules rules;  // limits.default, limits.max
     } limits;
     chain::Settings chain;
     pods::AdoptionSettings adoption;

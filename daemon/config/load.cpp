@@ -70,7 +70,7 @@ public:
         const std::string_view text(value);
         const auto [end, error] = std::from_chars(text.begin(), text.end(), number);
         const bool numeric = error == std::errc() && end == text.end();
-        take(key, numeric ? Json(number) : Json(text), name, concat(name, ": "));
+        take(key, numeric ? Json(number) : Json(text), name, name);
     }
 
     Loaded finish() {
@@ -83,7 +83,7 @@ private:
         for (const auto& [name, value] : object.items()) {
             const auto path = group.empty() ? name : concat(group, ".", name);
             if (const auto* key = find_key(path))
-                take(*key, value, file, concat(file, ": ", path, ": "));
+                take(*key, value, file, concat(file, ": ", path));
             else if (!is_group(path))
                 out_.unknown.push_back(concat(file, ": ", path, ": unknown key"));
             else if (value.is_object())
@@ -101,7 +101,8 @@ private:
             return;
         }
         if (auto r = key.read(value, out_.configuration); !r)
-            out_.errors.push_back(concat(prefix, r.error().what));
+            // "[0].ingress: ..." goes on with the path.
+            out_.errors.push_back(concat(prefix, r.error().what.starts_with('[') ? "" : ": ", r.error().what));
         else
             out_.origins[key.path] = origin;
     }

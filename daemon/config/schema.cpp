@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "daemon/config/duration.hpp"
+#include "daemon/config/limit_rules.hpp"
+#include "daemon/config/wrong_value.hpp"
 
 namespace natra::config {
 namespace {
@@ -11,18 +13,6 @@ namespace {
 using Code = Error::Code;
 
 constexpr std::uint64_t ms = 1'000'000;  // ns
-constexpr std::size_t max_shown_bytes = 80;
-
-std::string shown(const Json& value) {
-    if (value.is_structured()) return value.is_array() ? "an array" : "an object";
-    auto text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-    return text.size() > max_shown_bytes ? text.substr(0, max_shown_bytes) + "..." : text;
-}
-
-Error wrong(const Json& value, std::string_view allowed) {
-    return fail(Code::invalid_argument, shown(value), " is not ", allowed);
-}
-
 Error none_of(const Json& value, std::string_view names) {
     return fail(Code::invalid_argument, shown(value), " is none of ", names);
 }
@@ -140,6 +130,12 @@ constexpr Key schema[] = {
     {"limits.maxBurst", nullptr, true,
      [](const Json& v, Configuration& c) { return read_duration(v, 1 * ms, 3'600'000 * ms, c.limits.max_burst_ns); },
      [](const Configuration& c) { return Json(print_duration(c.limits.max_burst_ns)); }},
+    {"limits.default", nullptr, true,
+     [](const Json& v, Configuration& c) { return read_rules(v, RuleKind::defaults, c.limits.rules.defaults); },
+     [](const Configuration& c) { return show_rules(c.limits.rules.defaults); }},
+    {"limits.max", nullptr, true,
+     [](const Json& v, Configuration& c) { return read_rules(v, RuleKind::ceilings, c.limits.rules.ceilings); },
+     [](const Configuration& c) { return show_rules(c.limits.rules.ceilings); }},
     {"limits.heavyThreshold.bytes", nullptr, true,
      [](const Json& v, Configuration& c) { return read_count(v, 1514, 1 << 20, c.limits.heavy_bytes); },
      [](const Configuration& c) { return Json(c.limits.heavy_bytes); }},

@@ -145,7 +145,8 @@ Limit interpret_direction(Reader& reader, const std::string& name, const Limit& 
         if (burst && out.limited()) out.burst_bits = *burst;
         if (burst && *burst != 0 && !out.limited()) reader.warn(burst_key, "a burst without a rate has no effect");
     }
-    if (!out.limited()) out = {};
+    // A 0 is a word, too: no default comes in its place.
+    if (!out.limited()) out = {.source = out.source};
     // Kept without a limit, too: an operator may set one later.
     out.heavy_threshold_bytes = threshold.value_or(standard.heavy_threshold_bytes.value_or(0));
     return out;

@@ -8,7 +8,8 @@
 namespace natra::limits {
 namespace {
 
-constexpr std::array<std::string_view, 5> source_names = {"none", "runtime", "annotation", "conf", "operator_override"};
+constexpr std::array<std::string_view, 7> source_names = {"none", "default", "runtime",          "annotation",
+                                                          "conf", "ceiling", "operator_override"};
 
 constexpr std::uint64_t max_int32 = std::numeric_limits<std::int32_t>::max();
 constexpr std::uint64_t max_uint32 = std::numeric_limits<std::uint32_t>::max();

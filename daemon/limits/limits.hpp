@@ -18,12 +18,13 @@ inline constexpr std::uint64_t min_rate_bps = 8;
 // Kubernetes' own bound, 1P, for a rate from anywhere.
 inline constexpr std::uint64_t max_rate_bps = 1'000'000'000'000'000;
 
-// Where a limit comes from, weakest first (docs: precedence).
-enum class Source : std::uint8_t { none, runtime, annotation, conf, operator_override };
-std::string_view to_string(Source source);            // "none", "runtime", ...
+// Where a limit comes from, weakest first (docs: precedence). A ceiling is above what is weaker.
+enum class Source : std::uint8_t { none, node_default, runtime, annotation, conf, ceiling, operator_override };
+std::string_view to_string(Source source);            // "none", "default", "runtime", ...
 std::optional<Source> source_from(std::string_view);  // the inverse
 
-// One direction. rate_bps == 0: not limited. burst_bits and heavy_threshold_bytes == 0: natrad's default.
+// One direction. rate_bps == 0: not limited; with a source: that source says so. burst_bits and heavy_threshold_bytes
+// == 0: natrad's default.
 struct Limit {
     std::uint64_t rate_bps = 0;
     std::uint64_t burst_bits = 0;

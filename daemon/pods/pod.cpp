@@ -66,15 +66,12 @@ Result<void> validate(const AttachRequest& request) {
     const auto& [ingress, egress] = request.limits;
     if (auto r = validate_direction("Ingress", ingress.rate_bps, ingress.burst_bits); !r) return r;
     if (auto r = validate_direction("Egress", egress.rate_bps, egress.burst_bits); !r) return r;
-    if (auto r = validate(request.pins, "EdtPacing", "Shaper"); !r) return r;
-    if (!request.limits.any() && !request.annotated)
-        return fail(Code::invalid_argument, "IngressRate, EgressRate: none is given");
-    return {};
+    return validate(request.pins, "EdtPacing", "Shaper");
 }
 
-Result<void> validate(const Override& changes, const AttachRequest& request) {
-    const auto ingress = overridden(request.limits.ingress, changes.ingress);
-    const auto egress = overridden(request.limits.egress, changes.egress);
+Result<void> validate(const Override& changes, const limits::Limits& granted) {
+    const auto ingress = overridden(granted.ingress, changes.ingress);
+    const auto egress = overridden(granted.egress, changes.egress);
     if (auto r = validate_rate("IngressRate", ingress.rate_bps); !r) return r;
     if (auto r = validate_rate("EgressRate", egress.rate_bps); !r) return r;
     if (auto r = validate_set_rate("IngressRate", changes.ingress.rate_bps); !r) return r;
@@ -95,12 +92,13 @@ Override stamped(Override changes, const std::string& by) {
     return changes;
 }
 
-limits::Limits effective_limits(const AttachRequest& request, const Override& changes, const BurstSettings& bursts) {
+limits::Limits effective_limits(const limits::Limits& granted, const AttachRequest& request, const Override& changes,
+                                const BurstSettings& bursts) {
     const limits::BurstPolicy policy{.honour_fillers = request.honour_filler_bursts,
                                      .default_burst_ns = bursts.default_burst_ns,
                                      .max_burst_ns = bursts.max_burst_ns};
-    return {.ingress = limits::apply_burst_policy(overridden(request.limits.ingress, changes.ingress), policy),
-            .egress = limits::apply_burst_policy(overridden(request.limits.egress, changes.egress), policy)};
+    return {.ingress = limits::apply_burst_policy(overridden(granted.ingress, changes.ingress), policy),
+            .egress = limits::apply_burst_policy(overridden(granted.egress, changes.egress), policy)};
 }
 
 std::string describe(const Pod& pod) {
@@ -121,6 +119,21 @@ std::string describe_limit(const Pod& pod, datapath::Direction direction) {
 std::string describe_limits(const Pod& pod) {
     return concat("ingress ", describe_limit(pod, datapath::Direction::ingress), ", egress ",
                   describe_limit(pod, datapath::Direction::egress));
+}
+
+std::string why_unlimited(const limits::Limit& effective) {
+    using limits::Source;
+    if (effective.limited()) return "";
+    switch (effective.source) {
+    case Source::none: return "no limit: no annotation";
+    case Source::annotation: return "no limit: the pod's annotation says 0";
+    case Source::conf: return "no limit: the network configuration says 0";
+    case Source::operator_override: return "no limit: an operator has lifted it";
+    case Source::runtime:
+    case Source::node_default:
+    case Source::ceiling: break;
+    }
+    return concat("no limit: ", to_string(effective.source), " says 0");
 }
 
 datapath::Rates to_rates(const limits::Limits& limits) {

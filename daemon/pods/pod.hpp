@@ -38,7 +38,7 @@ struct AttachRequest {
     limits::SubnetRules subnets;
     limits::Annotations annotations;    // the relevant ones, until interpret() turned them into limits and warnings
     std::vector<std::string> warnings;  // what in the annotations has no effect, and why
-    bool annotated = false;             // there were annotations: no limit at all is no error then
+    bool annotated = false;             // there were annotations
     bool honour_filler_bursts = false;  // burstPolicy "runtime"
     Pins pins;                          // of the network configuration
     std::optional<Running> running;     // not of an ADD; forgotten once it is attached
@@ -91,7 +91,8 @@ void interpret(AttachRequest& request);
 
 // Code::invalid_argument naming the field and the value.
 Result<void> validate(const AttachRequest& request);
-Result<void> validate(const Override& changes, const AttachRequest& request);
+// granted: the limits without the changes.
+Result<void> validate(const Override& changes, const limits::Limits& granted);
 
 // The node's part of limits::BurstPolicy.
 struct BurstSettings {
@@ -99,14 +100,18 @@ struct BurstSettings {
     std::uint64_t max_burst_ns = 1'000'000'000;
     friend bool operator==(const BurstSettings&, const BurstSettings&) = default;
 };
-// The stronger source wins, then the burst policy applies.
-limits::Limits effective_limits(const AttachRequest& request, const Override& changes, const BurstSettings& bursts);
+// The stronger source wins, then the burst policy applies. granted: what limits::granted() makes of the request.
+limits::Limits effective_limits(const limits::Limits& granted, const AttachRequest& request, const Override& changes,
+                                const BurstSettings& bursts);
 
 // "namespace/name interface", or "container ID interface" where the runtime names no pod.
 std::string describe(const Pod& pod);
 // What is in force, where and why, for the log: of one direction ("not limited" without a limit), and of both.
 std::string describe_limit(const Pod& pod, datapath::Direction direction);
 std::string describe_limits(const Pod& pod);
+
+// Why a direction has no limit: "no limit: no annotation"; empty if it has one.
+std::string why_unlimited(const limits::Limit& effective);
 
 // For the data path, which knows no sources.
 datapath::Rates to_rates(const limits::Limits& limits);

@@ -69,7 +69,7 @@ void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone caller) 
 void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd netns, AttachDone done) {
     std::optional<datapath::Attached> before;
     if (const auto* known = find(id)) before = known->kernel;
-    const auto effective = effective_limits(request, {}, settings_.bursts);
+    const auto effective = wanted(request, {});
     const auto running = request.running.value_or(Running{});
     datapath::AttachSpec spec{.id = id,
                               .netns_path = request.netns_path,
@@ -101,9 +101,9 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
             log::write(log::Level::warning, log::events::annotation_ignored, concat(id, ": ", warning),
                        identity_fields(request, id));
         if (!result) {
-            tell_not_attached(request, id, result.error());
-            // Annotations that limit nothing must not stop a pod on an interface that cannot be limited.
-            if (!effective.any() && result.error().code != Code::already_exists) return done(std::string());
+            if (effective.any() || request.annotated) tell_not_attached(request, id, result.error());
+            // A pod that asks for no limit must not be stopped by an interface that cannot be limited.
+            if (!request.limits.any() && result.error().code != Code::already_exists) return done(std::string());
             return done(std::move(result).error());
         }
         Pod pod{.id = id,
@@ -123,7 +123,7 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
             return;
         }
         if (request.running)
-            announce(log::events::found_running, "adopted running pod", pod);
+            announce(log::events::found_running, effective.any() ? "adopted running pod" : "listed", pod);
         else
             announce(log::events::attached, "attached", pod);
         announce_shortfalls(pod);
@@ -229,21 +229,21 @@ void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
 }
 
 void Registry::set_limits(const std::string& id, Override changes, const std::string& by, Done done) {
-    edit_limits(id, to_edit(changes), by, {}, std::move(done));
+    edit_limits(
+        id, [edit = to_edit(changes)](const Pod&) { return edit; }, by, std::move(done));
 }
 
-void Registry::edit_limits(const std::string& id, const LimitsEdit& edit, const std::string& by,
-                           Precondition precondition, Done done) {
-    operations_.run(id, [this, id, edit, by, precondition, done](const Operations::Held& turn) {
+void Registry::edit_limits(const std::string& id, Edit edit_of, const std::string& by, Done done) {
+    operations_.run(id, [this, id, edit_of = std::move(edit_of), by, done](const Operations::Held& turn) {
         const auto over = [done, turn](Result<void> r) { done(std::move(r)); };
         const auto* pod = find(id);
         if (pod == nullptr) return over(fail(Code::not_found, "no attachment ", id));
-        if (precondition)
-            if (auto r = precondition(*pod); !r) return over(r);
-        if (!edit.any()) return over({});
-        const auto changes = edited(pod->changes, edit);
-        if (auto valid = validate(changes, pod->request); !valid) return over(valid.error());
-        change_now(id, stamped(changes, by), edit.egress.any(), by, over);
+        const auto edit = edit_of(*pod);
+        if (!edit) return over(edit.error());
+        if (!edit->any()) return over({});
+        const auto changes = edited(pod->changes, *edit);
+        if (auto valid = validate(changes, granted_to(pod->request)); !valid) return over(valid.error());
+        change_now(id, stamped(changes, by), edit->egress.any(), by, over);
     });
 }
 

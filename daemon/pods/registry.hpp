@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "daemon/datapath/engine.hpp"
+#include "daemon/limits/rules.hpp"
 #include "daemon/pods/limits_edit.hpp"
 #include "daemon/pods/operations.hpp"
 #include "daemon/pods/other_limiters.hpp"
@@ -29,6 +30,7 @@ namespace natra::pods {
 struct RegistrySettings {
     std::string state_dir = "/run/natra/attachments";
     BurstSettings bursts;
+    limits::NodeRules rules;
     Pins pins;
     OtherLimitersPolicy other_limiters = OtherLimitersPolicy::report;
 };
@@ -45,7 +47,7 @@ public:
 class Registry {
 public:
     using Done = std::function<void(Result<void>)>;
-    // The attachment's id; "" if nothing is to be limited and the interface could not be attached for later.
+    // The attachment's id; "" if the request asks for no limit and the interface could not be attached.
     using AttachDone = std::function<void(Result<std::string>)>;
     using CollectDone = std::function<void(std::vector<std::string>)>;
     using ValidAttachments = std::set<std::pair<std::string, std::string>>;  // (container ID, interface)
@@ -72,11 +74,10 @@ public:
     // Code::unavailable, with the old limits in force, if the change cannot be recorded.
     void set_limits(const std::string& id, Override changes, const std::string& by, Done done);
     void reset_limits(const std::string& id, const std::string& by, Done done);
-    // The same with what `edit` says, if the precondition, asked when it is this call's turn, does not fail. An edit
-    // of nothing takes its turn, too, and changes nothing, not even who made the last override.
-    using Precondition = std::function<Result<void>(const Pod&)>;
-    void edit_limits(const std::string& id, const LimitsEdit& edit, const std::string& by, Precondition precondition,
-                     Done done);
+    // The same with what `edit` answers, asked when it is this call's turn; its error is the call's. An edit of
+    // nothing takes its turn, too, and changes nothing, not even who made the last override.
+    using Edit = std::function<Result<LimitsEdit>(const Pod&)>;
+    void edit_limits(const std::string& id, Edit edit, const std::string& by, Done done);
     // Hook and shaper, switched under traffic. Code::unsupported, with the old ones in force, if the kernel has not
     // what is pinned; Code::unavailable, likewise, if the switch cannot be recorded. Keys at "auto" leave it to the
     // pod's configuration and the node's.
@@ -103,7 +104,7 @@ public:
     void survey();
     // Why natra has left a direction's limit to somebody else; empty if it has not.
     [[nodiscard]] std::string left_to(const Pod& pod, datapath::Direction direction) const;
-    // Why a direction has this hook and shaper, or none although a limit is asked for; empty if none is.
+    // Why a direction has this hook and shaper, or none.
     [[nodiscard]] std::string reason(const Pod& pod, datapath::Direction direction) const;
     // Attachments of which natra has left a direction to somebody else.
     [[nodiscard]] std::size_t left_to_others() const;
@@ -254,7 +255,10 @@ private:
     void surveyed(const Pod& pod);
     void prove(const Pod& pod, OthersOnPod& others);               // sets their `passed`
     [[nodiscard]] std::vector<std::string> limited_twice() const;  // a sentence for each who does
-    // What is to be in force, after overrides, burst policy and what is left to others.
+    // What is to be in force, after the node's rules, overrides and the burst policy; in_force(): after what is left to
+    // others, too.
+    [[nodiscard]] limits::Limits granted_to(const AttachRequest& request) const;  // without overrides
+    [[nodiscard]] limits::Limits wanted(const AttachRequest& request, const Override& changes) const;
     [[nodiscard]] limits::Limits in_force(const std::string& id, const AttachRequest& request,
                                           const Override& changes) const;
 

@@ -47,10 +47,10 @@ void Registry::surveyed(const Pod& pod) {
     auto now = others_on(node_others_, pod);
     prove(pod, now);
     auto& known = others_[pod.id];
+    const auto granted = granted_to(pod.request);
     for (const auto direction : datapath::directions) {
         const auto& other = now.of(direction);
-        const auto& asked =
-            direction == datapath::Direction::ingress ? pod.request.limits.ingress : pod.request.limits.egress;
+        const auto& asked = direction == datapath::Direction::ingress ? granted.ingress : granted.egress;
         const auto& before = known.of(direction);
         const bool same = other && before ? other->same_as(*before) : !other && !before;
         if (same || !asked.limited()) continue;
@@ -88,8 +88,16 @@ void Registry::prove(const Pod& pod, OthersOnPod& others) {
     }
 }
 
+limits::Limits Registry::granted_to(const AttachRequest& request) const {
+    return limits::granted(request.limits, settings_.rules, request.pod_namespace);
+}
+
+limits::Limits Registry::wanted(const AttachRequest& request, const Override& changes) const {
+    return effective_limits(granted_to(request), request, changes, settings_.bursts);
+}
+
 limits::Limits Registry::in_force(const std::string& id, const AttachRequest& request, const Override& changes) const {
-    const auto effective = effective_limits(request, changes, settings_.bursts);
+    const auto effective = wanted(request, changes);
     const auto others = others_.find(id);
     return others == others_.end() ? effective : without_those_of(others->second, effective, settings_.other_limiters);
 }
@@ -97,17 +105,17 @@ limits::Limits Registry::in_force(const std::string& id, const AttachRequest& re
 std::string Registry::left_to(const Pod& pod, datapath::Direction direction) const {
     const auto others = others_.find(pod.id);
     if (others == others_.end() || !others->second.of(direction)) return "";
-    const bool wanted =
-        to_rates(effective_limits(pod.request, pod.changes, settings_.bursts)).of(direction).has_value();
-    if (!wanted || to_rates(pod.effective).of(direction)) return "";
+    const bool limited = to_rates(wanted(pod.request, pod.changes)).of(direction).has_value();
+    if (!limited || to_rates(pod.effective).of(direction)) return "";
     const auto& other = *others->second.of(direction);
     return concat("left to ", other.who, " (", other.evidence, ")");
 }
 
 std::string Registry::reason(const Pod& pod, datapath::Direction direction) const {
     if (const auto& shaping = pod.kernel.record.of(direction)) return shaping->reason.text();
-    const auto left = left_to(pod, direction);
-    return left.empty() ? shortfall(pod, direction) : left;
+    if (const auto left = left_to(pod, direction); !left.empty()) return left;
+    const auto& limit = direction == datapath::Direction::ingress ? pod.effective.ingress : pod.effective.egress;
+    return limit.limited() ? shortfall(pod, direction) : why_unlimited(limit);
 }
 
 std::size_t Registry::left_to_others() const {

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "daemon/cni/json_text.hpp"
+#include "daemon/cni/request.hpp"
 #include "daemon/datapath/netns.hpp"
 #include "daemon/pods/state_file.hpp"
 #include "daemon/util/files.hpp"
@@ -45,6 +46,13 @@ bool is_final(const Error& error) {
 }
 
 }  // namespace
+
+Result<void> ask_for_every_pod(const std::string& directory, bool wanted) {
+    const auto mark = concat(directory, "/", cni::every_pod_mark);
+    if (!wanted) return files::remove(mark);
+    if (auto r = files::make_directory(directory); !r) return r;
+    return files::write_atomically(mark, "");
+}
 
 Spool::Spool(std::string directory, EventLoop& core, Registry& registry)
     : directory_(std::move(directory)), core_(core), registry_(registry) {}

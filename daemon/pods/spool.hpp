@@ -10,6 +10,9 @@
 
 namespace natra::pods {
 
+// Whether plugins are to tell natrad of pods without limits, too. Code::kernel if the mark cannot be changed.
+Result<void> ask_for_every_pod(const std::string& directory, bool wanted);
+
 class Spool {
 public:
     Spool(std::string directory, EventLoop& core, Registry& registry);

@@ -297,7 +297,9 @@ TEST_F(Turns, ManyOperationsThatEndAtOnceMayWait) {
     int ended = 0;
     const auto id = attachment_id(pod.request.container_id, pod.request.interface_name);
     for (int i = 0; i < many; ++i)
-        registry_->edit_limits(id, {}, "the test", {}, [&](const Result<void>& r) { ended += r ? 1 : 0; });
+        registry_->edit_limits(
+            id, [](const Pod&) { return LimitsEdit(); }, "the test",
+            [&](const Result<void>& r) { ended += r ? 1 : 0; });
     EXPECT_EQ(ended, 0);
     EXPECT_TRUE(eventually([&] { return ended == many; }));
     EXPECT_TRUE(attached);

@@ -243,6 +243,19 @@ class Writing(RestCase):
         self.assertEqual(answer.json["ingress"]["override"], {})
         self.assertEqual(self.valid(self.rest.get(f"{self.path_of(pod)}/limits"), self.TEMPLATE).json, answer.json)
 
+    def test_what_a_get_answered_is_taken_back_edited(self) -> None:
+        pod = self.pod(ingress=RATE)
+        path = f"{self.path_of(pod)}/limits"
+        document = self.rest.get(path).json
+        self.assertEqual(self.patched(pod, document), document)
+        self.assertEqual(self.rest.get(path).json, document)
+        document["ingress"]["rate"] = RATE // 2
+        limits = self.patched(pod, document)
+        self.assertEqual(limits["ingress"]["override"], {"rate": RATE // 2})
+        self.assertEqual(limits["egress"]["override"], {})
+        # By now somebody has changed what cannot be changed: the first edit.
+        self.problem(self.rest.patch(path, document), 422, "ingress.source", "runtime")
+
     def test_overrides_survive_a_restart_and_end_with_the_pod(self) -> None:
         pod = self.pod()
         begin = time.time()

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "daemon/util/error.hpp"
@@ -128,6 +129,53 @@ TEST_F(WithNatrad, PodsWithoutLimitsDoNotWakeIt) {
     EXPECT_EQ(plugin_.run("CHECK", configuration("1.1.0", "")).status, 0);
     EXPECT_EQ(plugin_.run("STATUS", configuration("1.1.0", "")).status, 0);
     EXPECT_EQ(plugin_.run("VERSION", "").status, 0);
+    EXPECT_THAT(natrad.calls(), IsEmpty());
+}
+
+class WithRules : public WithNatrad {
+protected:
+    void SetUp() override {
+        WithNatrad::SetUp();
+        std::filesystem::create_directory(plugin_.spool_directory());
+        std::ofstream(plugin_.spool_directory() + "/.every-pod");
+    }
+};
+
+TEST_F(WithRules, ItHearsOfAPodWithoutLimits) {
+    const FakeNatrad natrad(bus_.address());
+    const auto r = plugin_.run("ADD", configuration("1.1.0", R"("egressRate": 0, )"));
+    EXPECT_EQ(r.status, 0) << r.out;
+    EXPECT_EQ(r.err, "");
+    const auto calls = natrad.calls();
+    ASSERT_EQ(calls.size(), 1U);
+    EXPECT_EQ(calls[0].method, "Attach");
+    EXPECT_EQ(calls[0].request.count("IngressRate"), 0U);
+    EXPECT_EQ(calls[0].request.count("IngressSource"), 0U);
+    EXPECT_EQ(calls[0].request.at("EgressSource"), "s:conf");
+    EXPECT_EQ(calls[0].request.count("EgressRate"), 0U);
+}
+
+TEST_F(WithRules, ItsErrorsDoNotStopAPodWithoutLimits) {
+    const FakeNatrad natrad(bus_.address(), Behaviour::refuse, "io.natra.Error.Kernel", "no memory");
+    const auto r = plugin_.run("ADD", configuration("1.1.0", ""));
+    EXPECT_EQ(r.status, 0) << r.out;
+    EXPECT_THAT(r.err, HasSubstr("not limited by natrad's rules: "));
+    EXPECT_EQ(plugin_.run("ADD", configuration("1.1.0", R"("failurePolicy": "closed", )")).status, 1);
+}
+
+TEST_F(WithRules, APodWithoutLimitsWaitsInTheSpool) {
+    const auto r = plugin_.run("ADD", configuration("1.1.0", ""));
+    EXPECT_EQ(r.status, 0) << r.out;
+    EXPECT_THAT(plugin_.spooled(), ElementsAre(file));
+    EXPECT_FALSE(plugin_.spooled(file).contains("IngressRate"));
+}
+
+TEST_F(WithRules, APodWithoutLimitsPassesWhateverItsNamespace) {
+    const FakeNatrad natrad(bus_.address());
+    plugin_["CNI_NETNS"] = "/nowhere";
+    const auto r = plugin_.run("ADD", configuration("1.1.0", ""));
+    EXPECT_EQ(r.status, 0) << r.out;
+    EXPECT_THAT(r.err, HasSubstr("not limited by natrad's rules: "));
     EXPECT_THAT(natrad.calls(), IsEmpty());
 }
 

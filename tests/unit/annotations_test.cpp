@@ -55,7 +55,7 @@ TEST(Precedence, OfSources) {
          {{out_rate, "5M"}},
          asked_of_runtime,
          {5'000'000, 0, Source::annotation}},
-        {"natra.io lifts a limit", Source::runtime, {{in_rate, "0"}}, {}, {}},
+        {"natra.io lifts a limit", Source::runtime, {{in_rate, "0"}}, {0, 0, Source::annotation}, {}},
         {"a burst of natra.io goes with the runtime's rate",
          Source::runtime,
          {{in_burst, "1M"}},

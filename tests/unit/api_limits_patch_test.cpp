@@ -15,14 +15,31 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
+// As GET .../limits has it.
+Json limits_now() {
+    return Json::parse(R"({
+        "ingress": {"rate": 20000000, "burst": 0, "source": "runtime", "override": {},
+                    "requested": {"rate": 20000000, "burst": 0, "source": "runtime"}},
+        "egress": {"rate": 500, "burst": 8000, "source": "operator_override", "override": {"burst": 8000},
+                   "requested": {"rate": 500, "burst": 0, "source": "runtime"}},
+        "overriddenBy": "uid 0 over D-Bus",
+        "overriddenAt": "2026-11-01T10:00:00.000000Z"})");
+}
+
+std::variant<pods::LimitsEdit, Response> read_patch(std::string_view body) {
+    const auto parsed = parse_limits_patch(body);
+    if (const auto* wrong = std::get_if<Response>(&parsed)) return *wrong;
+    return read_limits_patch(std::get<Json>(parsed), limits_now());
+}
+
 pods::LimitsEdit taken(std::string_view body) {
-    const auto out = parse_limits_patch(body);
+    const auto out = read_patch(body);
     EXPECT_TRUE(std::holds_alternative<pods::LimitsEdit>(out)) << body;
     return std::holds_alternative<pods::LimitsEdit>(out) ? std::get<pods::LimitsEdit>(out) : pods::LimitsEdit{};
 }
 
 json refused(int status, std::string_view body) {
-    const auto out = parse_limits_patch(body);
+    const auto out = read_patch(body);
     EXPECT_TRUE(std::holds_alternative<Response>(out)) << body;
     if (!std::holds_alternative<Response>(out)) return {};
     EXPECT_EQ(std::get<Response>(out).status, status) << body;
@@ -119,7 +136,7 @@ TEST(LimitsPatch, AnswersAreShortWhateverNamesAreGiven) {
                                        {400, concat("{\"", name, "\": 1, \"", name, "\": 2}")},
                                        {422, concat("{\"", name, "\": 1}")},
                                        {422, concat("{\"ingress\": {\"", name, "\": 1}}")}}) {
-        const auto response = std::get<Response>(parse_limits_patch(body));
+        const auto response = std::get<Response>(read_patch(body));
         EXPECT_EQ(response.status, status);
         EXPECT_LT(response.body.size(), 1000U);
         EXPECT_THAT(json::parse(response.body).at("field").get<std::string>(), HasSubstr("xxx..."));
@@ -136,6 +153,36 @@ TEST(LimitsPatch, RefusesWhatIsNoObject) {
     std::string deep;
     for (int i = 0; i < 5000; ++i) deep += R"({"ingress":)";
     refused(400, deep);
+}
+
+TEST(LimitsPatch, WhatAGetAnsweredChangesNothing) { EXPECT_FALSE(taken(limits_now().dump()).any()); }
+
+TEST(LimitsPatch, WhatAGetAnsweredChangesWhatIsEditedInIt) {
+    auto document = limits_now();
+    document["ingress"]["rate"] = "50M";
+    const auto edit = taken(document.dump());
+    EXPECT_EQ(edit.ingress.rate_bps, pods::ValueEdit(50'000'000U));
+    EXPECT_EQ(edit.ingress.burst_bits, pods::ValueEdit());
+    EXPECT_FALSE(edit.egress.any());
+    document["egress"]["burst"] = nullptr;
+    EXPECT_EQ(taken(document.dump()).egress.burst_bits, ended);
+}
+
+TEST(LimitsPatch, AValueAloneIsSetEvenIfItIsInForce) {
+    EXPECT_EQ(taken(R"({"ingress": {"rate": 20000000}})").ingress.rate_bps, pods::ValueEdit(20'000'000U));
+    EXPECT_EQ(
+        taken(R"({"ingress": {"rate": 20000000}, "overriddenAt": "2026-11-01T10:00:00.000000Z"})").ingress.rate_bps,
+        pods::ValueEdit(20'000'000U));
+}
+
+TEST(LimitsPatch, NamesWhatCannotBeChanged) {
+    const auto source = refused(422, R"({"ingress": {"rate": 1000, "source": "conf"}})");
+    EXPECT_EQ(source.at("field"), "ingress.source");
+    EXPECT_EQ(source.at("value"), "conf");
+    EXPECT_EQ(source.at("detail"), "ingress.source: cannot be changed; it is \"runtime\"");
+    EXPECT_EQ(refused(422, R"({"egress": {"override": {"burst": 9000}}})").at("field"), "egress.override");
+    EXPECT_EQ(refused(422, R"({"egress": {"requested": null}})").at("field"), "egress.requested");
+    EXPECT_EQ(refused(422, R"({"overriddenBy": "me"})").at("field"), "overriddenBy");
 }
 
 TEST(LimitsPatch, WantsItsMediaType) {

@@ -98,6 +98,64 @@ TEST_F(Config, ReadsEveryKey) {
     EXPECT_EQ(engine_settings(c).pool_size, 4U);
 }
 
+TEST_F(Config, ReadsRulesForDefaultsAndCeilings) {
+    main_file(R"({"limits": {
+        "default": [{"namespaces": ["team-*", "shop"], "ingress": {"rate": "10M", "burst": 80000}},
+                    {"egress": {"rate": 5000}}],
+        "max": [{"namespaces": ["kube-system"]}, {"ingress": {"rate": "1G"}, "egress": {"rate": "1Gi"}}]}})");
+    const auto loaded = load();
+    ASSERT_THAT(loaded.errors, IsEmpty());
+    ASSERT_THAT(loaded.unknown, IsEmpty());
+    const auto rules = registry_settings(loaded.configuration).rules;
+    ASSERT_EQ(rules.defaults.size(), 2U);
+    EXPECT_THAT(rules.defaults[0].namespaces, ElementsAre("team-*", "shop"));
+    EXPECT_EQ(rules.defaults[0].limits.ingress.rate_bps, 10'000'000U);
+    EXPECT_EQ(rules.defaults[0].limits.ingress.burst_bits, 80'000U);
+    EXPECT_FALSE(rules.defaults[0].limits.egress.limited());
+    EXPECT_THAT(rules.defaults[1].namespaces, IsEmpty());
+    EXPECT_EQ(rules.defaults[1].limits.egress.rate_bps, 5000U);
+    ASSERT_EQ(rules.ceilings.size(), 2U);
+    EXPECT_FALSE(rules.ceilings[0].limits.any());
+    EXPECT_EQ(rules.ceilings[1].limits.egress.rate_bps, 1U << 30);
+    EXPECT_THAT(
+        describe(loaded),
+        HasSubstr(R"(limits.default = [{"namespaces":["team-*","shop"],"ingress":{"rate":10000000,"burst":80000}},)"));
+}
+
+TEST_F(Config, ALaterListOfRulesTakesThePlaceOfAnEarlierOne) {
+    main_file(R"({"limits": {"default": [{"ingress": {"rate": "1M"}}], "max": [{"ingress": {"rate": "2M"}}]}})");
+    write("natrad.d/10-a.json", R"({"limits": {"default": [{"egress": {"rate": "3M"}}], "max": null}})");
+    const auto loaded = load();
+    ASSERT_THAT(loaded.errors, IsEmpty());
+    const auto& rules = loaded.configuration.limits.rules;
+    ASSERT_EQ(rules.defaults.size(), 1U);
+    EXPECT_FALSE(rules.defaults[0].limits.ingress.limited());
+    EXPECT_EQ(rules.defaults[0].limits.egress.rate_bps, 3'000'000U);
+    EXPECT_THAT(rules.ceilings, IsEmpty());
+}
+
+TEST_F(Config, WhatIsWrongInARuleIsNamed) {
+    for (const auto& [rules, error] : {
+             std::pair(R"("default": {})", "limits.default: an object is not a list of rules"),
+             {R"("max": [5])", "limits.max[0]: 5 is not an object"},
+             {R"("max": [{"namespace": ["a"]}])", "limits.max[0].namespace: unknown key; known are namespaces, "},
+             {R"("max": [{}, {"namespaces": []}])", "limits.max[1].namespaces: an array is not a list of at least"},
+             {R"("max": [{"namespaces": ["a", "Team-*"]}])", "limits.max[0].namespaces[1]: \"Team-*\" is not a name"},
+             {R"("default": [{"ingress": "10M"}])", "limits.default[0].ingress: \"10M\" is not an object with a rate"},
+             {R"("default": [{"egress": {"burst": 8000}}])", "limits.default[0].egress: has no rate"},
+             {R"("default": [{"egress": {"rate": "50m"}}])",
+              "limits.default[0].egress.rate: \"50m\": 50m is 0.05 bit/s; did you mean 50M?"},
+             {R"("default": [{"egress": {"rate": 0}}])", "limits.default[0].egress.rate: 0 is not an amount from 1000"},
+             {R"("default": [{"egress": {"rate": "fast"}}])",
+              "limits.default[0].egress.rate: \"fast\" is not an amount"},
+             {R"("default": [{"egress": {"rate": "1M", "burst": "8Gi"}}])", "limits.default[0].egress.burst: \"8Gi\""},
+             {R"("default": [{"egress": {"rate": "1M", "max": 1}}])", "limits.default[0].egress.max: unknown key"},
+             {R"("max": [{"egress": {"rate": "1M", "burst": 8}}])", "limits.max[0].egress.burst: a ceiling has a rate"},
+         })
+        EXPECT_THAT(error_of(concat("{\"limits\": {", rules, "}}")), HasSubstr(concat("natrad.json: ", error)))
+            << rules;
+}
+
 TEST_F(Config, LaterFilesOverrideKeyByKeyAndTheEnvironmentOverridesAll) {
     main_file(R"({"shaper": "edt", "limits": {"maxBurst": "2s", "heavyThreshold": {"bytes": 2000}}})");
     write("natrad.d/20-b.json", R"({"limits": {"maxBurst": "3s"}, "logLevel": "error"})");

@@ -9,20 +9,24 @@ namespace natra::limits {
 namespace {
 
 TEST(Source, NamesAreOneToOne) {
-    for (const auto source :
-         {Source::none, Source::runtime, Source::annotation, Source::conf, Source::operator_override}) {
+    for (const auto source : {Source::none, Source::node_default, Source::runtime, Source::annotation, Source::conf,
+                              Source::ceiling, Source::operator_override}) {
         EXPECT_EQ(source_from(to_string(source)), source);
     }
+    EXPECT_EQ(to_string(Source::node_default), "default");
+    EXPECT_EQ(to_string(Source::ceiling), "ceiling");
     EXPECT_EQ(to_string(Source::operator_override), "operator_override");
     EXPECT_EQ(source_from(""), std::nullopt);
     EXPECT_EQ(source_from("Conf"), std::nullopt);
 }
 
 TEST(Source, StrongerOnesCompareGreater) {
-    EXPECT_LT(Source::none, Source::runtime);
+    EXPECT_LT(Source::none, Source::node_default);
+    EXPECT_LT(Source::node_default, Source::runtime);
     EXPECT_LT(Source::runtime, Source::annotation);
     EXPECT_LT(Source::annotation, Source::conf);
-    EXPECT_LT(Source::conf, Source::operator_override);
+    EXPECT_LT(Source::conf, Source::ceiling);
+    EXPECT_LT(Source::ceiling, Source::operator_override);
 }
 
 struct Pair {

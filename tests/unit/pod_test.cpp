@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "daemon/limits/rules.hpp"
+
 namespace natra::pods {
 namespace {
 
@@ -50,11 +52,16 @@ TEST(Validate, NamesFieldAndValue) {
     EXPECT_THAT(refused([](auto& r) { r.limits.egress.burst_bits = 5; }), HasSubstr("EgressBurst: 5"));
     EXPECT_THAT(refused([](auto& r) { r.limits.ingress.burst_bits = limits::burst_limit_bits; }),
                 HasSubstr("burst cannot be more than 4GB"));
-    EXPECT_THAT(refused([](auto& r) { r.limits = {}; }), HasSubstr("none is given"));
+}
+
+TEST(Validate, TakesARequestWithoutLimits) {
+    auto unlimited = request();
+    unlimited.limits = {};
+    EXPECT_TRUE(validate(unlimited));
 }
 
 TEST(EffectiveLimits, TreatsARuntimesBurstAsNotSet) {
-    const auto limits = effective_limits(request(), {}, bursts);
+    const auto limits = effective_limits(request().limits, request(), {}, bursts);
     EXPECT_EQ(limits.ingress.rate_bps, 10'000'000U);
     EXPECT_EQ(limits.ingress.burst_bits, 0U);
     EXPECT_EQ(limits.ingress.source, limits::Source::runtime);
@@ -64,25 +71,45 @@ TEST(EffectiveLimits, TreatsARuntimesBurstAsNotSet) {
 TEST(EffectiveLimits, OverrideWinsFieldByField) {
     const Override changes{.ingress = {.rate_bps = 5'000'000},
                            .egress = {.rate_bps = 1'000'000, .burst_bits = 100'000}};
-    const auto limits = effective_limits(request(), changes, bursts);
+    const auto limits = effective_limits(request().limits, request(), changes, bursts);
     EXPECT_EQ(limits.ingress.rate_bps, 5'000'000U);
     EXPECT_EQ(limits.ingress.source, limits::Source::operator_override);
     EXPECT_EQ(limits.egress.rate_bps, 1'000'000U);
     EXPECT_EQ(limits.egress.burst_bits, 100'000U);
 }
 
+TEST(EffectiveLimits, AnOverrideIsAboveACeiling) {
+    const limits::NodeRules rules{.defaults = {},
+                                  .ceilings = {{.namespaces = {}, .limits = {{.rate_bps = 1'000'000}, {}}}}};
+    const auto granted = limits::granted(request().limits, rules, "shop");
+    EXPECT_EQ(effective_limits(granted, request(), {}, bursts).ingress.source, limits::Source::ceiling);
+    EXPECT_EQ(effective_limits(granted, request(), {}, bursts).ingress.rate_bps, 1'000'000U);
+    const Override changes{.ingress = {.rate_bps = 90'000'000}, .egress = {}};
+    EXPECT_EQ(effective_limits(granted, request(), changes, bursts).ingress.rate_bps, 90'000'000U);
+    const Override lifted{.ingress = {.rate_bps = 0}, .egress = {}};
+    EXPECT_FALSE(effective_limits(granted, request(), lifted, bursts).ingress.limited());
+}
+
+TEST(WhyUnlimited, NamesWhatSaysSo) {
+    EXPECT_EQ(why_unlimited({}), "no limit: no annotation");
+    EXPECT_EQ(why_unlimited({.source = limits::Source::annotation}), "no limit: the pod's annotation says 0");
+    EXPECT_EQ(why_unlimited({.source = limits::Source::operator_override}), "no limit: an operator has lifted it");
+    EXPECT_EQ(why_unlimited({.rate_bps = 8}), "");
+}
+
 TEST(EffectiveLimits, RateZeroLifts) {
-    const auto limits = effective_limits(request(), {.ingress = {.rate_bps = 0}, .egress = {}}, bursts);
+    const auto limits =
+        effective_limits(request().limits, request(), {.ingress = {.rate_bps = 0}, .egress = {}}, bursts);
     EXPECT_FALSE(limits.ingress.limited());
     EXPECT_EQ(limits.ingress.burst_bits, 0U);
     EXPECT_FALSE(to_rates(limits).ingress);
 }
 
 TEST(ValidateOverride, RefusesABurstWithoutARate) {
-    const auto r = validate(Override{.ingress = {}, .egress = {.rate_bps = {}, .burst_bits = 8}}, request());
+    const auto r = validate(Override{.ingress = {}, .egress = {.rate_bps = {}, .burst_bits = 8}}, request().limits);
     ASSERT_FALSE(r);
     EXPECT_THAT(r.error().what, HasSubstr("EgressBurst: 8"));
-    EXPECT_TRUE(validate(Override{.ingress = {.rate_bps = {}, .burst_bits = 8}, .egress = {}}, request()));
+    EXPECT_TRUE(validate(Override{.ingress = {.rate_bps = {}, .burst_bits = 8}, .egress = {}}, request().limits));
 }
 
 }  // namespace

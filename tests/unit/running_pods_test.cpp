@@ -32,13 +32,25 @@ TEST(RunningPods, AreNatrasByWhatTheirChainHasDone) {
                           {LimitedBy::nobody, Which::none, false},  {LimitedBy::nobody, Which::limited, false},
                           {LimitedBy::nobody, Which::all, true}};
     for (const auto& each : table) {
-        EXPECT_EQ(is_to_be_adopted(pod(each.by), each.which), each.adopted)
-            << static_cast<int>(each.by) << " " << to_string(each.which);
-        EXPECT_FALSE(is_to_be_adopted(pod(each.by, false), each.which)) << "without limits";
+        for (const bool limited : {true, false})
+            EXPECT_EQ(is_to_be_adopted(pod(each.by, limited), each.which, false), each.adopted)
+                << static_cast<int>(each.by) << " " << to_string(each.which) << " " << limited;
+        EXPECT_EQ(is_to_be_adopted(pod(each.by, false), each.which, true), each.adopted) << "without limits, fresh";
+        EXPECT_FALSE(is_to_be_adopted(pod(each.by), each.which, true)) << "its plugin sees to it";
     }
     auto annotated = pod(LimitedBy::natra, false);
     annotated.request.annotations = {{"natra.io/ingress-rate", "1M"}};
-    EXPECT_TRUE(is_to_be_adopted(annotated, Which::limited));
+    EXPECT_TRUE(is_to_be_adopted(annotated, Which::limited, false));
+    EXPECT_FALSE(is_to_be_adopted(annotated, Which::limited, true));
+}
+
+TEST(RunningPods, WithoutLimitsTheStockPluginHasDoneNothing) {
+    const auto unlimited = request_for(pod(LimitedBy::stock, false));
+    ASSERT_TRUE(unlimited) << unlimited.error().what;
+    EXPECT_FALSE(unlimited->strict_interfaces);
+    ASSERT_TRUE(unlimited->running);
+    EXPECT_FALSE(unlimited->running->stock);
+    EXPECT_FALSE(unlimited->limits.any());
 }
 
 TEST(RunningPods, WhichOnesHasNames) {
