@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Sourced after common.sh: rules of others for OpenAPI documents, from npm.
 
 redocly=@redocly/cli@1.34.5

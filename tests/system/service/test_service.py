@@ -248,6 +248,8 @@ class Removal(ServiceCase):
         wait_for("natra in the chain", lambda: '"natra"' in self.machine.shell("cat /etc/cni/net.d/10-net.conflist"))
         said = self.machine.shell("apt-get remove -y natra")
         self.assertIn("20-by-hand.conflist names the plugin natra", said)
+        self.assertIn("eth0: natra is removed from this node", said)
+        self.assertNotIn("as its runtime asked", said)
         self.assertEqual(self.machine.shell("cat /etc/cni/net.d/10-net.conflist"), self.CONFLIST)
         self.assertEqual(self.node.host.qdiscs(device), [])
         self.assertEqual(pod.netns.qdiscs("eth0"), [])
