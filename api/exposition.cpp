@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "api/text.hpp"
+#include "daemon/util/utf8.hpp"
 
 namespace natra::api {
 namespace {

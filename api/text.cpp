@@ -2,7 +2,8 @@
 #include "api/text.hpp"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+
+#include "daemon/util/utf8.hpp"
 
 namespace natra::api {
 namespace {
@@ -56,16 +57,6 @@ std::optional<std::string> decoded(std::string_view text) {
     }
     if (std::any_of(out.begin(), out.end(), is_control) || !is_utf8(out)) return std::nullopt;
     return out;
-}
-
-bool is_utf8(std::string_view text) {
-    if (std::all_of(text.begin(), text.end(), is_ascii)) return true;
-    try {
-        (void)nlohmann::json(text).dump();
-        return true;
-    } catch (const nlohmann::json::exception&) {
-        return false;
-    }
 }
 
 std::string in_quotes(std::string_view text) {

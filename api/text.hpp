@@ -20,7 +20,6 @@ std::string_view trimmed(std::string_view text);
 std::vector<std::string_view> split(std::string_view text, char separator);
 // Percent-decoding; absent for a malformed escape, for bytes that are no UTF-8 and for control characters.
 std::optional<std::string> decoded(std::string_view text);
-bool is_utf8(std::string_view text);
 // For messages: in quotes, cut after 80 bytes, with '?' for what is not printable ASCII.
 std::string in_quotes(std::string_view text);
 

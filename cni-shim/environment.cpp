@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cni-shim/cni.hpp"
+#include "daemon/util/utf8.hpp"
 
 namespace natra::shim {
 namespace {

@@ -9,4 +9,8 @@ namespace natra {
 // stdout. An unknown key is a problem here. The process's exit status.
 int check_config(const config::Sources& sources);
 
+// natrad --check-reload, before SIGHUP: logs the errors because of which a reload would be refused. Unknown keys are
+// none, as for the reload itself. The process's exit status: exit_configuration if there are errors.
+int check_reload(const config::Sources& sources);
+
 }  // namespace natra

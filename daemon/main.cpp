@@ -11,6 +11,7 @@
 #include "daemon/check_config.hpp"
 #include "daemon/datapath/link_monitor.hpp"
 #include "daemon/datapath/tc_monitor.hpp"
+#include "daemon/exit_status.hpp"
 #include "daemon/finish_operations.hpp"
 #include "daemon/pods/accuracy.hpp"
 #include "daemon/pods/running_pods.hpp"
@@ -78,7 +79,7 @@ int run() {
     log::set_level(configuration.log_level);
     for (const auto& unknown : loaded.unknown) log::warning(unknown);
     for (const auto& error : loaded.errors) log::error(concat("configuration: ", error));
-    if (!loaded.errors.empty()) return EXIT_FAILURE;
+    if (!loaded.errors.empty()) return exit_configuration;
     const auto lock = lock_runtime_dir(configuration.runtime_dir);
     if (!lock) {
         log::error(lock.error().what);
@@ -154,11 +155,12 @@ int run() {
 }
 
 constexpr const char* usage =
-    "usage: natrad [--help | --version | --check-config [FILE] | --withdraw]\n"
+    "usage: natrad [--help | --version | --check-config [FILE] | --check-reload | --withdraw]\n"
     "\n"
     "Holds the pods of this node to their bandwidth. Without arguments: runs, as natrad.service.\n"
     "\n"
     "  --check-config [FILE]  every problem of the configuration (exit status 1), or all values in force\n"
+    "  --check-reload         what would keep the configuration from being reloaded (exit status 78)\n"
     "  --withdraw             undoes what natrad has done on this node, for the removal of its package\n"
     "\n"
     "natrad is configured by /etc/natra/natrad.json, /etc/natra/natrad.d/*.json and its environment,\n"
@@ -183,10 +185,12 @@ int main(int argc, char** argv) {
             if (argc == 3) sources.file = argv[2];
             return check_config(sources);
         }
+        if (argc == 2 && std::strcmp(argv[1], "--check-reload") == 0)
+            return check_reload(config::sources_from_environment());
         if (argc == 2 && std::strcmp(argv[1], "--withdraw") == 0) return withdraw(config::sources_from_environment());
         if (argc > 1) {
             std::cerr << usage;
-            return 2;
+            return exit_usage;
         }
         return run();
     } catch (const std::exception& e) {

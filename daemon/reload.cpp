@@ -17,6 +17,12 @@ void tell_reloading() {
 
 }  // namespace
 
+void log_refused_reload(const config::Loaded& loaded) {
+    for (const auto& error : loaded.errors) log::error(concat("configuration: ", error));
+    log::write(log::Level::error, log::events::configuration_refused,
+               "the configuration was not reloaded: the earlier one stays in force");
+}
+
 Reloader::Reloader(EventLoop& core, config::Sources sources, config::Configuration running)
     : sources_(std::move(sources)), running_(std::move(running)) {
     core.on_signal(SIGHUP, "reload", [this] { signalled(); });
@@ -42,9 +48,7 @@ void Reloader::reload() {
     auto loaded = config::load(sources_);
     for (const auto& unknown : loaded.unknown) log::warning(unknown);
     if (!loaded.errors.empty()) {
-        for (const auto& error : loaded.errors) log::error(concat("configuration: ", error));
-        log::write(log::Level::error, log::events::configuration_refused,
-                   "the configuration was not reloaded: the earlier one stays in force");
+        log_refused_reload(loaded);
         return finished();
     }
     auto& wanted = loaded.configuration;

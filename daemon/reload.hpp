@@ -9,6 +9,9 @@
 
 namespace natra {
 
+// Logs the errors of a configuration, and that the earlier one stays in force.
+void log_refused_reload(const config::Loaded& loaded);
+
 // SIGHUP: reads the configuration again and puts in force what can be without a restart. A configuration
 // with errors changes nothing. Speaks systemd's Type=notify-reload. Core thread only.
 class Reloader {

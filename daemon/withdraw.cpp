@@ -42,7 +42,7 @@ bool lift_all(const config::Configuration& configuration) {
         *left = names.size();
         if (names.empty()) return core.stop();
         for (const auto& name : names)
-            registry.detach(name, [&core, left](const Result<void>&) {
+            registry.detach_for(name, "natra is removed from this node", [&core, left](const Result<void>&) {
                 if (--*left == 0) core.stop();
             });
     });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/util/shortened.hpp"
+#include "daemon/util/utf8.hpp"
 #include "dbus/guard.hpp"
 #include "dbus/objects.hpp"
 #include "dbus/reply.hpp"
@@ -106,6 +107,7 @@ void AttachmentObject::ResetDataPath(sdbus::Result<>&& result) {
 
 std::vector<Dictionary> AttachmentObject::HeavyFlows(const std::string& direction, const std::uint32_t& top) {
     return guarded([&] {
+        if (auto r = authority_.require_reader(getObject(), "HeavyFlows"); !r) throw to_bus_error(r.error());
         for (const auto d : datapath::directions)
             if (direction == to_string(d)) return flows_of(pod(), d, top);
         throw to_bus_error({Error::Code::invalid_argument, 0,
@@ -121,7 +123,7 @@ const pods::Pod& AttachmentObject::pod() const {
 
 std::string AttachmentObject::hook(Direction direction) const {
     const auto& record = pod().kernel.record;
-    return record.of(direction) ? describe_hook(record, *record.of(direction)) : "";
+    return record.of(direction) ? as_utf8(describe_hook(record, *record.of(direction))) : "";
 }
 
 std::string AttachmentObject::shaper(Direction direction) const {
@@ -129,7 +131,7 @@ std::string AttachmentObject::shaper(Direction direction) const {
     return shaping ? std::string(to_string(shaping->shaper)) : "";
 }
 
-std::string AttachmentObject::reason(Direction direction) const { return registry_.reason(pod(), direction); }
+std::string AttachmentObject::reason(Direction direction) const { return as_utf8(registry_.reason(pod(), direction)); }
 
 // One line a property: the names are the contract's.
 std::string AttachmentObject::ContainerId() { return pod().request.container_id; }
@@ -139,7 +141,7 @@ std::string AttachmentObject::PodNamespace() { return pod().request.pod_namespac
 std::string AttachmentObject::PodName() { return pod().request.pod_name; }
 std::string AttachmentObject::PodUid() { return pod().request.pod_uid; }
 std::string AttachmentObject::NetnsPath() { return pod().request.netns_path; }
-std::string AttachmentObject::HostInterface() { return pod().kernel.record.host_device; }
+std::string AttachmentObject::HostInterface() { return as_utf8(pod().kernel.record.host_device); }
 std::map<std::string, std::string> AttachmentObject::DataPath() { return data_path_of(pod()); }
 std::uint64_t AttachmentObject::AttachedAtUsec() { return pod().attached_at_usec; }
 std::vector<std::string> AttachmentObject::ShapedSubnets() { return limits::to_strings(pod().request.subnets.shaped); }

@@ -28,6 +28,17 @@ Error denied(const char* method, uid_t user, const std::string& why) {
     return {Error::Code::access_denied, 0, concat(method, ": user ", user, " may not change limits", why)};
 }
 
+// What polkit would let the user do after a password, but did not ask for.
+std::string not_asked(bool interaction, const Details& details) {
+    if (!interaction)
+        return concat(": polkit wants to ask for a password for ", action,
+                      ", which this call does not allow (--allow-interactive-authorization)");
+    if (details.contains("polkit.dismissed"))
+        return concat(": the password that polkit asked for was not given for ", action);
+    return concat(": polkit wants to ask for a password for ", action,
+                  ", and the caller's session has no agent that would (pkttyagent is one)");
+}
+
 Error gone(const char* method) { return {Error::Code::access_denied, 0, concat(method, ": its caller has gone")}; }
 
 }  // namespace
@@ -40,6 +51,14 @@ Result<void> Authority::require_root(sdbus::IObject& object, const char* method)
     if (!caller) return gone(method);
     if (caller->user != 0) return denied(method, caller->user, "");
     return {};
+}
+
+Result<void> Authority::require_reader(sdbus::IObject& object, const char* method) {
+    const auto caller = callers_.of(compat::current(object));
+    if (!caller) return gone(method);
+    if (caller->trusted) return {};
+    return fail(Error::Code::access_denied, method, ": user ", caller->user,
+                " is neither root nor a member of natra's group (api.group)");
 }
 
 void Authority::ask(sdbus::IObject& object, const char* method, std::function<void(Result<uid_t>)> then) {
@@ -55,25 +74,24 @@ void Authority::ask(sdbus::IObject& object, const char* method, std::function<vo
             fail(Error::Code::unavailable, method, ": ", own->second, " calls of user ", user, " wait for polkit"));
     // By its unique name: a process id may be somebody else's by the time polkit looks.
     const Subject subject{"system-bus-name", {{"name", sdbus::Variant(std::string(sd_bus_message_get_sender(call)))}}};
-    const std::uint32_t allow_interaction = sd_bus_message_get_allow_interactive_authorization(call) > 0 ? 1 : 0;
+    const bool interaction = sd_bus_message_get_allow_interactive_authorization(call) > 0;
     polkit_->callMethodAsync("CheckAuthorization")
         .onInterface(polkit_interface)
         .withTimeout(patience)
-        .withArguments(subject, std::string(action), Details(), allow_interaction, std::string())
-        .uponReplyInvoke([this, method, user, then = std::move(then)](compat::AsyncError error, const Answer& answer) {
-            --pending_;
-            if (--pending_of_[user] == 0) pending_of_.erase(user);
-            if (error)
-                then(denied(method, user, concat(": polkit: ", error->getMessage())));
-            else if (!answer.get<0>() && answer.get<1>())
-                then(denied(method, user,
-                            concat(": polkit wants to ask for a password for ", action,
-                                   ", which this call does not allow (--allow-interactive-authorization)")));
-            else if (!answer.get<0>())
-                then(denied(method, user, concat(": polkit does not allow it ", action)));
-            else
-                then(user);
-        });
+        .withArguments(subject, std::string(action), Details(), std::uint32_t{interaction}, std::string())
+        .uponReplyInvoke(
+            [this, method, user, interaction, then = std::move(then)](compat::AsyncError error, const Answer& answer) {
+                --pending_;
+                if (--pending_of_[user] == 0) pending_of_.erase(user);
+                if (error)
+                    then(denied(method, user, concat(": polkit: ", error->getMessage())));
+                else if (!answer.get<0>() && answer.get<1>())
+                    then(denied(method, user, not_asked(interaction, answer.get<2>())));
+                else if (!answer.get<0>())
+                    then(denied(method, user, concat(": polkit does not allow it ", action)));
+                else
+                    then(user);
+            });
     ++pending_;
     ++pending_of_[user];
 }

@@ -23,6 +23,10 @@ public:
     // Code::access_denied if the caller of the method that `object` is answering is not root.
     Result<void> require_root(sdbus::IObject& object, const char* method);
 
+    // Code::access_denied if the caller is neither root nor a member of natra's group: the rule of the REST socket, for
+    // what shows with whom pods talk.
+    Result<void> require_reader(sdbus::IObject& object, const char* method);
+
     // Calls `then`, which must not throw, once with the user's id: for root before it returns, for others when polkit
     // has answered, which may take as long as somebody takes to type a password, where the call allows to ask for one
     // (D-Bus' flag ALLOW_INTERACTIVE_AUTHORIZATION). Code::access_denied names the method

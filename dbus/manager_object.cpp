@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/pods/degraded.hpp"
+#include "daemon/util/utf8.hpp"
 #include "dbus/guard.hpp"
 #include "dbus/objects.hpp"
 #include "dbus/reply.hpp"
@@ -100,7 +101,11 @@ std::vector<std::string> ManagerObject::Features() {
 }
 
 std::vector<std::string> ManagerObject::Degraded() {
-    return guarded([&] { return pods::degraded(registry_, engine_, troubles_()); });
+    return guarded([&] {
+        auto out = pods::degraded(registry_, engine_, troubles_());
+        for (auto& sentence : out) sentence = as_utf8(sentence);
+        return out;
+    });
 }
 
 void ManagerObject::look_for_degradation() {

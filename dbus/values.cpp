@@ -8,6 +8,7 @@
 #include "daemon/datapath/counters.hpp"
 #include "daemon/pods/flows.hpp"
 #include "daemon/util/shortened.hpp"
+#include "daemon/util/utf8.hpp"
 
 namespace natra::dbus {
 namespace {
@@ -265,7 +266,7 @@ sdbus::Error to_bus_error(const Error& error) {
         }
         return "Internal";
     };
-    return compat::error(concat("io.natra.Error.", name()), error.what);
+    return compat::error(concat("io.natra.Error.", name()), as_utf8(error.what));
 }
 
 }  // namespace natra::dbus

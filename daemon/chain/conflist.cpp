@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "daemon/chain/cni_version.hpp"
+#include "daemon/util/utf8.hpp"
 
 namespace natra::chain {
 namespace {

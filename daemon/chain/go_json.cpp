@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "daemon/util/utf8.hpp"
+
 namespace natra::chain {
 namespace {
 
@@ -46,11 +48,6 @@ std::string without_halves(std::string_view text) {
     return out;
 }
 
-std::string as_utf8(std::string_view text) {
-    const auto quoted = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-    return Json::parse(quoted).get<std::string>();
-}
-
 }  // namespace
 
 Result<Json> parse_as_go(std::string_view text) {
@@ -71,8 +68,6 @@ Result<Json> parse_as_go(std::string_view text) {
         return fail(Code::invalid_argument, e.what());
     }
 }
-
-bool is_utf8(std::string_view text) { return as_utf8(text) == text; }
 
 bool names_field(std::string_view key, std::string_view field) {
     const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };

@@ -18,9 +18,6 @@ using Json = nlohmann::ordered_json;
 // Code::invalid_argument for what Go refuses, Code::unsupported for what only natra does: deep nesting.
 Result<Json> parse_as_go(std::string_view text);
 
-// Is it what it is read as, byte for byte?
-bool is_utf8(std::string_view text);
-
 // Does Go take `key` for the field of a struct? It ignores the case of ASCII letters.
 bool names_field(std::string_view key, std::string_view field);
 

@@ -58,15 +58,6 @@ const Json* find_key(const Json& object, std::string_view field) {
     return found;
 }
 
-bool is_utf8(std::string_view text) {
-    try {
-        (void)Json(text).dump();
-        return true;
-    } catch (const Json::exception&) {
-        return false;
-    }
-}
-
 std::string describe(const Json& value) {
     if (value.is_structured()) return value.is_array() ? "an array" : "an object";
     auto text = value.dump(-1, ' ', false, Json::error_handler_t::replace);

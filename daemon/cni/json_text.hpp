@@ -30,9 +30,6 @@ bool key_matches(std::string_view key, std::string_view field);
 // is none.
 const Json* find_key(const Json& object, std::string_view field);
 
-// What D-Bus and JSON take as text.
-bool is_utf8(std::string_view text);
-
 // A value for an error message: the value of scalars, the kind of everything else.
 std::string describe(const Json& value);
 

@@ -2,6 +2,9 @@
 #include "daemon/limits/quantity.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <limits>
 #include <optional>
 
@@ -9,14 +12,13 @@ namespace natra::limits {
 namespace {
 
 using Code = Error::Code;
-__extension__ using Wide = unsigned __int128;
+constexpr int max_digits = 30;
+constexpr std::uint64_t max_value = std::numeric_limits<std::int64_t>::max();
 
-constexpr int max_digits = 30;  // 10^30 < 2^100: doubling and adding a digit stay within 128 bits
-constexpr Wide max_value = std::numeric_limits<std::int64_t>::max();
-
+// digits / 10^decimals. Decimal digits, the most significant first and not 0; none: zero.
 struct Number {
-    Wide mantissa = 0;
-    int decimals = 0;  // the value is mantissa / 10^decimals
+    std::deque<unsigned> digits;
+    std::int64_t decimals = 0;
 };
 
 struct Suffix {
@@ -46,16 +48,14 @@ Result<Number> take_number(std::string_view& text) {
         while (number.back() == '0') number.remove_suffix(1);
 
     Number out;
-    int significant = 0;
     bool in_fraction = false;
     for (const char c : number) {
         if (c == '.') {
             in_fraction = true;
             continue;
         }
-        if (significant != 0 || c != '0') ++significant;
-        if (significant > max_digits) return fail(Code::invalid_argument, "more than ", max_digits, " digits");
-        out.mantissa = out.mantissa * 10 + static_cast<Wide>(c - '0');
+        if (!out.digits.empty() || c != '0') out.digits.push_back(static_cast<unsigned>(c - '0'));
+        if (out.digits.size() > max_digits) return fail(Code::invalid_argument, "more than ", max_digits, " digits");
         out.decimals += in_fraction;
     }
     return out;
@@ -91,24 +91,28 @@ std::optional<Suffix> parse_suffix(std::string_view text) {
     return Suffix{.power_of_ten = *exponent};
 }
 
-// mantissa / 10^decimals * 2^power_of_two, rounded up.
-Result<std::uint64_t> divide(Wide mantissa, int decimals, int power_of_two) {
-    // Below 10^-7 by then: what is not nothing is one.
-    if (decimals > max_digits + 7) return std::uint64_t{mantissa != 0};
-    Wide divisor = 1;
-    for (int i = 0; i < decimals; ++i) divisor *= 10;
-    Wide whole = mantissa / divisor;
-    Wide rest = mantissa % divisor;
-    // Only numbers without an exponent are doubled: there the divisor is 10^30 at most.
-    for (int i = 0; i < power_of_two; ++i) {
-        rest *= 2;
-        whole = whole * 2 + (rest >= divisor);
-        rest -= rest >= divisor ? divisor : 0;
-        if (whole > max_value) return too_large();
+void double_digits(std::deque<unsigned>& digits) {
+    unsigned carry = 0;
+    for (auto digit = digits.rbegin(); digit != digits.rend(); ++digit) {
+        const unsigned doubled = *digit * 2 + carry;
+        *digit = doubled % 10;
+        carry = doubled / 10;
     }
-    whole += rest != 0;
-    if (whole > max_value) return too_large();
-    return static_cast<std::uint64_t>(whole);
+    if (carry != 0) digits.push_front(carry);
+}
+
+// Rounded up.
+Result<std::uint64_t> whole_number(const Number& number) {
+    const auto size = static_cast<std::int64_t>(number.digits.size());
+    const auto whole_digits = std::max<std::int64_t>(size - number.decimals, 0);
+    if (whole_digits > std::numeric_limits<std::uint64_t>::digits10) return too_large();
+    std::uint64_t out = 0;
+    for (std::int64_t i = 0; i < whole_digits; ++i)
+        out = out * 10 + (i < size ? number.digits[static_cast<std::size_t>(i)] : 0);
+    const auto rest = number.digits.begin() + std::min(whole_digits, size);
+    out += std::any_of(rest, number.digits.end(), [](unsigned digit) { return digit != 0; });
+    if (out > max_value) return too_large();
+    return out;
 }
 
 }  // namespace
@@ -120,15 +124,11 @@ Result<std::uint64_t> parse_quantity(std::string_view text) {
     if (!number) return number.error();
     const auto suffix = parse_suffix(text);
     if (!suffix) return malformed();
-    auto [mantissa, decimals] = *number;
-    if (mantissa == 0) return std::uint64_t{0};
+    if (number->digits.empty()) return std::uint64_t{0};
     if (negative) return fail(Code::invalid_argument, "negative");
-    decimals -= suffix->power_of_ten;
-    for (; decimals < 0; ++decimals) {
-        mantissa *= 10;
-        if (mantissa > max_value) return too_large();
-    }
-    return divide(mantissa, decimals, suffix->power_of_two);
+    number->decimals -= suffix->power_of_ten;
+    for (int i = 0; i < suffix->power_of_two; ++i) double_digits(number->digits);
+    return whole_number(*number);
 }
 
 }  // namespace natra::limits

@@ -65,6 +65,8 @@ public:
     void attach(AttachRequest request, UniqueFd netns, AttachDone done);
     // Unknown attachments are success. Takes what the stock plugin left for this container and network, too.
     void detach(const AttachmentName& name, Done done);
+    // The same, and the log gives `why` as the cause.
+    void detach_for(const AttachmentName& name, const std::string& why, Done done);
     // Detaches every attachment to `network` that is not in `valid`; done gets the ids of those that are gone.
     void collect_garbage(const std::string& network, const ValidAttachments& valid, CollectDone done);
     // mismatch if the attachment is not known, was asked to have other limits, or is not whole in the kernel.
@@ -126,7 +128,6 @@ public:
     [[nodiscard]] const std::map<std::string, Pod>& pods() const { return pods_; }
 
 private:
-    void detach_for(const AttachmentName& name, const std::string& why, Done done);
     void attach_now(const std::string& id, AttachRequest request, UniqueFd netns, AttachDone done);
     // stock_ifb: see stock_ifb_name; may be empty. why: for the log.
     void detach_now(const std::string& id, const std::string& stock_ifb, const std::string& why, const Done& done,

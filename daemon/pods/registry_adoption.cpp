@@ -6,13 +6,13 @@
 #include <set>
 #include <utility>
 
-#include "daemon/cni/json_text.hpp"
 #include "daemon/pods/announce.hpp"
 #include "daemon/pods/attachment_id.hpp"
 #include "daemon/pods/registry_worker.hpp"
 #include "daemon/pods/state_file.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
+#include "daemon/util/utf8.hpp"
 
 namespace natra::pods {
 namespace {
@@ -32,14 +32,6 @@ std::string id_of(const std::string& name) {
     return possible ? id : "";
 }
 
-// A parser's error quotes what it met, and the bus takes UTF-8 only.
-std::string quotable(std::string text) {
-    if (!cni::is_utf8(text))
-        std::replace_if(
-            text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) > 0x7e; }, '?');
-    return text;
-}
-
 }  // namespace
 
 Result<Pod> Registry::read_record(const std::string& id) const {
@@ -47,7 +39,7 @@ Result<Pod> Registry::read_record(const std::string& id) const {
     const auto text = files::read(path, max_state_bytes);
     if (!text) return text.error();
     auto pod = pod_from_json(*text);
-    if (!pod) return Error{pod.error().code, pod.error().sys, concat(path, ": ", quotable(pod.error().what))};
+    if (!pod) return Error{pod.error().code, pod.error().sys, concat(path, ": ", as_utf8(pod.error().what))};
     pod->id = attachment_id(pod->request.container_id, pod->request.interface_name);
     if (pod->id != id) return fail(Code::invalid_argument, path, ": is the record of ", pod->id);
     pod->kernel.record.id = pod->id;

@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <fstream>
 
-#include "daemon/cni/json_text.hpp"
 #include "daemon/pods/state_file.hpp"
 #include "daemon/util/files.hpp"
+#include "daemon/util/utf8.hpp"
 #include "tests/netlink/registry_world.hpp"
 
 namespace natra::pods::testing {
@@ -73,7 +73,7 @@ TEST_P(Unadopted, AnotherNatradsRecordLeavesItsLimitsInForce) {
 TEST_P(Unadopted, BytesThatNoTextHasAreTold) {
     restart_with("{\"version\": \"\xff\xfe");
     expect_left_in_force();
-    for (const auto& sentence : registry_->troubles()) EXPECT_TRUE(cni::is_utf8(sentence));
+    for (const auto& sentence : registry_->troubles()) EXPECT_TRUE(is_utf8(sentence));
 }
 
 TEST_P(Unadopted, AFolderThatCannotBeListedLeavesItsLimitsInForce) {

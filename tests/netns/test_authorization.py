@@ -82,11 +82,28 @@ class Authorization(NodeCase):
                 self.as_nobody(*call)
                 self.assertTrue(polkit.first_line().endswith(" interactive\n"))
 
+    def test_a_refusal_names_what_was_missing(self) -> None:
+        for answer, why in (("no-agent", "no agent"), ("dismiss", "was not given")):
+            polkit = self.polkit(answer)
+            said = self.assert_refused("ResetLimits")
+            self.assertIn(why, said)
+            self.assertNotIn("--allow-interactive-authorization", said)
+            self.assertIn("--allow-interactive-authorization", self.assert_refused("ResetLimits", interactive=False))
+            polkit.stop()
+
     def test_what_a_runtime_calls_is_for_root_alone(self) -> None:
         self.polkit("allow")
         self.assert_refused("Detach", "sss", "c1", "eth0", "", path=ROOT, interface=MANAGER)
         self.assert_refused("CollectGarbage", "sa(ss)", "net", 0, path=ROOT, interface=MANAGER)
 
     def test_everyone_may_look(self) -> None:
-        self.as_nobody("HeavyFlows", "su", "ingress", 5)
         self.as_nobody("Status", path=ROOT, interface=MANAGER)
+        self.assertEqual(self.node.bus.busctl("get-property", SERVICE, self.path, ATTACHMENT, "IngressRate",
+                                              user=NOBODY)["data"], RATE)
+
+    def test_heavy_flows_are_for_root_and_the_group_as_over_http(self) -> None:
+        self.natrad.call(self.path, ATTACHMENT, "HeavyFlows", "su", "ingress", 5)
+        with self.assertRaises(BusError) as caught:
+            self.as_nobody("HeavyFlows", "su", "ingress", 5)
+        self.assertEqual(caught.exception.name, "io.natra.Error.AccessDenied", str(caught.exception))
+        self.assertIn(f"HeavyFlows: user {NOBODY} is neither root nor a member", str(caught.exception))

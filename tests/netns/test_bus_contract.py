@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import xml.etree.ElementTree as xml
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,25 @@ class Contract(BusCase):
                 with self.subTest(f"{interface}.{name[1]}"):
                     self.assertTrue(annotation(element, DOCUMENTATION).strip())
                     self.assertEqual(signature(element), signature(real[name]))
+
+    def test_an_interface_whose_name_is_not_utf8_has_an_object(self) -> None:
+        pod, result = self.plain_pod()
+        (device,) = [each["name"] for each in result["interfaces"] if not each.get("sandbox")]
+        name = os.fsdecode(b"v\xe9\xff")
+
+        def rename(old: str, new: str) -> None:
+            for change in (("down",), ("name", new)):
+                self.node.host.run(["ip", "link", "set", old, *change])
+            self.node.host.run(["ip", "link", "set", new, "up"])
+
+        rename(device, name)
+        self.addCleanup(rename, name, device)
+        pod.chain.run_one("ADD", "natra", pod.attachment, result)
+        self.addCleanup(pod.chain.run_one, "DEL", "natra", pod.attachment, result)
+        facts = self.natrad.properties(pod.object_path())
+        self.assertEqual(facts["HostInterface"], "v\ufffd\ufffd")
+        self.assertEqual(facts["IngressRate"], RATE)
+        self.assertIn(pod.object_path(), self.natrad.call(ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")[0])
 
 
 class Signals(BusCase):

@@ -8,7 +8,7 @@ import statistics
 import time
 from pathlib import Path
 
-from lab.natrad import ATTACHMENT, ROOT
+from lab.natrad import MANAGER, ROOT
 from lab.process import Background
 from support import RATE, TIME_FACTOR, OwnNodeCase, eventually
 
@@ -119,12 +119,12 @@ class Flood(OwnNodeCase):
     def test_who_floods_shuts_out_itself_alone_and_not_for_long(self) -> None:
         path = self.pod().object_path()
         self.assertGreater(self.flood("objects", seconds=2).result(30)["refused"], 0)
-        self.node.bus.call("io.natra.Natrad1", path, ATTACHMENT, "HeavyFlows", "su", "ingress", 0, user=OTHER)
+        self.node.bus.call("io.natra.Natrad1", ROOT, MANAGER, "Status", user=OTHER)
         self.assertIn(path, self.natrad.call(ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")[0])
 
         def admitted() -> bool:
             try:
-                self.node.bus.call("io.natra.Natrad1", path, ATTACHMENT, "HeavyFlows", "su", "ingress", 0, user=NOBODY)
+                self.node.bus.call("io.natra.Natrad1", ROOT, MANAGER, "Status", user=NOBODY)
             except RuntimeError:
                 return False
             return True

@@ -165,6 +165,15 @@ class Check(NodeCase):
         for option in re.findall(r"--[a-z-]+", process.run([str(support.BUILD.natrad), "--help"]).stdout):
             self.assertIn(option, manual)
 
+    def test_a_reload_is_refused_for_errors_and_not_for_unknown_keys(self) -> None:
+        file = self.node.folder / "reload.json"
+        for text, status in (('{"shaper": "fq"}', 78), ('{"colour": "red"}', 0), ("{}", 0)):
+            file.write_text(text)
+            done = process.run([str(support.BUILD.natrad), "--check-reload"], check=False,
+                               env={"NATRA_CONFIG": str(file)})
+            self.assertEqual((done.returncode, done.stdout), (status, ""), text)
+            self.assertEqual("the configuration was not reloaded" in done.stderr, status != 0, done.stderr)
+
     def test_absent_file(self) -> None:
         done = process.run([str(support.BUILD.natrad), "--check-config", "/nonexistent.json"], check=False)
         self.assertEqual(done.returncode, 1)
@@ -175,5 +184,6 @@ class Check(NodeCase):
         file.write_text('{"edtPacing": "on", "shaper": "htb"}')
         done = process.run([str(support.BUILD.natrad)], check=False,
                            env={"NATRA_CONFIG": str(file), "NATRA_RUNTIME_DIR": str(self.node.folder / "run")})
-        self.assertEqual(done.returncode, 1)
+        # What natrad.service has in RestartPreventExitStatus=.
+        self.assertEqual(done.returncode, 78)
         self.assertIn(f'edtPacing ({file}): "on" contradicts shaper ({file}): "htb"', done.stderr)

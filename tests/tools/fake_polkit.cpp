@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// polkit's authority on the bus of DBUS_SYSTEM_BUS_ADDRESS: fake_polkit allow|refuse|ask. "ask" allows where it may ask
-// for a password. Prints "ready", then a line for each question: the action, the kind of subject and its name, and
-// "interactive" or "silent". Ends with the bus, or when it is told to.
+// polkit's authority on the bus of DBUS_SYSTEM_BUS_ADDRESS: fake_polkit allow|refuse|ask|no-agent|dismiss. "ask" allows
+// where it may ask for a password; "no-agent" finds nothing that asks, and "dismiss" gets no password. Prints "ready",
+// then a line for each question: the action, the kind of subject and its name, and "interactive" or "silent". Ends with
+// the bus, or when it is told to.
 #include <systemd/sd-bus.h>
 
 #include <cstdio>
@@ -11,6 +12,8 @@ namespace {
 
 bool allow = false;
 bool ask = false;
+bool no_agent = false;
+bool dismiss = false;
 
 extern "C" int check_authorization(sd_bus_message* message, void*, sd_bus_error*) {
     const char* kind = nullptr;
@@ -32,7 +35,10 @@ extern "C" int check_authorization(sd_bus_message* message, void*, sd_bus_error*
     std::printf("%s %s %s=%s %s\n", action, kind, key, name, interactive ? "interactive" : "silent");
     std::fflush(stdout);
     const bool yes = allow || (ask && interactive);
-    return sd_bus_reply_method_return(message, "(bba{ss})", yes ? 1 : 0, ask && !yes ? 1 : 0, 0);
+    const int challenge = !yes && (ask || no_agent || dismiss) ? 1 : 0;
+    if (dismiss && interactive)
+        return sd_bus_reply_method_return(message, "(bba{ss})", 0, challenge, 1, "polkit.dismissed", "true");
+    return sd_bus_reply_method_return(message, "(bba{ss})", yes ? 1 : 0, challenge, 0);
 }
 
 const sd_bus_vtable* methods() {
@@ -56,6 +62,8 @@ int main(int argc, char** argv) {
     if (argc != 2) return 2;
     allow = std::strcmp(argv[1], "allow") == 0;
     ask = std::strcmp(argv[1], "ask") == 0;
+    no_agent = std::strcmp(argv[1], "no-agent") == 0;
+    dismiss = std::strcmp(argv[1], "dismiss") == 0;
     sd_bus* bus = nullptr;
     int r = sd_bus_open_system(&bus);
     if (r < 0) return fail("bus", r);

@@ -20,6 +20,7 @@ FILES = """
 /usr/lib/systemd/system-preset/80-natra.preset
 /usr/lib/systemd/system/natrad-api-tcp.socket
 /usr/lib/systemd/system/natrad-api.socket
+/usr/lib/systemd/system/natrad-reopen@.service
 /usr/lib/systemd/system/natrad.service
 /usr/lib/sysusers.d/natra.conf
 /usr/lib/tmpfiles.d/natra.conf

@@ -133,7 +133,7 @@ class Node(ServiceCase):
         self.machine.run(["systemctl", "reload", "natrad"])
         wait_for("the new burst", lambda: burst() == RATE * 2 // 1000)
         self.machine.write(drop_in, '{"limits": {"maxBurst": "often"}}')
-        self.machine.run(["systemctl", "reload", "natrad"])
+        self.assertNotEqual(self.machine.run(["systemctl", "reload", "natrad"], check=False).returncode, 0)
         wait_for("words about the error", lambda: "often" in self.machine.shell("journalctl --no-pager -u natrad"))
         self.machine.run(["rm", drop_in])
         self.machine.run(["systemctl", "reload", "natrad"])
@@ -212,12 +212,13 @@ class Node(ServiceCase):
 
     def test_15_rest_on_the_loopback(self) -> None:
         self.assertEqual(self.machine.property("natrad-api-tcp.socket", "UnitFileState"), "disabled")
-        self.machine.shell("systemctl enable natrad-api-tcp.socket && systemctl restart natrad")
+        self.machine.shell("systemctl enable --now natrad-api-tcp.socket")
         try:
             self.assertIn('"version"', self.machine.shell(f"{CURL} http://127.0.0.1:9475/v1/status"))
             self.assertIn('"status": 403', self.machine.shell(f"{CURL} -X DELETE http://127.0.0.1:9475/v1/pods/x/limits"))
         finally:
-            self.machine.shell("systemctl disable --now natrad-api-tcp.socket && systemctl restart natrad")
+            self.machine.shell("systemctl disable --now natrad-api-tcp.socket")
+            self.wait_until_up()
 
 
 class Reboot(ServiceCase):
@@ -247,6 +248,8 @@ class Removal(ServiceCase):
         wait_for("natra in the chain", lambda: '"natra"' in self.machine.shell("cat /etc/cni/net.d/10-net.conflist"))
         said = self.machine.shell("apt-get remove -y natra")
         self.assertIn("20-by-hand.conflist names the plugin natra", said)
+        self.assertIn("eth0: natra is removed from this node", said)
+        self.assertNotIn("as its runtime asked", said)
         self.assertEqual(self.machine.shell("cat /etc/cni/net.d/10-net.conflist"), self.CONFLIST)
         self.assertEqual(self.node.host.qdiscs(device), [])
         self.assertEqual(pod.netns.qdiscs("eth0"), [])
