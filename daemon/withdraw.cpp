@@ -69,6 +69,7 @@ int withdraw(const config::Sources& sources) {
         return EXIT_FAILURE;
     }
     chain::Keeper keeper(configuration.chain);
+    keeper.remove_unfinished();
     keeper.release();
     int status = keeper.problems().empty() ? EXIT_SUCCESS : EXIT_FAILURE;
     if (files::list(config::registry_settings(configuration).state_dir).empty() &&
