@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -18,6 +19,8 @@ thread_local SwallowedRequests* swallowed = nullptr;
 thread_local InterruptedDumps* interrupted = nullptr;
 
 std::atomic<FailingRequests*> failing = nullptr;
+std::atomic<int> deadly = 0;
+std::atomic<int> sent = 0;
 
 constexpr std::uint16_t unknown_type = 0x3fff;  // above RTM_MAX
 
@@ -31,6 +34,12 @@ FailingRequests::FailingRequests(int type, int error, int count)
     failing = this;
 }
 FailingRequests::~FailingRequests() { failing = nullptr; }
+
+void die_at_request(int nth) {
+    sent = 0;
+    deadly = nth;
+}
+int requests_sent() { return sent.load(); }
 
 SwallowedRequests::SwallowedRequests() { swallowed = this; }
 SwallowedRequests::~SwallowedRequests() { swallowed = nullptr; }
@@ -58,6 +67,7 @@ extern "C" {
 ssize_t __real_mnl_socket_sendto(const mnl_socket* socket, const void* request, std::size_t length);
 ssize_t __wrap_mnl_socket_sendto(const mnl_socket* socket, const void* request, std::size_t length) {
     if (swallowed != nullptr) return static_cast<ssize_t>(length);
+    if (++sent == deadly.load()) ::_exit(0);
     nlmsghdr header{};
     std::memcpy(&header, request, sizeof header);
     if (auto* const now = failing.load())
