@@ -46,10 +46,12 @@ bool write_all(int fd, std::string_view text) {
 CniResult<std::string> run_plugin() {
     const auto environment = parse_environment(std::getenv);
     if (!environment) return environment.error();
-    if (environment->verb == Verb::version) return run(*environment, "", Spool(""));
+    const Stores stores{Spool::of_environment(std::getenv), NatradState::of_environment(std::getenv)};
+    if (environment->verb == Verb::version) return run(*environment, "", stores);
     const auto input = read_stdin();
-    if (!input) return input.error();
-    return run(*environment, *input, Spool::of_environment(std::getenv));
+    // A DEL needs no configuration.
+    if (!input && environment->verb != Verb::del) return input.error();
+    return run(*environment, input ? *input : "", stores);
 }
 
 CniResult<std::string> run_guarded() {

@@ -14,7 +14,7 @@ namespace natra::shim {
 class Spool {
 public:
     explicit Spool(std::string directory) : directory_(std::move(directory)) {}
-    // NATRA_SPOOL_DIR, else /run/natra/spool.
+    // NATRA_SPOOL_DIR, else "spool" in NATRA_RUNTIME_DIR, else /run/natra/spool.
     static Spool of_environment(const GetVariable& variable);
 
     enum class Content {

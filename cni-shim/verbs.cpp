@@ -119,7 +119,19 @@ CniResult<std::string> add(const Environment& environment, const Envelope& envel
     return result;
 }
 
-CniResult<std::string> check(const Environment& environment, const Envelope& envelope, const Spool& spool) {
+// What ADD let pass, CHECK must not stop, and CRI-O checks right after ADD: the request waits, or a natrad that lives
+// but cannot be reached over the bus has carried it out. Empty if it is neither.
+std::string why_check_passes(const Environment& environment, const Stores& stores) {
+    // In this order: natrad records what it carries out before it takes it from the spool.
+    const auto waiting = stores.spool.content(environment);
+    if (waiting == Spool::Content::request || waiting == Spool::Content::sent_request)
+        return "the limits still wait for it";
+    if (waiting != Spool::Content::tombstone && stores.natrad.has_record(environment))
+        return "it has recorded the limits as being in force";
+    return "";
+}
+
+CniResult<std::string> check(const Environment& environment, const Envelope& envelope, const Stores& stores) {
     const auto task = read_task(environment, envelope);
     if (!task) return task.error();
     if (!task->previous) return CniError{CniCode::internal, "must be called as a chained plugin", ""};
@@ -130,22 +142,18 @@ CniResult<std::string> check(const Environment& environment, const Envelope& env
     const auto answer = Natrad(task->wanted.policy.timeout).check(target->netns.get(), target->request);
     if (answer.kind == Answer::Kind::refused) return refusal(answer);
     if (answer.kind == Answer::Kind::done) return std::string(no_output);
-    // CRI-O checks right after ADD: what ADD let pass, CHECK must not stop.
-    const auto waiting = spool.content(environment);
-    const bool add_waits = waiting == Spool::Content::request || waiting == Spool::Content::sent_request;
-    if (task->wanted.policy.fail_open && add_waits) {
-        report(Level::warning, environment,
-               concat("natrad does not answer (", answer.text, "); the limits still wait for it"));
-        return std::string(no_output);
-    }
-    return unreachable(CniCode::try_again_later, answer);
+    if (!task->wanted.policy.fail_open) return unreachable(CniCode::try_again_later, answer);
+    const auto why = why_check_passes(environment, stores);
+    if (why.empty()) return unreachable(CniCode::try_again_later, answer);
+    report(Level::warning, environment, concat("natrad does not answer (", answer.text, "); ", why));
+    return std::string(no_output);
 }
 
-CniResult<std::string> del(const Environment& environment, const Envelope& envelope, const Spool& spool) {
+CniResult<std::string> del(const Environment& environment, const Envelope& envelope, const Stores& stores) {
     const auto policy = read_policy_leniently(envelope.document);
-    const auto waiting = spool.content(environment);
+    const auto waiting = stores.spool.content(environment);
     // First, so that natrad cannot apply it after the Detach.
-    warn_if_failed(spool.remove(environment), environment, "an ADD stays in the spool");
+    warn_if_failed(stores.spool.remove(environment), environment, "an ADD stays in the spool");
     const auto answer = Natrad(policy.timeout).detach(environment.container_id, environment.interface, envelope.name);
     if (answer.kind == Answer::Kind::done) return std::string(no_output);
     const bool natrad_never_knew = answer.kind == Answer::Kind::away && waiting == Spool::Content::request;
@@ -153,7 +161,11 @@ CniResult<std::string> del(const Environment& environment, const Envelope& envel
     report(Level::warning, environment,
            concat(answer.kind == Answer::Kind::away ? "natrad does not answer (" : "natrad could not detach (",
                   answer.text, "); the removal waits in the spool"));
-    warn_if_failed(spool.put_tombstone(environment, envelope.name), environment, "natrad will not be told");
+    warn_if_failed(stores.spool.put_tombstone(environment, envelope.name), environment, "natrad will not be told");
+    // A device that goes back to the host now loses its qdiscs and filters on the way, but no tcx program.
+    if (answer.kind == Answer::Kind::away)
+        warn_if_failed(stores.natrad.remove_links(environment), environment,
+                       "a tcx program stays until natrad is back");
     return std::string(no_output);
 }
 
@@ -190,15 +202,19 @@ CniResult<std::string> collect_garbage(const Environment& environment, const Env
 
 }  // namespace
 
-CniResult<std::string> run(const Environment& environment, std::string_view input, const Spool& spool) {
+CniResult<std::string> run(const Environment& environment, std::string_view input, const Stores& stores) {
     if (environment.verb == Verb::version) return version_reply();
-    const auto envelope = read_envelope(input);
+    auto envelope = read_envelope(input);
+    if (!envelope && environment.verb == Verb::del && envelope.error().code == CniCode::decoding_failure) {
+        report(Level::warning, environment, concat("DEL goes by the container alone: ", envelope.error().message));
+        return del(environment, Envelope{.name = "", .version = "", .document = Json::object()}, stores);
+    }
     if (!envelope) return envelope.error();
     if (auto r = check_version(environment.verb, envelope->version); !r) return r.error();
     switch (environment.verb) {
-    case Verb::add: return add(environment, *envelope, spool);
-    case Verb::check: return check(environment, *envelope, spool);
-    case Verb::del: return del(environment, *envelope, spool);
+    case Verb::add: return add(environment, *envelope, stores.spool);
+    case Verb::check: return check(environment, *envelope, stores);
+    case Verb::del: return del(environment, *envelope, stores);
     case Verb::status: return status(*envelope);
     case Verb::gc: return collect_garbage(environment, *envelope);
     case Verb::version: break;

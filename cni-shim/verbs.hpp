@@ -7,11 +7,18 @@
 
 #include "cni-shim/cni.hpp"
 #include "cni-shim/environment.hpp"
+#include "cni-shim/natrad_state.hpp"
 #include "cni-shim/spool.hpp"
 
 namespace natra::shim {
 
-// `input` is the network configuration; VERSION needs none.
-CniResult<std::string> run(const Environment& environment, std::string_view input, const Spool& spool);
+// What outlives a call.
+struct Stores {
+    Spool spool;
+    NatradState natrad;
+};
+
+// `input` is the network configuration; VERSION needs none, and DEL works with one that nobody can read.
+CniResult<std::string> run(const Environment& environment, std::string_view input, const Stores& stores);
 
 }  // namespace natra::shim

@@ -71,6 +71,7 @@ int withdraw(const config::Sources& sources) {
     }
     if (auto r = pods::ask_for_every_pod(config::spool_dir_of(configuration), false); !r) log::warning(r.error().what);
     chain::Keeper keeper(configuration.chain);
+    keeper.remove_unfinished();
     keeper.release();
     int status = keeper.problems().empty() ? EXIT_SUCCESS : EXIT_FAILURE;
     if (files::list(config::registry_settings(configuration).state_dir).empty() &&

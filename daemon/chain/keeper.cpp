@@ -3,14 +3,17 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
 
+#include "daemon/chain/conflicts.hpp"
 #include "daemon/chain/network.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
+#include "daemon/util/staged.hpp"
 
 namespace natra::chain {
 namespace {
@@ -37,6 +40,19 @@ Result<void> rename_file(const std::string& from, const std::string& to) {
 }
 
 }  // namespace
+
+// Only the natrad that holds the lock writes files of such names.
+void Keeper::remove_unfinished() const {
+    auto directories = settings_.directories;
+    directories.push_back(settings_.state_directory);
+    for (const auto& record : records_.all()) {
+        directories.push_back(folder_of(record.path));
+        directories.push_back(folder_of(behind_links(record.path)));
+    }
+    std::sort(directories.begin(), directories.end());
+    directories.erase(std::unique(directories.begin(), directories.end()), directories.end());
+    for (const auto& directory : directories) files::remove_staged(directory, std::chrono::seconds(0));
+}
 
 void Keeper::look(Clock::time_point now) {
     if (!settings_.manage) return release();
@@ -154,8 +170,23 @@ void Keeper::release() {
         }
 }
 
+// A folder that cannot be read is look()'s to tell of, if the chain is natrad's to manage.
+void Keeper::look_for_conflicts() {
+    std::vector<std::string> found;
+    for (const auto& directory : settings_.directories) {
+        const auto file = conf_in_use(directory);
+        if (!file || !*file) continue;
+        for (auto& sentence : conflicts(**file, settings_.binary_directories)) found.push_back(std::move(sentence));
+    }
+    for (const auto& sentence : found)
+        if (std::find(conflicts_.begin(), conflicts_.end(), sentence) == conflicts_.end())
+            log::error(concat("chain: ", sentence));
+    conflicts_ = std::move(found);
+}
+
 std::vector<std::string> Keeper::problems() const {
     std::vector<std::string> out;
+    for (const auto& sentence : conflicts_) out.push_back(concat("chain: ", sentence));
     for (const auto& [directory, text] : problems_) out.push_back(concat("chain: ", text));
     return out;
 }

@@ -38,6 +38,12 @@ public:
     // To be called at start and after every change of a folder.
     void look(Clock::time_point now = Clock::now());
 
+    // Removes what a natrad that was killed had begun to write. To be called at start.
+    void remove_unfinished() const;
+
+    // Looks for plugins that limit the same pods as natra in the chains in use, managed or not; changes nothing.
+    void look_for_conflicts();
+
     // Takes natra out of every chain that it was put into.
     void release();
 
@@ -57,6 +63,7 @@ private:
     Records records_;
     std::map<std::string, std::deque<Clock::time_point>> insertions_;  // by path
     std::map<std::string, std::string> problems_;                      // by folder
+    std::vector<std::string> conflicts_;
 };
 
 }  // namespace natra::chain

@@ -18,8 +18,9 @@ constexpr std::uint64_t period_usec = 10 * EventLoop::second_usec;
 }  // namespace
 
 void Watch::start() {
+    keeper_.remove_unfinished();
     keeper_.look();
-    if (!keeper_.settings().manage) return;
+    keeper_.look_for_conflicts();
     inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!inotify_) {
         log::error(fail_errno(Error::Code::kernel, errno, "chain: inotify").what);
@@ -28,14 +29,20 @@ void Watch::start() {
             char events[4096];
             while (::read(inotify_.get(), events, sizeof events) > 0) {
             }
-            keeper_.look();
+            look();
         });
         watch_folders();
     }
     core_.every(period_usec, "chain", [this] {
         watch_folders();
-        keeper_.look();
+        look();
     });
+}
+
+// A chain that is not managed is only read.
+void Watch::look() {
+    if (keeper_.settings().manage) keeper_.look();
+    keeper_.look_for_conflicts();
 }
 
 // Watching the same folder again changes nothing; one that was made anew is another.

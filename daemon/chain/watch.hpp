@@ -16,6 +16,7 @@ public:
     void start();
 
 private:
+    void look();
     void watch_folders();
 
     EventLoop& core_;

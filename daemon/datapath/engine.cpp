@@ -115,6 +115,7 @@ Result<void> Engine::detach(const Attached& attached) {
     std::optional<Error> first;
     for (const auto direction : directions) {
         if (!gone.record.of(direction)) continue;
+        if (!pod && gone.record.of(direction)->pod_side) pass_all(gone, direction);
         if (auto r = stop(gone, direction, pod ? &*pod : nullptr); !r && !first) first = r.error();
     }
     remove_pins(attached.record.id);
@@ -123,6 +124,13 @@ Result<void> Engine::detach(const Attached& attached) {
         owners_.erase(owner);
     if (first) return *first;
     return {};
+}
+
+// Where the pod cannot be entered the program stays on a device that may outlive the attachment.
+void Engine::pass_all(const Attached& attached, Direction direction) {
+    if (const auto& instance = attached.instance(direction)) return instance->configure({});
+    if (auto pinned = Instance::adopt(pins(attached.record.id), std::string(to_string(direction))))
+        pinned->configure({});
 }
 
 std::vector<std::string> Engine::pinned() const { return files::list(settings_.pin_root); }

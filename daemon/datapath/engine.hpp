@@ -207,6 +207,7 @@ private:
     Result<void> start_with(Attached& attached, Direction direction, const Rate& rate, Shaper shaper, PodSide* pod,
                             bool behind_others);
     Result<void> stop(Attached& attached, Direction direction, PodSide* pod);
+    void pass_all(const Attached& attached, Direction direction);
     Result<void> let_out(const Attached& attached, Direction direction, PodSide* pod);
     // Puts back the rates that `attached` had, as far as they are not in force.
     void restore(Attached& attached, const Rates& before, PodSide* pod);
@@ -252,7 +253,13 @@ private:
     static bool shares_clsact(const AttachmentRecord& record, Direction direction, bool pod_side);
     static void inherit_clsact(AttachmentRecord& record, Direction direction);
     Result<void> begin_switch(const Attached& attached, Direction direction, bool pod_side, PodSide* pod);
-    Result<bool> mark_switch(const Attached& attached, Direction direction);  // false: there was a mark
+    // Also notes which devices have no clsact qdisc yet. False if there was a mark.
+    Result<bool> mark_switch(const Attached& attached, Direction direction, PodSide* pod);
+    void note_absent_clsact(const AttachmentRecord& record, int prog_fd, PodSide* pod);
+    // Removes clsact qdiscs without filters that natrad made for this direction, or since mark_switch().
+    void remove_empty_clsact(const AttachmentRecord& record, Direction direction, PodSide* pod);
+    bool is_marked(const std::string& path) const;
+    std::string clsact_mark(const std::string& id, bool pod_side) const;
     bool switch_interrupted(const std::string& id, Direction direction) const;
     void sweep(const AttachmentRecord& record, Direction direction, PodSide* pod);
     std::string switch_mark(const std::string& id, Direction direction) const;

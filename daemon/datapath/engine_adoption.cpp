@@ -28,7 +28,12 @@ Result<Attached> Engine::adopt(const AttachmentRecord& recorded) {
             attached.record.pod_link_header = has_link_header(*link);
     std::optional<Error> last;
     for (const auto direction : directions) {
-        if (!recorded.of(direction)) continue;
+        if (!recorded.of(direction)) {
+            // A natrad that died while it added this direction: nobody could lift its limit.
+            if (is_marked(concat(pins(recorded.id), "/", to_string(direction), "_prog")))
+                sweep(recorded, direction, pod ? &*pod : nullptr);
+            continue;
+        }
         auto adopted = adopt_direction(attached, direction, pod ? &*pod : nullptr);
         if (adopted) continue;
         // As it is now it is in force: the caller tries again.

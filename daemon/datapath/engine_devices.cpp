@@ -10,6 +10,8 @@
 #include <cerrno>
 
 #include "daemon/datapath/placement.hpp"
+#include "daemon/util/log.hpp"
+#include "daemon/util/may_pass.hpp"
 
 namespace natra::datapath {
 
@@ -27,6 +29,9 @@ bool same_address(std::string_view a, std::string_view b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                       [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
+
+// The namespace is there, and natrad lacks the privilege to open it by its path.
+bool is_forbidden(const Error& error) { return error.sys == EACCES || error.sys == EPERM; }
 
 Result<void> check_strictly(const AttachSpec& spec, const Link& inside, const std::optional<Link>& outside) {
     if (inside.kind != "veth" || inside.peer_ifindex == 0)
@@ -93,14 +98,18 @@ Result<void> Engine::check_unowned(const AttachmentRecord& record) {
     const auto found = owners_.find(key_of(record));
     if (found == owners_.end() || found->second.id == record.id) return {};
     const auto& owner = found->second;
+    const auto taken =
+        fail(Code::already_exists, "interface ", record.pod_device, " is limited already, as attachment ", owner.id);
     if (!record.has_host_side()) {
         // The kernel gives a dead namespace's inode to the next one. The owner's end may not have been noticed yet.
         if (owner.netns_cookie != record.netns_cookie) return {};
         const auto there = open_netns(owner.netns_path);
-        if (!there) return {};
+        if (!there && there.error().code == Code::no_device) return {};
+        // One that cannot be opened now has the same number, and the same cookie where there are any.
+        if (!there) return taken;
         if (const auto id = netns_id(there->get()); id && *id != record.netns) return {};
     }
-    return fail(Code::already_exists, "interface ", record.pod_device, " is limited already, as attachment ", owner.id);
+    return taken;
 }
 
 // A limit on the node's own interface would be everybody's.
@@ -155,8 +164,13 @@ Result<void> Engine::find_devices(AttachmentRecord& record, PodSide& pod, const 
     if (*outside) {
         record.host_device = (*outside)->name;
         record.host_ifindex = (*outside)->ifindex;
-    } else if (auto way = enter(record); !way && way.error().code == Code::kernel) {
-        return way.error();
+    } else if (auto way = enter(record); !way && is_forbidden(way.error())) {
+        // The limits can be put in force all the same, and a look at the attachment will say what natrad lacks.
+        log::warning(concat(record.id, ": its limits cannot be changed: ", way.error().what));
+    } else if (!way && way.error().code == Code::kernel) {
+        auto error = way.error();
+        if (may_pass(error)) error.code = Code::unavailable;
+        return error;
     } else if (!way) {
         // The path is all that would be left of it: neither DEL nor its end could ever be acted upon.
         return fail(Code::unsupported, "interface ", spec.device, " has no host side, and its namespace cannot be ",

@@ -20,7 +20,7 @@ Result<void> Engine::police_inside(Attached& attached, const std::string& why) {
     if (!record.has_host_side()) return fail(Code::unsupported, record.id, ": the pod has no device on the host");
     auto pod = enter(record);
     if (!pod) return pod.error();
-    const auto marked = mark_switch(attached, Direction::ingress);
+    const auto marked = mark_switch(attached, Direction::ingress, &*pod);
     if (!marked) return marked.error();
     record.past_host_side = true;
     auto moved = move_inside(attached, why, *pod);

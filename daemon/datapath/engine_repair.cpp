@@ -124,7 +124,7 @@ Result<void> Engine::start_again(Attached& attached, Direction direction, PodSid
     attached.instance(direction) = before;
     auto started = files::make_directory(pins(attached.record.id));
     if (started && before)
-        if (const auto marked = mark_switch(attached, direction); !marked) started = marked.error();
+        if (const auto marked = mark_switch(attached, direction, pod); !marked) started = marked.error();
     if (started)
         started = shaping.backstop ? start_policing(attached, shaping.rate, "the pod's side was not left alone before")
                                    : start(attached, direction, shaping.rate, pod);
@@ -229,7 +229,7 @@ Result<void> Engine::police_outside(Attached& attached, const std::string& why, 
     if (!record.egress || !record.egress->pod_side) return {};
     if (!record.has_host_side()) return fail(Code::unsupported, record.id, ": the pod has no device on the host");
     // The backstop must not fail for want of a mark.
-    const auto marked = mark_switch(attached, Direction::egress);
+    const auto marked = mark_switch(attached, Direction::egress, pod);
     if (!marked) log::warning(concat(record.id, ": backstop: ", marked.error().what));
     auto outside = pod == nullptr ? police_unreachable(attached, why) : police_with_same(attached, why, *pod);
     if (!outside && marked && *marked)
@@ -311,7 +311,7 @@ Result<void> Engine::lift_backstop(Attached& attached) {
     attached.egress = before;
     auto started = files::make_directory(pins(attached.record.id));
     if (started)
-        if (const auto marked = mark_switch(attached, Direction::egress); !marked) started = marked.error();
+        if (const auto marked = mark_switch(attached, Direction::egress, &*pod); !marked) started = marked.error();
     if (started) started = start(attached, Direction::egress, outside.rate, &*pod);
     if (started) return {};
     if (auto r = start_policing(attached, outside.rate, "the pod's side could not be set up again"); !r) {

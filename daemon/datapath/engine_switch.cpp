@@ -362,30 +362,70 @@ Result<void> Engine::begin_switch(const Attached& attached, Direction direction,
     const auto& record = attached.record;
     if (pod_side && pod == nullptr)
         return fail(Code::no_device, "network namespace ", record.netns_path, " cannot be entered");
-    if (auto r = mark_switch(attached, direction); !r) return r.error();
+    if (auto r = mark_switch(attached, direction, pod); !r) return r.error();
     return {};
 }
 
-Result<bool> Engine::mark_switch(const Attached& attached, Direction direction) {
-    const auto mark = switch_mark(attached.record.id, direction);
+Result<bool> Engine::mark_switch(const Attached& attached, Direction direction, PodSide* pod) {
+    const auto& id = attached.record.id;
+    const auto mark = switch_mark(id, direction);
+    // Else the other direction has begun the same operation, and may have made a qdisc.
+    const bool first = !switch_interrupted(id, Direction::ingress) && !switch_interrupted(id, Direction::egress);
     const auto& instance = attached.instance(direction);
     // The program of one that could not be adopted will do; any would.
     UniqueFd pinned;
     if (!instance)
         pinned.reset(bpf_obj_get(concat(pins(attached.record.id), "/", to_string(direction), "_prog").c_str()));
-    if (bpf_obj_pin(instance ? instance->prog_fd() : pinned.get(), mark.c_str()) == 0) return true;
+    const int prog_fd = instance ? instance->prog_fd() : pinned.get();
+    if (bpf_obj_pin(prog_fd, mark.c_str()) == 0) {
+        if (first) note_absent_clsact(attached.record, prog_fd, pod);
+        return true;
+    }
     if (errno == EEXIST) return false;
     return fail_errno(Code::kernel, errno, "pin ", mark);
+}
+
+// An empty clsact qdisc looks the same whoever made it. One that was absent when natrad began is natrad's.
+void Engine::note_absent_clsact(const AttachmentRecord& record, int prog_fd, PodSide* pod) {
+    for (const bool pod_side : {false, true}) {
+        if (pod_side ? pod == nullptr : !record.has_host_side()) continue;
+        auto& netlink = pod_side ? pod->netlink : host_;
+        const auto qdiscs = netlink.qdiscs(pod_side ? record.pod_ifindex : record.host_ifindex);
+        const bool absent =
+            qdiscs && std::none_of(qdiscs->begin(), qdiscs->end(), [](const Qdisc& q) { return q.kind == "clsact"; });
+        const auto mark = clsact_mark(record.id, pod_side);
+        if (!absent)
+            (void)files::remove(mark);
+        else if (bpf_obj_pin(prog_fd, mark.c_str()) < 0 && errno != EEXIST)
+            log::debug(fail_errno(Code::kernel, errno, "pin ", mark).what);
+    }
+}
+
+void Engine::remove_empty_clsact(const AttachmentRecord& record, Direction direction, PodSide* pod) {
+    const auto& shaping = record.of(direction);
+    for (const bool pod_side : {false, true}) {
+        if (pod_side ? pod == nullptr : !record.has_host_side()) continue;
+        const bool recorded = shaping && shaping->pod_side == pod_side && shaping->hook.made_clsact;
+        if (!recorded && !is_marked(clsact_mark(record.id, pod_side))) continue;
+        const auto where = point(record, direction, pod_side, true, pod);
+        if (auto r = remove_clsact_if_empty(where); !r) log::debug(concat(record.id, ": ", r.error().what));
+    }
 }
 
 void Engine::confirm_switch(const std::string& id) {
     for (const auto direction : directions)
         if (auto r = files::remove(switch_mark(id, direction)); !r) log::warning(r.error().what);
+    for (const bool pod_side : {false, true})
+        if (auto r = files::remove(clsact_mark(id, pod_side)); !r) log::warning(r.error().what);
 }
 
 bool Engine::switch_interrupted(const std::string& id, Direction direction) const {
+    return is_marked(switch_mark(id, direction));
+}
+
+bool Engine::is_marked(const std::string& path) const {
     std::error_code ignored;
-    return std::filesystem::exists(switch_mark(id, direction), ignored);
+    return std::filesystem::exists(path, ignored);
 }
 
 // Takes away all that this direction may have anywhere.
@@ -395,15 +435,21 @@ void Engine::sweep(const AttachmentRecord& record, Direction direction, PodSide*
         if (place.pod_side && pod == nullptr) continue;
         const auto where = point(record, direction, place.pod_side, place.device_egress, pod);
         drop_own_filters(where);
-        (void)remove_shaper_qdisc(where.netlink, where.ifindex, shaper);
+        // A policer at an ingress hook has none: the device's root qdisc is the other direction's.
+        if (place.device_egress) (void)remove_shaper_qdisc(where.netlink, where.ifindex, shaper);
     }
     if (direction == Direction::ingress && pod != nullptr)  // police_inside()
         drop_own_filters(point(record, direction, true, false, pod));
     remove_direction_pins(record.id, direction);
+    remove_empty_clsact(record, direction, pod);
 }
 
 std::string Engine::switch_mark(const std::string& id, Direction direction) const {
     return concat(pins(id), "/", to_string(direction), "_switch");
+}
+
+std::string Engine::clsact_mark(const std::string& id, bool pod_side) const {
+    return concat(pins(id), pod_side ? "/pod_clsact" : "/host_clsact");
 }
 
 }  // namespace natra::datapath

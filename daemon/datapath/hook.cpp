@@ -373,6 +373,10 @@ Result<void> detach_hook(const HookPoint& point, const HookRecord& record, std::
     }
     if (!record.made_clsact || keep_clsact) return {};
     // Others may have come to the qdisc that we made; their filters outweigh our tidiness.
+    return remove_clsact_if_empty(point);
+}
+
+Result<void> remove_clsact_if_empty(const HookPoint& point) {
     for (const std::uint32_t minor : {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS}) {
         const auto others = point.netlink.filters(point.ifindex, TC_H_MAKE(TC_H_CLSACT, minor));
         if (!others) return others.error();

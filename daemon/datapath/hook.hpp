@@ -68,6 +68,9 @@ void silence_hook(const HookPoint& point, const HookRecord& record);
 // others' filters that have come to the same place. keep_clsact: the other direction still needs the qdisc.
 Result<void> detach_hook(const HookPoint& point, const HookRecord& record, std::uint32_t prog_id, bool keep_clsact);
 
+// Removes the device's clsact qdisc unless there are filters on it, at either hook. Absent is success.
+Result<void> remove_clsact_if_empty(const HookPoint& point);
+
 enum class HookState : std::uint8_t {
     absent,
     overtaken,  // there, but behind a foreign classifier, which may end the chain

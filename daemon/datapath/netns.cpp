@@ -40,7 +40,9 @@ Result<UniqueFd> open_netns(const std::string& path) {
         constexpr int gone[] = {ENOENT, ENOTDIR, ESRCH, ENXIO, ENODEV, ELOOP, ENAMETOOLONG};
         const int error = errno;
         const bool is_gone = std::find(std::begin(gone), std::end(gone), error) != std::end(gone);
-        return fail_errno(is_gone ? Code::no_device : Code::kernel, error, "failed to open netns \"", path, "\"");
+        auto out = fail_errno(is_gone ? Code::no_device : Code::kernel, error, "failed to open netns \"", path, "\"");
+        if (error == EACCES && path.starts_with("/proc/")) out.what += " (natrad has no CAP_SYS_PTRACE)";
+        return out;
     }
     if (auto id = netns_id(fd.get()); !id) return fail(Code::no_device, "\"", path, "\" is not a network namespace");
     return fd;

@@ -83,12 +83,18 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
                               .rates = to_rates(effective),
                               .wish = wish_of({.by_operator = {}, .pod = request.pins, .node = settings_.pins})};
     auto replaced = std::make_shared<bool>(false);  // set on the worker, read after it
-    auto work = [this, before, spec, replaced, fd = std::move(netns)]() mutable -> Result<datapath::Attached> {
+    auto work = [this, before, spec, replaced, network = request.network,
+                 fd = std::move(netns)]() mutable -> Result<datapath::Attached> {
         spec.netns_fd = fd.get();
         if (before) {
             const auto same = engine_.is_for(before->record, spec);
             if (!same) return same.error();
-            if (*same) return fail(Code::already_exists, "attachment ", spec.id, ": file exists");
+            if (*same)
+                return fail(
+                    Code::already_exists, "attachment ", spec.id, ": file exists: an earlier ADD has limited ",
+                    spec.device, " already, and no DEL came between; \"plugins\" of network \"", network,
+                    "\" may name natra twice (as \"natra\", or as \"bandwidth\" where that is a link to natra): "
+                    "leave one");
             *replaced = true;
             if (auto r = engine_.detach(*before); !r) log::warning(concat(spec.id, ": replaced: ", r.error().what));
         }
@@ -128,9 +134,10 @@ void Registry::attach_now(const std::string& id, AttachRequest request, UniqueFd
             announce(log::events::attached, "attached", pod);
         announce_shortfalls(pod);
         pod.request.running.reset();
-        const bool left = pod.kernel.record.stock_root;
+        // natrad may be unable to enter the namespace of an interface without a host side: a look tells.
+        const bool to_look_at = pod.kernel.record.stock_root || !pod.kernel.record.has_host_side();
         add(std::move(pod));
-        if (left) look_again(id);
+        if (to_look_at) look_again(id);
         done(id);
         // The configuration may have changed meanwhile.
         if (generation != generation_) renew(id, node_configuration, {});
@@ -212,7 +219,7 @@ void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
         if (pod->request.subnets != request.subnets)
             return over(fail(Code::mismatch, "Subnets don't match: ", id, " was attached with others"));
         on_worker(
-            [this, kernel = pod->kernel, fd,
+            [this, kernel = pod->kernel, fd, network = request.network,
              ifb = stock_ifb_name(request.network, request.container_id)]() -> Result<void> {
                 const auto live = engine_.same_device(kernel.record, fd->get(), kernel.record.pod_device);
                 if (!live) return live.error();
@@ -221,7 +228,8 @@ void Registry::check(AttachRequest request, UniqueFd netns, Done done) {
                 if (!leftover) return leftover.error();
                 if (*leftover)
                     return fail(Code::mismatch, kernel.record.id, ": the stock bandwidth plugin's ", ifb,
-                                " is there, too");
+                                " is there, too: take \"bandwidth\" out of \"plugins\" of network \"", network,
+                                "\", natra does its work");
                 return engine_.check(kernel, fd->get());
             },
             over);

@@ -2,6 +2,7 @@
 // Registry: what an earlier natrad left, taken over. Each file ID.json stands for an attachment, whatever is in it: its
 // pins are somebody's, and its programs go on until it is taken over, or its DEL or another ADD comes.
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <set>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "daemon/pods/state_file.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
+#include "daemon/util/staged.hpp"
 #include "daemon/util/utf8.hpp"
 
 namespace natra::pods {
@@ -48,6 +50,8 @@ Result<Pod> Registry::read_record(const std::string& id) const {
 
 void Registry::adopt(std::function<void()> done) {
     if (auto r = files::make_directory(settings_.state_dir); !r) log::error(r.error().what);
+    // Only the natrad that holds the lock writes here.
+    files::remove_staged(settings_.state_dir, std::chrono::seconds(0));
     std::vector<Pod> found;
     std::set<std::string> recorded;
     const auto names = files::entries(settings_.state_dir);

@@ -5,8 +5,11 @@
 #include <sys/inotify.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
+#include <system_error>
 
 #include "daemon/cni/json_text.hpp"
 #include "daemon/cni/request.hpp"
@@ -14,6 +17,7 @@
 #include "daemon/pods/state_file.hpp"
 #include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
+#include "daemon/util/staged.hpp"
 
 namespace natra::pods {
 namespace {
@@ -22,6 +26,9 @@ using Code = Error::Code;
 
 constexpr std::size_t max_request_bytes = 1 << 20;
 constexpr std::uint64_t retry_period_usec = 10 * EventLoop::second_usec;
+// No plugin takes so long to write a request. One that was killed leaves what it had of it.
+constexpr std::chrono::seconds unfinished{60};
+constexpr std::string_view taken_ending = ".applied";
 
 // The attachment that a tombstone names; nothing if the file is no tombstone.
 std::optional<AttachmentName> buried(const std::string& text) {
@@ -74,8 +81,35 @@ void Spool::start() {
         });
     }
     // A failure that may pass (the kernel short of memory) is tried again.
-    core_.every(retry_period_usec, "spool retry", [this] { apply_all(); });
+    core_.every(retry_period_usec, "spool retry", [this] {
+        files::remove_staged(directory_, unfinished);
+        apply_all();
+    });
+    files::remove_staged(directory_, unfinished);
+    put_taken_back();
     apply_all();
+}
+
+// A natrad that died in remove_applied() left them. To apply a request again changes nothing, and it may be a newer
+// one.
+void Spool::put_taken_back() const {
+    std::vector<std::string> taken;
+    std::error_code error;
+    std::filesystem::directory_iterator entry(directory_, error);
+    for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+        const auto name = entry->path().filename().string();
+        if (name.starts_with('.') && name.ends_with(taken_ending)) taken.push_back(name);
+    }
+    for (const auto& name : taken) {
+        const auto from = concat(directory_, "/", name);
+        const auto to = concat(directory_, "/", name.substr(1, name.size() - 1 - taken_ending.size()));
+        if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) continue;
+        // Else one that is newer is there.
+        if (errno != EEXIST)
+            log::warning(fail_errno(Code::kernel, errno, "rename ", from).what);
+        else if (auto r = files::remove(from); !r)
+            log::warning(r.error().what);
+    }
 }
 
 void Spool::apply_all() {
@@ -127,7 +161,7 @@ void Spool::remove_if_final(const std::string& name, const std::string& text, co
 // What is looked at is what is removed: another file may be renamed into the place at any moment.
 Result<bool> Spool::remove_applied(const std::string& name, const std::string& text) const {
     const auto path = concat(directory_, "/", name);
-    const auto taken = concat(directory_, "/.", name, ".applied");
+    const auto taken = concat(directory_, "/.", name, taken_ending);
     if (::rename(path.c_str(), taken.c_str()) < 0) {
         // The shim took it back.
         if (errno == ENOENT) return true;

@@ -21,6 +21,7 @@ public:
     void start();
 
 private:
+    void put_taken_back() const;
     void apply_all();
     void apply(const std::string& name);
     void carry_out(const std::string& name, const std::string& text);

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "daemon/util/staged.hpp"
 #include "daemon/util/unique_fd.hpp"
 
 namespace natra::files {
@@ -43,10 +44,8 @@ namespace {
 // prepare: the last step before the rename; gets the staged file's descriptor, returns false with errno set.
 template <class Prepare>
 Result<void> write_by_rename(const std::string& path, std::string_view content, Prepare prepare) {
-    std::string staged = path + ".XXXXXX";
     // Hidden until complete: list() does not show it.
-    const auto slash = staged.rfind('/');
-    staged.insert(slash == std::string::npos ? 0 : slash + 1, 1, '.');
+    std::string staged = staged_template(path);
     UniqueFd fd(::mkostemp(staged.data(), O_CLOEXEC));
     if (!fd) return fail_errno(Code::kernel, errno, "create ", staged);
     const auto abandon = [&](const char* step) {

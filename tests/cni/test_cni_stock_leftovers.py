@@ -75,5 +75,6 @@ class StockLeftovers(NodeCase):
         with self.assertRaises(CniError) as caught:
             pod.chain.check(pod.attachment)
         self.assertIn(ifb, caught.exception.message)
+        self.assertIn('take "bandwidth" out of "plugins" of network "lab"', caught.exception.message)
         pod.delete()
         self.assertNotIn(ifb, self.node.host.links())

@@ -94,11 +94,16 @@ class Node(Built):
             self._cleanup.callback(self._bus.stop)
         return self._bus
 
+    @property
+    def pins(self) -> Path:
+        """Where natrad pins what outlives it."""
+        return BPFFS / self.label
+
     def start_natrad(self, executable: Path | None = None, **env: str) -> Natrad:
         """Once per node; env: NATRA_SHAPER="htb" and the like. executable: what becomes natrad, by default natrad."""
         assert self.natrad is None, "this node has its natrad"
         self.natrad = Natrad(executable or self.build.natrad, self.host, self.bus, self.folder / "run",
-                             BPFFS / self.label, self.folder / "natrad.log", env)
+                             self.pins, self.folder / "natrad.log", env)
         # In reverse: natrad first, then the pins that outlive it by design.
         self._cleanup.callback(remove_pins, self.natrad.pins)
         self._cleanup.callback(self.natrad.stop)
@@ -106,9 +111,9 @@ class Node(Built):
         return self.natrad
 
     def plugin_environment(self) -> Mapping[str, str]:
-        """For the natra plugin: the same bus and spool as natrad's, whether it runs or not."""
+        """For the natra plugin: the same bus and folders as natrad's, whether it runs or not."""
         return {"DBUS_SYSTEM_BUS_ADDRESS": self.bus.address,
-                "NATRA_SPOOL_DIR": str(self.folder / "run" / "spool")}
+                "NATRA_RUNTIME_DIR": str(self.folder / "run"), "NATRA_BPFFS_DIR": str(self.pins)}
 
     @property
     def api_socket(self) -> Path:

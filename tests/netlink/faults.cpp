@@ -5,6 +5,7 @@
 #include <linux/netlink.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -20,6 +21,8 @@ thread_local InterruptedDumps* interrupted = nullptr;
 
 std::atomic<FailingRequests*> failing = nullptr;
 std::atomic<RefusedVisit*> refused_visit = nullptr;
+std::atomic<int> deadly = 0;
+std::atomic<int> sent = 0;
 
 constexpr std::uint16_t unknown_type = 0x3fff;  // above RTM_MAX
 
@@ -36,6 +39,12 @@ FailingRequests::~FailingRequests() { failing = nullptr; }
 
 RefusedVisit::RefusedVisit(int nth, int error) : error_(error), left_(nth) { refused_visit = this; }
 RefusedVisit::~RefusedVisit() { refused_visit = nullptr; }
+
+void die_at_request(int nth) {
+    sent = 0;
+    deadly = nth;
+}
+int requests_sent() { return sent.load(); }
 
 SwallowedRequests::SwallowedRequests() { swallowed = this; }
 SwallowedRequests::~SwallowedRequests() { swallowed = nullptr; }
@@ -63,6 +72,7 @@ extern "C" {
 ssize_t __real_mnl_socket_sendto(const mnl_socket* socket, const void* request, std::size_t length);
 ssize_t __wrap_mnl_socket_sendto(const mnl_socket* socket, const void* request, std::size_t length) {
     if (swallowed != nullptr) return static_cast<ssize_t>(length);
+    if (++sent == deadly.load()) ::_exit(0);
     nlmsghdr header{};
     std::memcpy(&header, request, sizeof header);
     if (auto* const now = failing.load())

@@ -62,6 +62,12 @@ private:
     std::atomic<int> left_;
 };
 
+// The process dies (exit status 0) instead of sending its nth request (from 1), on whatever thread. For a child
+// process.
+void die_at_request(int nth);
+// Requests sent since die_at_request().
+int requests_sent();
+
 // While it lives no request reaches the kernel.
 class SwallowedRequests {
 public:

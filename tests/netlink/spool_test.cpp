@@ -3,9 +3,7 @@
 #include "daemon/pods/spool.hpp"
 
 #include <gmock/gmock.h>
-#include <linux/capability.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -14,6 +12,7 @@
 
 #include "cni-shim/opened_interface.hpp"
 #include "daemon/util/files.hpp"
+#include "tests/netlink/privileges.hpp"
 #include "tests/netlink/registry_world.hpp"
 
 namespace natra::pods::testing {
@@ -21,24 +20,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-// While it lives this thread is root who may not read others' folders, as natrad is under its unit.
-class WithoutDacOverride {
-public:
-    WithoutDacOverride() {
-        EXPECT_EQ(::syscall(SYS_capget, &header_, before_), 0);
-        __user_cap_data_struct less[2] = {before_[0], before_[1]};
-        less[0].effective &= ~((1U << CAP_DAC_OVERRIDE) | (1U << CAP_DAC_READ_SEARCH));
-        EXPECT_EQ(::syscall(SYS_capset, &header_, less), 0);
-    }
-    ~WithoutDacOverride() { EXPECT_EQ(::syscall(SYS_capset, &header_, before_), 0); }
-    WithoutDacOverride(const WithoutDacOverride&) = delete;
-    WithoutDacOverride& operator=(const WithoutDacOverride&) = delete;
-
-private:
-    __user_cap_header_struct header_{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-    __user_cap_data_struct before_[2]{};
-};
 
 class Spooled : public Registries {
 protected:
@@ -147,6 +128,31 @@ TEST_F(Spooled, ARequestForAnotherNamespaceAtItsPathIsDropped) {
     EXPECT_TRUE(eventually([&] { return waiting().empty(); }));
     EXPECT_TRUE(registry_->pods().empty());
     EXPECT_THAT(engine_->pinned(), IsEmpty());
+}
+
+// A natrad that died between taking a request and removing it. Of the two here one is older than what waits.
+TEST_F(Spooled, ARequestThatWasTakenByAnotherNatradIsNotLost) {
+    put(add(), ".pod1:eth0.json.applied");
+    put(tombstone(), ".other:eth0.json.applied");
+    auto newer = tombstone();
+    newer["ContainerId"] = "other";
+    put(newer, "other:eth0.json");
+    spool_->start();
+    EXPECT_TRUE(eventually([&] { return std::filesystem::is_empty(directory()); }));
+    EXPECT_TRUE(settled());
+    EXPECT_OK(whole());
+}
+
+// A plugin that was killed; another may be about to finish.
+TEST_F(Spooled, WhatAPluginDidNotFinishWritingGoesAfterAMinute) {
+    namespace fs = std::filesystem;
+    const auto old = directory() + "/.pod1:eth0.json.natra-aB3dE6";
+    const auto young = directory() + "/.pod2:eth0.json.natra-aB3dE6";
+    for (const auto& path : {old, young}) std::ofstream(path) << "{";
+    fs::last_write_time(old, fs::last_write_time(young) - std::chrono::minutes(2));
+    spool_->start();
+    EXPECT_FALSE(fs::exists(old));
+    EXPECT_TRUE(fs::exists(young));
 }
 
 // A process id that was used again leads there.

@@ -35,6 +35,7 @@ class Verbs(NodeCase):
         with self.assertRaises(CniError) as caught:
             pod.chain.run_one("ADD", "natra", pod.attachment, result)
         self.assertIn("exists", caught.exception.message)
+        self.assertIn('"plugins" of network "lab" may name natra twice', caught.exception.message)
         pod.chain.check(pod.attachment)
         self.assert_rate(self.goodput(pod, "ingress", seconds=3), RATE)
 

@@ -50,6 +50,21 @@ class Keeper(unittest.TestCase):
         natrad.restart()
         self.assertTrue(eventually(lambda: self.file.read_text() == original))
 
+    def test_two_limiters_in_one_chain_are_told_of_though_it_is_not_managed(self) -> None:
+        self.configure(False)
+        stock = next(folder / "bandwidth" for folder in self.node.build.cni_path() if (folder / "bandwidth").is_file())
+        (self.bin / "bandwidth").symlink_to(stock.resolve())
+        conf = conflist(self.node, Limiter.NATRA)
+        conf["plugins"].append({"type": "bandwidth", "capabilities": {"bandwidth": True}})
+        text = self.write(conf)
+        natrad = self.node.start_natrad(NATRA_CONFIG=str(self.config))
+        told = [each for each in natrad.status()["Degraded"] if str(self.file) in each]
+        self.assertEqual(len(told), 1, natrad.status()["Degraded"])
+        self.assertIn('plugins[1] ("natra") and plugins[2] ("bandwidth")', told[0])
+        self.assertEqual(self.file.read_text(), text)
+        self.write(conflist(self.node, Limiter.NATRA))
+        self.assertTrue(eventually(lambda: natrad.status()["Degraded"] == []))
+
     def test_files_that_appear_later_and_a_plugin_that_is_missing(self) -> None:
         natrad = self.node.start_natrad(NATRA_CONFIG=str(self.config))
         (self.bin / "natra").unlink()

@@ -15,7 +15,9 @@ Plugin::Plugin()
                  {"CNI_IFNAME", "eth0"},
                  {"CNI_PATH", "/opt/cni/bin"},
                  {"DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent"},
-                 {"NATRA_SPOOL_DIR", spool_directory()}} {}
+                 {"NATRA_SPOOL_DIR", spool_directory()},
+                 {"NATRA_RUNTIME_DIR", directory()},
+                 {"NATRA_BPFFS_DIR", pin_directory()}} {}
 
 Outcome Plugin::run(const std::string& command, const std::string& configuration) const {
     const char* const program = std::getenv("NATRA_SHIM");

@@ -25,6 +25,11 @@ public:
 
     [[nodiscard]] const std::string& directory() const { return scratch_.path(); }
     [[nodiscard]] std::string spool_directory() const { return scratch_.path() + "/spool"; }
+    // Where natrad's record of an attachment would be, and the folder of its pins.
+    [[nodiscard]] std::string record(const std::string& id) const {
+        return scratch_.path() + "/attachments/" + id + ".json";
+    }
+    [[nodiscard]] std::string pin_directory() const { return scratch_.path() + "/pins"; }
     // Names of the files in the spool.
     [[nodiscard]] std::vector<std::string> spooled() const;
     // The file's content; null if there is none.

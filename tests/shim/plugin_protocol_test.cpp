@@ -74,7 +74,7 @@ TEST(Plugin, RejectsWhatIsWrongBeforeItStarts) {
         {"CNI_IFNAME", "\xff\xfe", "ADD", good, 4, "CNI_IFNAME is not valid UTF-8"},
         {"X", "", "FOO", good, 4, "unknown CNI_COMMAND: FOO"},
         {"X", "", "ADD", "", 6, "error unmarshall network config: unexpected end of JSON input"},
-        {"X", "", "DEL", "[]", 6,
+        {"X", "", "CHECK", "[]", 6,
          "error unmarshall network config: the configuration: expected an object, got an array"},
         {"X", "", "ADD", R"({"cniVersion": "1.0.0"})", 7, "missing network name"},
         {"X", "", "ADD", R"({"name": "a b", "cniVersion": "1.0.0"})", 7, "invalid characters found in network name"},

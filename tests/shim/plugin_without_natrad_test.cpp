@@ -8,9 +8,11 @@
 #include <sys/un.h>
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 
 #include "daemon/util/error.hpp"
+#include "daemon/util/files.hpp"
 #include "tests/shim/golden.hpp"
 #include "tests/shim/plugin.hpp"
 #include "tests/shim/pod_netns.hpp"
@@ -41,6 +43,11 @@ protected:
         EXPECT_EQ(document(outcome).dump(), expected.dump());
         EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
         EXPECT_THAT(outcome.err, HasSubstr("natra: c1/eth0: natrad does not answer ("));
+    }
+
+    static void write(const std::string& path) {
+        std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+        std::ofstream(path) << "x";
     }
 
     const PodNetns netns_;
@@ -142,6 +149,52 @@ TEST_P(Away, CheckPassesWhileTheAddWaits) {
     EXPECT_EQ(printed_error(plugin_.run("CHECK", input)).code, 11U);
     plugin_.run("DEL", input);
     EXPECT_EQ(printed_error(plugin_.run("CHECK", input)).code, 11U) << "a tombstone is no ADD";
+}
+
+// The bus is stuck, and natrad has found the request in the spool meanwhile.
+TEST_F(AwayNow, CheckPassesWhenNatradHasCarriedOutWhatAddLeft) {
+    const auto input = configuration("1.1.0", limited);
+    plugin_.run("ADD", input);
+    write(plugin_.record("c1__eth0"));
+    std::filesystem::remove(plugin_.spool_directory() + "/" + file);
+    const auto r = plugin_.run("CHECK", input);
+    EXPECT_EQ(r.status, 0) << r.out;
+    EXPECT_EQ(r.out, "");
+    EXPECT_THAT(r.err, HasSubstr("it has recorded the limits"));
+    EXPECT_EQ(printed_error(plugin_.run("CHECK", configuration("1.1.0", closed))).code, 11U);
+    plugin_["CNI_IFNAME"] = "eth1";
+    EXPECT_EQ(printed_error(plugin_.run("CHECK", input)).code, 11U) << "the record is another interface's";
+    plugin_["CNI_IFNAME"] = "eth0";
+    plugin_.run("DEL", input);
+    EXPECT_EQ(printed_error(plugin_.run("CHECK", input)).code, 11U) << "its DEL waits";
+}
+
+TEST_F(AwayNow, DelNeedsNoConfiguration) {
+    const auto large = configuration("1.1.0", concat("\"padding\": \"", std::string(2 << 20, 'x'), "\", "));
+    const auto deep =
+        configuration("1.1.0", concat("\"padding\": ", std::string(100, '['), std::string(100, ']'), ", "));
+    for (const std::string& input : {large, deep, std::string("{"), std::string(), std::string("\xff")}) {
+        SCOPED_TRACE(input.substr(0, 20));
+        const auto r = plugin_.run("DEL", input);
+        EXPECT_EQ(r.status, 0) << r.out;
+        EXPECT_EQ(r.out, "");
+        EXPECT_THAT(r.err, HasSubstr("DEL goes by the container alone: "));
+        EXPECT_EQ(plugin_.spooled(file),
+                  (Json{{"Tombstone", true}, {"ContainerId", "c1"}, {"InterfaceName", "eth0"}, {"Network", ""}}));
+        std::filesystem::remove(plugin_.spool_directory() + "/" + file);
+        EXPECT_EQ(printed_error(plugin_.run("ADD", input)).code, 6U);
+    }
+}
+
+// The next plugin may give the device back to the host, which takes such programs along.
+TEST_F(AwayNow, DelTakesTcxProgramsOffTheirHooks) {
+    const auto pins = plugin_.pin_directory() + "/c1__eth0";
+    for (const char* pin : {"ingress_link", "egress_link", "egress_link_next", "egress_link_old", "egress_prog"})
+        write(concat(pins, "/", pin));
+    write(plugin_.pin_directory() + "/c2__eth0/egress_link");
+    EXPECT_EQ(plugin_.run("DEL", configuration("1.1.0", "")).status, 0);
+    EXPECT_THAT(files::list(pins), ElementsAre("egress_prog"));
+    EXPECT_THAT(files::list(plugin_.pin_directory() + "/c2__eth0"), ElementsAre("egress_link"));
 }
 
 TEST_F(AwayNow, StatusFollowsThePolicy) {

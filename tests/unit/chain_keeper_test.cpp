@@ -13,6 +13,7 @@ namespace natra::chain {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -382,6 +383,51 @@ TEST_F(ChainKeeper, WatchesAllFolders) {
     keeper().look();
     EXPECT_THAT(types("10-n.conflist"), ElementsAre("bridge", "natra", "portmap"));
     EXPECT_THAT(types("../k3s/10-flannel.conflist"), ElementsAre("bridge", "natra", "portmap"));
+}
+
+std::string list_of(const std::vector<std::string>& types) {
+    std::string plugins;
+    for (const auto& type : types) plugins += concat(plugins.empty() ? "" : ",", "{\"type\":\"", type, "\"}");
+    return concat(R"({"cniVersion":"1.0.0","name":"n","plugins":[)", plugins, "]}");
+}
+
+TEST_F(ChainKeeper, TellsOfPluginsThatLimitTheSamePods) {
+    auto it = keeper(false);
+    const auto told = [&](const std::vector<std::string>& types) {
+        conf("10-n.conflist", list_of(types));
+        it.look_for_conflicts();
+        return it.problems();
+    };
+    EXPECT_THAT(told({"bridge", "natra", "bandwidth"}), IsEmpty()) << "there is no bandwidth that a runtime could call";
+    program("bandwidth");
+    EXPECT_THAT(
+        told({"bridge", "natra", "bandwidth"}),
+        ElementsAre(AllOf(HasSubstr("net.d/10-n.conflist: plugins[1] (\"natra\") and plugins[2] (\"bandwidth\")"),
+                          HasSubstr("create qdisc: file exists"), HasSubstr("take the latter out"))));
+    EXPECT_THAT(told({"bridge", "bandwidth", "portmap", "natra"}),
+                ElementsAre(AllOf(HasSubstr("plugins[1] (\"bandwidth\") and plugins[3] (\"natra\")"),
+                                  HasSubstr("take the former out"))));
+    EXPECT_THAT(told({"bridge", "natra", "natra"}), ElementsAre(HasSubstr("are both natra")));
+    EXPECT_THAT(told({"bridge", "natra", "portmap"}), IsEmpty());
+    EXPECT_THAT(told({"bridge", "bandwidth"}), IsEmpty());
+    fs::remove(root_ / "bin" / "bandwidth");
+    fs::create_symlink("natra", root_ / "bin" / "bandwidth");
+    EXPECT_THAT(told({"bridge", "bandwidth"}), IsEmpty());
+    EXPECT_THAT(told({"bridge", "bandwidth", "natra"}),
+                ElementsAre(HasSubstr(
+                    "plugins[1] (\"bandwidth\", a link to natra) and plugins[2] (\"natra\") are both natra")));
+    EXPECT_EQ(conf("10-n.conflist"), list_of({"bridge", "bandwidth", "natra"})) << "it is only read";
+}
+
+TEST_F(ChainKeeper, RemovesWhatAKilledNatradBeganToWrite) {
+    conf("10-n.conflist", bridge_list);
+    keeper().look();
+    conf(".10-n.conflist.natra-aB3dE6", "{");
+    conf(".10-n.conflist.aB3dE6", "another program's");
+    write(root_ / "state/chain/.chain-x.natra-aB3dE6", "{");
+    keeper(false).remove_unfinished();
+    EXPECT_THAT(names(), UnorderedElementsAre("10-n.conflist", ".10-n.conflist.aB3dE6"));
+    EXPECT_FALSE(fs::exists(root_ / "state/chain/.chain-x.natra-aB3dE6"));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "daemon/util/staged.hpp"
 #include "daemon/util/unique_fd.hpp"
 
 namespace natra::files {
@@ -80,6 +81,40 @@ TEST_F(Files, ReadsWhatHasNoSize) {
     const auto text = read("/proc/self/stat", most);
     ASSERT_TRUE(text) << text.error().what;
     EXPECT_FALSE(text->empty());
+}
+
+// As a writer that was killed leaves it.
+TEST_F(Files, WhatNobodyFinishedWritingIsRemoved) {
+    namespace fs = std::filesystem;
+    const auto unfinished = path(".a.json.natra-aB3dE6");
+    const auto other_things = {".a.json.aB3dE6",     ".natra-aB3dE6",        "a.json.natra-aB3dE6",
+                               ".a.json.natra-aB3d", ".a.json.natra-aB3d.6", ".a.json"};
+    std::ofstream{unfinished} << "{";
+    for (const auto* const name : other_things) std::ofstream{path(name)} << "{";
+    fs::create_directory(path(".folder.natra-aB3dE6"));
+    fs::create_symlink(path(".a.json"), path(".link.natra-aB3dE6"));
+    remove_staged(folder_, std::chrono::minutes(1));
+    EXPECT_TRUE(fs::exists(unfinished)) << "somebody may be writing";
+    fs::last_write_time(unfinished, fs::last_write_time(unfinished) - std::chrono::minutes(2));
+    remove_staged(folder_, std::chrono::minutes(1));
+    EXPECT_FALSE(fs::exists(unfinished));
+    std::ofstream{unfinished} << "{";
+    remove_staged(folder_, std::chrono::seconds(0));
+    EXPECT_FALSE(fs::exists(unfinished));
+    for (const auto* const name : other_things) EXPECT_TRUE(fs::exists(path(name))) << name;
+    EXPECT_TRUE(fs::exists(path(".folder.natra-aB3dE6")));
+    EXPECT_TRUE(fs::is_symlink(path(".link.natra-aB3dE6")));
+    remove_staged(path("absent"), std::chrono::seconds(0));
+}
+
+TEST_F(Files, WhatIsWrittenHasTheNameThatIsLookedForUntilItIsComplete) {
+    EXPECT_EQ(staged_template("/run/x/a.json"), "/run/x/.a.json.natra-XXXXXX");
+    EXPECT_EQ(staged_template("a.json"), ".a.json.natra-XXXXXX");
+    // The rename fails: a folder is in the place.
+    std::filesystem::create_directories(path("a.json/x"));
+    const auto written = write_atomically(path("a.json"), "{}");
+    ASSERT_FALSE(written);
+    EXPECT_NE(written.error().what.find("/.a.json.natra-"), std::string::npos) << written.error().what;
 }
 
 }  // namespace
