@@ -50,9 +50,8 @@ constexpr std::uint64_t idle_cells_period_usec = 60 * EventLoop::second_usec;
 // Limits that somebody takes away or gets around.
 void watch_limits(EventLoop& core, datapath::TcMonitor& monitor, const datapath::Engine& engine,
                   pods::Registry& registry) {
-    core.on_readable(monitor.fd(), "tc monitor", [&monitor, port = engine.host_port(), &registry] {
-        registry.tc_changed(monitor.read(port));
-    });
+    core.on_readable(monitor.fd(), "tc monitor",
+                     [&monitor, port = engine.host_port(), &registry] { registry.tc_changed(monitor.read(port)); });
     core.every(EventLoop::second_usec, "audit", [&registry] { registry.audit(); });
     core.every(survey_period_usec, "other limiters", [&registry] { registry.survey(); });
 }

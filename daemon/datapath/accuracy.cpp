@@ -58,7 +58,7 @@ std::uint32_t likely_most(const Rows& rows) {
 
 // As flows_with() has it for strangers, which a flow that begins is one of.
 std::uint64_t competing_flows(const natra_state& state, std::uint64_t now_ns) {
-    natra_activity activity;
+    natra_activity activity{};
     std::memcpy(&activity, &state.activity, sizeof activity);
     if (now_ns >= activity.until_ns) return 1;
     const bool noted = ((activity.seen[0][0] | activity.seen[1][0]) & 1) != 0;  // strangers have the first bit
@@ -83,7 +83,7 @@ Accuracy accuracy_of(const natra_state& state, std::uint64_t now_ns) {
     // natrad may write another configuration meanwhile, with cells in other units.
     const volatile auto& active = state.active_config;
     const auto index = active;
-    natra_config config;
+    natra_config config{};
     std::memcpy(&config, &state.config[index & 1], sizeof config);
     if (config.mode == NATRA_MODE_OFF || config.flow_mult == 0) return {};
     const auto rows = read_levels(state, config, now_ns);

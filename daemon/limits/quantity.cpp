@@ -36,7 +36,7 @@ Result<Number> take_number(std::string_view& text) {
     bool point = false;
     for (; at < text.size() && (is_digit(text[at]) || (text[at] == '.' && !point)); ++at) {
         point = point || text[at] == '.';
-        digits += text[at] != '.';
+        digits += text[at] != '.' ? 1 : 0;
     }
     if (digits == 0) return malformed();
     auto number = text.substr(0, at);
@@ -56,7 +56,7 @@ Result<Number> take_number(std::string_view& text) {
         if (significant != 0 || c != '0') ++significant;
         if (significant > max_digits) return fail(Code::invalid_argument, "more than ", max_digits, " digits");
         out.mantissa = out.mantissa * 10 + static_cast<Wide>(c - '0');
-        out.decimals += in_fraction;
+        out.decimals += in_fraction ? 1 : 0;
     }
     return out;
 }
@@ -94,7 +94,7 @@ std::optional<Suffix> parse_suffix(std::string_view text) {
 // mantissa / 10^decimals * 2^power_of_two, rounded up.
 Result<std::uint64_t> divide(Wide mantissa, int decimals, int power_of_two) {
     // Below 10^-7 by then: what is not nothing is one.
-    if (decimals > max_digits + 7) return std::uint64_t{mantissa != 0};
+    if (decimals > max_digits + 7) return mantissa != 0 ? std::uint64_t{1} : 0;
     Wide divisor = 1;
     for (int i = 0; i < decimals; ++i) divisor *= 10;
     Wide whole = mantissa / divisor;
@@ -102,11 +102,11 @@ Result<std::uint64_t> divide(Wide mantissa, int decimals, int power_of_two) {
     // Only numbers without an exponent are doubled: there the divisor is 10^30 at most.
     for (int i = 0; i < power_of_two; ++i) {
         rest *= 2;
-        whole = whole * 2 + (rest >= divisor);
+        whole = whole * 2 + (rest >= divisor ? 1 : 0);
         rest -= rest >= divisor ? divisor : 0;
         if (whole > max_value) return too_large();
     }
-    whole += rest != 0;
+    whole += rest != 0 ? 1 : 0;
     if (whole > max_value) return too_large();
     return static_cast<std::uint64_t>(whole);
 }
