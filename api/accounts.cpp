@@ -60,7 +60,7 @@ std::pair<Accounts::Usage, Accounts::Usage> Accounts::usage(const Client& client
     return out;
 }
 
-bool Accounts::is_within(const Client& client, std::size_t bound, std::size_t of_kind, std::size_t of_user) const {
+bool Accounts::is_within(const Client& client, std::size_t bound, std::size_t of_kind, std::size_t of_user) {
     const auto share = bound - bound / 4;
     return of_kind <= bound && (client.kind != Client::Kind::user || of_user <= share);
 }

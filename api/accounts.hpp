@@ -95,8 +95,8 @@ private:
     };
     // first: of its kind, second: of this user.
     [[nodiscard]] std::pair<Usage, Usage> usage(const Client& client) const;
-    [[nodiscard]] bool is_within(const Client& client, std::size_t bound, std::size_t of_kind,
-                                 std::size_t of_user) const;
+    [[nodiscard]] static bool is_within(const Client& client, std::size_t bound, std::size_t of_kind,
+                                        std::size_t of_user);
     void leave(Entries::iterator entry);
     void refresh();
 

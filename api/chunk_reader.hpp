@@ -28,7 +28,7 @@ public:
 private:
     enum class Expects { size, data, end_of_data, trailer };
     static constexpr std::size_t max_line_bytes = 1024;
-    static constexpr std::size_t max_overhead_bytes = 16 * 1024;  // sizes, extensions and trailers
+    static constexpr std::size_t max_overhead_bytes = 16UL * 1024;  // sizes, extensions and trailers
 
     State malformed(std::string detail);
     void take_data(std::string_view& bytes);

@@ -40,7 +40,7 @@ constexpr const char* connection_key = "natra";
 constexpr const char* stopping_text = "natrad is stopping";
 
 // What a client may go on sending after it was answered, before it is cut off.
-constexpr std::size_t max_ignored_bytes = 1024 * 1024;
+constexpr std::size_t max_ignored_bytes = 1024UL * 1024;
 
 std::string head_of(const Response& response) {
     auto out = concat("HTTP/1.1 ", response.status, " ", reason_phrase(response.status), "\r\n");
@@ -64,6 +64,7 @@ struct Message {
 // At once and whole, or not at all as far as the client can tell: the length in the head is not reached then.
 bool send_at_once(int fd, std::string_view head, std::string_view body = {}) {
     const auto part = [](std::string_view text) {
+        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): sendmsg() only reads
         return iovec{.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
     };
     while (!head.empty() || !body.empty()) {
@@ -82,7 +83,7 @@ bool send_at_once(int fd, std::string_view head, std::string_view body = {}) {
 
 bool send_answer(int fd, const Message& message) {
     // The kernel counts its own overhead, too, and doubles what it is told. Forcing needs CAP_NET_ADMIN.
-    const int room = static_cast<int>(std::min<std::size_t>(message.size() + 32 * 1024, 64 << 20));
+    const int room = static_cast<int>(std::min<std::size_t>(message.size() + 32UL * 1024, 64 << 20));
     if (::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0)
         ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     const bool whole = send_at_once(fd, message.head, message.body);
@@ -174,7 +175,7 @@ struct Connection {
     // peer and its descriptor go.
     void wait(UniqueFd fd) {
         own_fd_ = std::move(fd);
-        deadline = Clock::now() + shared.settings.answer_time;
+        deadline_ = Clock::now() + shared.settings.answer_time;
         worker_is_free();
     }
     [[nodiscard]] bool waits() const { return static_cast<bool>(own_fd_); }
@@ -189,12 +190,12 @@ struct Connection {
     }
     [[nodiscard]] bool is_late(Clock::time_point now) {
         const auto& settings = shared.settings;
-        if (!deadline) deadline = now + (ticket.served() ? settings.request_time : settings.linger_time);
-        if (shared.stopping && !answered && !waits() && !hurried) {
-            hurried = true;
-            deadline = std::min(*deadline, now + settings.stop_time);
+        if (!deadline_) deadline_ = now + (ticket.served() ? settings.request_time : settings.linger_time);
+        if (shared.stopping && !answered && !waits() && !hurried_) {
+            hurried_ = true;
+            deadline_ = std::min(*deadline_, now + settings.stop_time);
         }
-        return now >= *deadline;
+        return now >= *deadline_;
     }
 
     Shared& shared;
@@ -208,7 +209,7 @@ struct Connection {
 
 private:
     void finish(int fd, const Message& message) {
-        deadline = Clock::now() + shared.settings.linger_time;
+        deadline_ = Clock::now() + shared.settings.linger_time;
         if (!send_answer(fd, message)) ++shared.lost;
         answered = true;
         shared.accounts.answered(ticket);
@@ -222,8 +223,8 @@ private:
     bool occupies_worker_ = true;
     UniqueFd own_fd_;  // while the answer is made elsewhere
     // From when its worker first looks at it: one that was busy with others must not call it late.
-    std::optional<Clock::time_point> deadline;
-    bool hurried = false;
+    std::optional<Clock::time_point> deadline_;
+    bool hurried_ = false;
 };
 
 // One worker's connections whose answers are made elsewhere. The worker's alone, but for the mailbox.

@@ -52,7 +52,7 @@ Result<std::vector<Listener>> activated_listeners() {
     for (int i = 0; i < count; ++i) {
         const int fd = SD_LISTEN_FDS_START + i;
         const std::string name = names[i];
-        std::free(names[i]);
+        std::free(names[i]);  // NOLINT(cppcoreguidelines-no-malloc): sd-daemon allocated it
         if (name != full_name && name != read_only_name) {
             log::warning(concat("a socket \"", name, "\" from systemd is not used"));
             continue;
@@ -66,7 +66,7 @@ Result<std::vector<Listener>> activated_listeners() {
         const bool local = sd_is_socket(fd, AF_UNIX, SOCK_STREAM, 1) > 0;
         out.push_back({.fd = UniqueFd(fd), .read_only = name == read_only_name || !local});
     }
-    std::free(names);
+    std::free(names);  // NOLINT(cppcoreguidelines-no-malloc): sd-daemon allocated it
     return out;
 }
 

@@ -217,8 +217,8 @@ void write_process(Exposition& out) {
 }  // namespace
 
 std::string metrics_text(const NodeFigures& node) {
-    constexpr std::size_t node_bytes = 16 * 1024;
-    constexpr std::size_t pod_bytes = 10 * 1024;  // both directions
+    constexpr std::size_t node_bytes = 16UL * 1024;
+    constexpr std::size_t pod_bytes = 10UL * 1024;  // both directions
     Exposition out;
     out.reserve(node_bytes + pod_bytes * node.pods.size());
     write_node(out, node);

@@ -15,12 +15,12 @@ int status_of(Error::Code code) {
     case Error::Code::not_found: return 404;
     case Error::Code::already_exists: return 409;
     case Error::Code::unsupported: return 422;
-    case Error::Code::no_device: return 409;
+    case Error::Code::no_device:
     case Error::Code::mismatch: return 409;
     case Error::Code::access_denied: return 403;
     case Error::Code::unavailable: return 503;
-    case Error::Code::kernel: return 500;
-    case Error::Code::internal: return 500;
+    case Error::Code::kernel:
+    case Error::Code::internal: break;
     }
     return 500;
 }

@@ -16,10 +16,10 @@ namespace natra::api {
 
 class RequestReader {
 public:
-    static constexpr std::size_t max_head_bytes = 16 * 1024;
+    static constexpr std::size_t max_head_bytes = 16UL * 1024;
     static constexpr std::size_t max_target_bytes = 4096;
     static constexpr std::size_t max_headers = 64;
-    static constexpr std::size_t max_body_bytes = 64 * 1024;
+    static constexpr std::size_t max_body_bytes = 64UL * 1024;
 
     enum class State {
         incomplete,

@@ -83,7 +83,7 @@ void Authority::ask(sdbus::IObject& object, const char* method, std::function<vo
             [this, method, user, interaction, then = std::move(then)](compat::AsyncError error, const Answer& answer) {
                 --pending_;
                 if (--pending_of_[user] == 0) pending_of_.erase(user);
-                if (error)
+                if (static_cast<bool>(error))
                     then(denied(method, user, concat(": polkit: ", error->getMessage())));
                 else if (!answer.get<0>() && answer.get<1>())
                     then(denied(method, user, not_asked(interaction, answer.get<2>())));

@@ -26,7 +26,7 @@ using Check = std::function<std::string(const Json&)>;
 std::string expect_text(const Json& value);
 std::string expect_flag(const Json& value);
 Check expect_list_of(Check element);
-Check expect_map_of(Check value);
+Check expect_map_of(Check element);
 struct Field {
     std::string_view name;
     Check check;

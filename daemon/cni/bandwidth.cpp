@@ -11,11 +11,6 @@ namespace {
 using limits::Limit;
 using limits::Limits;
 
-CniError wrong_type(std::string_view field, std::string_view expected, const Json& found) {
-    constexpr std::string_view what = "failed to parse network configuration: ";
-    return {CniCode::internal, concat(what, field, ": expected ", expected, ", got ", describe(found)), ""};
-}
-
 // Takes the limits among the keys of `object`; `out` stays empty when there is none.
 CniResult<void> read_keys(const Json& object, const std::string& prefix, std::optional<Limits>& out) {
     for (const auto& [key, value] : object.items()) {

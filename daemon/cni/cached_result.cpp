@@ -43,7 +43,8 @@ Json object_or_nothing(const Json& object, std::string_view field) {
 // As libcni gives a plugin what the runtime offers and it declares to take.
 Json with_runtime_config(Json plugin, const Json& offered) {
     auto taken = Json::object();
-    if (const auto* const capabilities = find_key(plugin, "capabilities"); capabilities && capabilities->is_object())
+    if (const auto* const capabilities = find_key(plugin, "capabilities");
+        capabilities != nullptr && capabilities->is_object())
         for (const auto& [name, wanted] : capabilities->items())
             if (wanted == true && offered.contains(name)) taken[name] = offered[name];
     if (!taken.empty()) plugin["runtimeConfig"] = std::move(taken);

@@ -11,6 +11,7 @@
 
 namespace natra::cni {
 
+// NOLINTNEXTLINE(bugprone-exception-escape): Json is moved without exceptions
 struct CachedResult {
     Identity identity;          // netns_path is empty where neither the entry nor its result names it
     std::string mac;            // of the interface inside the container; empty where the result does not say

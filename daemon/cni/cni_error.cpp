@@ -13,4 +13,9 @@ std::string to_text(const CniError& error) {
     return print(object);
 }
 
+CniError wrong_type(std::string_view field, std::string_view expected, const Json& found) {
+    constexpr std::string_view what = "failed to parse network configuration: ";
+    return {CniCode::internal, concat(what, field, ": expected ", expected, ", got ", describe(found)), ""};
+}
+
 }  // namespace natra::cni

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "daemon/cni/json_text.hpp"
 #include "daemon/util/error.hpp"
 
 namespace natra::cni {
@@ -30,6 +32,9 @@ struct CniError {
 };
 
 template <class T> using CniResult = Result<T, CniError>;
+
+// CniCode::internal for a field of the network configuration, which it names with the value found.
+CniError wrong_type(std::string_view field, std::string_view expected, const Json& found);
 
 // As the Go library prints it: four spaces, no cniVersion.
 std::string to_text(const CniError& error);

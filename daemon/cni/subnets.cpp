@@ -9,11 +9,6 @@ struct Lists {
     std::vector<std::string> unshaped;
 };
 
-CniError wrong_type(std::string_view field, std::string_view expected, const Json& found) {
-    constexpr std::string_view what = "failed to parse network configuration: ";
-    return {CniCode::internal, concat(what, field, ": expected ", expected, ", got ", describe(found)), ""};
-}
-
 CniResult<void> read_list(const Json& value, const std::string& path, std::vector<std::string>& out) {
     if (value.is_null()) return {};
     if (!value.is_array()) return wrong_type(path, "an array", value);

@@ -62,7 +62,7 @@ std::uint32_t likely_most(const Rows& rows) {
 
 // As flows_with() has it for strangers, which a flow that begins is one of.
 std::uint64_t competing_flows(const natra_state& state, std::uint64_t now_ns) {
-    natra_activity activity;
+    natra_activity activity{};
     std::memcpy(&activity, &state.activity, sizeof activity);
     if (now_ns >= activity.until_ns) return 1;
     const bool noted = ((activity.seen[0][0] | activity.seen[1][0]) & 1) != 0;  // strangers have the first bit

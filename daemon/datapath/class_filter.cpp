@@ -14,9 +14,9 @@
 namespace natra::datapath {
 namespace {
 
-constexpr std::string_view filter_name = "natra-class";
+constexpr std::string_view class_filter_name = "natra-class";
 // natra's own program may be a filter of this qdisc as well, and chooses the class.
-constexpr std::uint32_t filter_priority = 0xfffe;
+constexpr std::uint32_t class_filter_priority = 0xfffe;
 
 // One for all qdiscs: it keeps no state.
 Result<int> class_program() {
@@ -39,7 +39,8 @@ Result<void> add_class_filter(Netlink& netlink, int ifindex) {
     const auto program = class_program();
     if (!program) return program.error();
     // The classes that it returns are of this qdisc.
-    auto added = netlink.add_bpf_filter(ifindex, htb_handle, filter_priority, *program, filter_name, htb_handle);
+    auto added =
+        netlink.add_bpf_filter(ifindex, htb_handle, class_filter_priority, *program, class_filter_name, htb_handle);
     if (!added) return added.error();
     return {};
 }
@@ -48,7 +49,7 @@ Result<bool> has_class_filter(Netlink& netlink, int ifindex) {
     const auto filters = netlink.filters(ifindex, htb_handle);
     if (!filters) return filters.error();
     return std::any_of(filters->begin(), filters->end(),
-                       [](const BpfFilter& f) { return f.kind == "bpf" && f.name == filter_name; });
+                       [](const BpfFilter& f) { return f.kind == "bpf" && f.name == class_filter_name; });
 }
 
 }  // namespace natra::datapath

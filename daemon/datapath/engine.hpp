@@ -176,6 +176,7 @@ private:
         std::uint64_t netns_dev = 0;  // 0 and 0: the host's namespace
         std::uint64_t netns_ino = 0;
         int ifindex = 0;
+        // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy takes what the compiler makes of it for a literal
         friend auto operator<=>(const DeviceKey&, const DeviceKey&) = default;
     };
     struct Owner {

@@ -59,7 +59,10 @@ Result<void> Engine::adopt_direction(Attached& attached, Direction direction, Po
     auto instance = Instance::adopt(pins(record.id), std::string(to_string(direction)));
     // Another program in its place would fail for the same reason, but with the first one gone.
     if (!instance && may_pass(instance.error())) return instance.error();
-    if (instance) attached.instance(direction) = std::make_shared<Instance>(*std::move(instance));
+    if (instance) {
+        auto& adopted = *instance;
+        attached.instance(direction) = std::make_shared<Instance>(std::move(adopted));
+    }
     // The pod's side cannot be looked at without its namespace; what is pinned there stays.
     if (shaping.pod_side && pod == nullptr) {
         const bool moved = record.has_host_side() && switch_interrupted(record.id, direction);

@@ -11,7 +11,6 @@ namespace {
 
 using Code = Error::Code;
 
-constexpr int add_flags = NLM_F_CREATE | NLM_F_EXCL;
 constexpr std::uint32_t clsact_handle = TC_H_MAKE(TC_H_CLSACT, 0);
 
 // The qdisc at a device's root or clsact hook; absent if it is one of the kernel's built-in ones.
@@ -126,7 +125,7 @@ Result<void> Netlink::delete_root(int ifindex, std::uint32_t handle) {
 }
 
 Result<bool> Netlink::ensure_clsact(int ifindex) {
-    NetlinkRequest request(RTM_NEWQDISC, add_flags, ifindex, TC_H_CLSACT, clsact_handle);
+    NetlinkRequest request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex, TC_H_CLSACT, clsact_handle);
     request.put(TCA_KIND, "clsact");
     const auto what = concat("add clsact qdisc on ifindex ", ifindex);
     const auto added = socket_->exchange(request, what);

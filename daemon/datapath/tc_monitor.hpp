@@ -24,6 +24,7 @@ inline constexpr int host_nsid = -1;
 struct TcPlace {
     int nsid = host_nsid;  // the host's id of the namespace (Netlink::namespace_id)
     int ifindex = 0;
+    // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy takes what the compiler makes of it for a literal
     friend auto operator<=>(const TcPlace&, const TcPlace&) = default;
 };
 

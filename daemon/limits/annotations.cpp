@@ -24,9 +24,10 @@ constexpr std::size_t max_quoted = 80;
 constexpr std::string_view sketch_is_fixed = "the sketch has 4 rows of 1024 cells; the size asked for has no effect";
 
 struct Range {
-    std::uint64_t least, most;
-    bool zero;  // is allowed, too
-    const char* unit;
+    std::uint64_t least = 0;
+    std::uint64_t most = 0;
+    bool zero = false;  // is allowed, too
+    const char* unit = "";
     bool rate = false;
 };
 static_assert(min_annotated_rate_bps == min_set_rate_bps);

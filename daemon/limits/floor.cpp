@@ -22,7 +22,7 @@ std::string in_bits(double rate) {
 }  // namespace
 
 std::string too_slow(std::string_view quantity) {
-    const auto least = concat("the lowest rate is ", min_set_rate_bps, " bit/s");
+    auto least = concat("the lowest rate is ", min_set_rate_bps, " bit/s");
     const auto digits = std::min(quantity.find_first_not_of("0123456789."), quantity.size());
     const auto number = quantity.substr(0, digits);
     const auto suffix = quantity.substr(digits);

@@ -38,7 +38,7 @@ Result<Number> take_number(std::string_view& text) {
     bool point = false;
     for (; at < text.size() && (is_digit(text[at]) || (text[at] == '.' && !point)); ++at) {
         point = point || text[at] == '.';
-        digits += text[at] != '.';
+        digits += text[at] != '.' ? 1 : 0;
     }
     if (digits == 0) return malformed();
     auto number = text.substr(0, at);

@@ -66,6 +66,7 @@ std::string to_string(const Subnet& subnet) {
 
 std::vector<std::string> to_strings(const std::vector<Subnet>& subnets) {
     std::vector<std::string> out;
+    out.reserve(subnets.size());
     for (const auto& subnet : subnets) out.push_back(to_string(subnet));
     return out;
 }

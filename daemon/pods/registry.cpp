@@ -45,24 +45,24 @@ const Pod* Registry::find(const std::string& id) const {
     return it == pods_.end() ? nullptr : &it->second;
 }
 
-void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone caller) {
-    const AttachDone done = [this, caller, begin = std::chrono::steady_clock::now()](Result<std::string> r) {
+void Registry::attach(AttachRequest request, UniqueFd netns, AttachDone done) {
+    const AttachDone counted = [this, done, begin = std::chrono::steady_clock::now()](Result<std::string> r) {
         statistics_.attached(std::chrono::steady_clock::now() - begin, r ? nullptr : &r.error());
-        caller(std::move(r));
+        done(std::move(r));
     };
     interpret(request);
     const auto id = attachment_id(request.container_id, request.interface_name);
     if (auto valid = validate(request); !valid) {
         tell_not_attached(request, id, valid.error());
-        return done(valid.error());
+        return counted(valid.error());
     }
     auto fd = std::make_shared<UniqueFd>(std::move(netns));
-    operations_.run_urgently(id, [this, id, request, fd, done](const Operations::Held& turn) {
+    operations_.run_urgently(id, [this, id, request, fd, counted](const Operations::Held& turn) {
         if (request.running && (find(id) != nullptr || unadopted_.contains(id))) {
-            done(fail(Code::already_exists, "attachment ", id, " is known"));
+            counted(fail(Code::already_exists, "attachment ", id, " is known"));
             return;
         }
-        attach_now(id, request, std::move(*fd), [done, turn](Result<std::string> r) { done(std::move(r)); });
+        attach_now(id, request, std::move(*fd), [counted, turn](Result<std::string> r) { counted(std::move(r)); });
     });
 }
 

@@ -225,7 +225,7 @@ private:
     void tell(const Pod& pod, const std::string& cause, const std::string& text);
     void look_at_all();
     void bypassed(const std::string& id);
-    void enough(const Pod& pod, Watch& watch, std::uint64_t now_us);
+    static void enough(const Pod& pod, Watch& watch, std::uint64_t now_us);
 
     // registry_audit.cpp: what devices carried, compared with the limits and with each other.
     struct Carried {

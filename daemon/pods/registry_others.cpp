@@ -120,9 +120,11 @@ std::string Registry::reason(const Pod& pod, datapath::Direction direction) cons
 
 std::size_t Registry::left_to_others() const {
     std::size_t out = 0;
-    for (const auto& [id, pod] : pods_)
-        out += std::any_of(std::begin(datapath::directions), std::end(datapath::directions),
-                           [&](auto direction) { return !left_to(pod, direction).empty(); });
+    for (const auto& each : pods_) {
+        const bool any = std::any_of(std::begin(datapath::directions), std::end(datapath::directions),
+                                     [&](auto direction) { return !left_to(each.second, direction).empty(); });
+        out += any ? 1 : 0;
+    }
     return out;
 }
 
@@ -146,6 +148,7 @@ std::vector<std::string> Registry::limited_twice() const {
         }
     }
     std::vector<std::string> out;
+    out.reserve(cases.size());
     for (const auto& [who, each] : cases)
         out.push_back(concat(who, " limits ", each.pods, " of natra's attachments, too (", each.example, ")"));
     return out;

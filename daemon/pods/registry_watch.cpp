@@ -43,15 +43,13 @@ std::vector<datapath::TcPlace> places_of(const datapath::Attached& kernel) {
 // Of a place where the attachment has something.
 bool concerns(const datapath::Attached& kernel, const std::set<datapath::TcPlace>& places) {
     const auto& record = kernel.record;
-    for (const auto direction : datapath::directions) {
+    return std::any_of(std::begin(datapath::directions), std::end(datapath::directions), [&](auto direction) {
         const auto& shaping = record.of(direction);
-        if (!shaping) continue;
-        if (shaping->pod_side && kernel.nsid == datapath::host_nsid) continue;
+        if (!shaping || (shaping->pod_side && kernel.nsid == datapath::host_nsid)) return false;
         const datapath::TcPlace place{.nsid = shaping->pod_side ? kernel.nsid : datapath::host_nsid,
                                       .ifindex = shaping->pod_side ? record.pod_ifindex : record.host_ifindex};
-        if (places.contains(place)) return true;
-    }
-    return false;
+        return places.contains(place);
+    });
 }
 
 }  // namespace

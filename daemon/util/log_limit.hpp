@@ -2,6 +2,7 @@
 // How many lines of one kind are logged: a loop somewhere must not push everything else out of the journal. Pure.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -34,6 +35,8 @@ public:
     };
     // What may be written by now. To be called from time to time, or lines are late and kinds pile up.
     std::vector<Held> due(std::uint64_t now_us);
+    // Number of kinds that are remembered: those with lines that are kept, or that have used some of their burst.
+    [[nodiscard]] std::size_t kinds() const { return kinds_.size(); }
     // What is kept, due or not.
     std::vector<Held> all();
 

@@ -75,6 +75,20 @@ TEST(RequestReader, RefusesWhatIsNoRequest) {
     EXPECT_EQ(refusal("GET / HTTP/1.10\r\n\r\n"), 505);
 }
 
+// A CR or LF alone, wherever the pieces end: another reader may see two lines there.
+TEST(RequestReader, RefusesBareLineEndsHoweverTheyArrive) {
+    for (const std::string& bytes :
+         {with_header("a: b\rc: d"), with_header("a: b\nc: d"), with_header("a: b\r\rc: d"), with_header("a: b\r")}) {
+        EXPECT_EQ(refusal(bytes), 400) << bytes;
+        for (std::size_t cut = 1; cut < bytes.size(); ++cut) {
+            RequestReader reader;
+            reader.feed(std::string_view(bytes).substr(0, cut));
+            EXPECT_EQ(reader.feed(std::string_view(bytes).substr(cut)), State::refused) << bytes << cut;
+            EXPECT_EQ(reader.status(), 400) << bytes << cut;
+        }
+    }
+}
+
 // RFC 9112, section 3.2: a request of HTTP/1.1 names its host, and only there.
 TEST(RequestReader, WantsAHost) {
     EXPECT_EQ(refusal("GET / HTTP/1.1\r\n\r\n"), 400);

@@ -21,6 +21,15 @@ TEST(LimitsEdit, ALiftedLimitForgetsItsBurst) {
     EXPECT_EQ(edited(before, {.ingress = {.rate_bps = 0U}}).ingress, DirectionOverride{.rate_bps = 0});
 }
 
+TEST(LimitsEdit, ABurstGivenWithALiftIsKept) {
+    EXPECT_EQ(edited(before, {.ingress = {.rate_bps = 0U, .burst_bits = 8U}}).ingress,
+              (DirectionOverride{.rate_bps = 0, .burst_bits = 8}));
+}
+
+TEST(LimitsEdit, AnEndOfTheRatesOverrideIsNoLift) {
+    EXPECT_EQ(edited(before, {.ingress = {.rate_bps = ended}}).ingress, DirectionOverride{.burst_bits = 6});
+}
+
 TEST(LimitsEdit, OfAnOverrideSetsWhatIsPresent) {
     const auto edit = to_edit(Override{.egress = {.burst_bits = 3}});
     EXPECT_FALSE(edit.ingress.any());

@@ -90,6 +90,25 @@ TEST(LineLimit, AfterAQuietTimeItIsAsAtFirst) {
     EXPECT_EQ(admitted(limit, about("a", "changed"), 1000 * second_us), LineLimit::at_once);
 }
 
+// Names come from outside: a kind that is remembered for ever is a leak.
+TEST(LineLimit, ForgetsAKindOnceItsBurstIsFullAgain) {
+    LineLimit limit;
+    for (int i = 0; i < 100; ++i) limit.admit(about(std::to_string(i), "changed"), 0);
+    EXPECT_EQ(limit.kinds(), 100U);
+    limit.due(second_us - 1);
+    EXPECT_EQ(limit.kinds(), 100U) << "one line of each is still to be made up for";
+    limit.due(second_us);
+    EXPECT_EQ(limit.kinds(), 0U);
+}
+
+TEST(LineLimit, DoesNotForgetWhatIsKept) {
+    LineLimit limit;
+    admitted(limit, about("a", "changed"), 0, LineLimit::at_once + 1);
+    EXPECT_EQ(limit.due(second_us).size(), 1U);
+    EXPECT_EQ(limit.kinds(), 1U);
+    EXPECT_EQ(admitted(limit, about("a", "changed"), second_us), 0U) << "the burst is used, and the second's line, too";
+}
+
 TEST(LineLimit, AtTheEndAllIsSaid) {
     LineLimit limit;
     admitted(limit, about("a", "changed"), 0);

@@ -205,17 +205,23 @@ TEST(SpooledRequest, TakesAnnotationsAndSubnets) {
         "ShapedSubnets": ["hello"]})"));
 }
 
-TEST(SpooledRequest, UsesTheNamesOfAttach) {
+TEST(SpooledRequest, CarriesEachDirectionsLimit) {
     const auto r = request_from_json(R"({"ContainerId": "c1", "InterfaceName": "eth0", "NetnsPath": "/run/netns/x",
-        "IngressRate": 10000000, "IngressBurst": 80, "IngressSource": "runtime", "HostInterfaces": ["veth1"],
-        "StrictInterfaces": true})");
+        "IngressRate": 10000000, "IngressBurst": 80, "IngressSource": "runtime",
+        "EgressRate": 20000000, "EgressBurst": 18446744073709551615, "EgressSource": "conf"})");
     ASSERT_TRUE(r) << r.error().what;
-    EXPECT_EQ(r->container_id, "c1");
-    EXPECT_EQ(r->limits.ingress.rate_bps, 10'000'000U);
-    EXPECT_EQ(r->limits.ingress.source, limits::Source::runtime);
-    EXPECT_FALSE(r->limits.egress.limited());
-    EXPECT_EQ(r->host_interfaces, std::vector<std::string>{"veth1"});
-    EXPECT_TRUE(r->strict_interfaces);
+    EXPECT_EQ(r->limits.ingress,
+              (limits::Limit{.rate_bps = 10'000'000, .burst_bits = 80, .source = limits::Source::runtime}));
+    EXPECT_EQ(r->limits.egress,
+              (limits::Limit{.rate_bps = 20'000'000, .burst_bits = UINT64_MAX, .source = limits::Source::conf}));
+}
+
+TEST(SpooledRequest, WithoutLimitsHasNone) {
+    const auto r = request_from_json(R"({"ContainerId": "c1", "InterfaceName": "eth0", "NetnsPath": "/run/netns/x"})");
+    ASSERT_TRUE(r) << r.error().what;
+    EXPECT_EQ(r->limits, limits::Limits());
+    EXPECT_FALSE(r->honour_filler_bursts);
+    EXPECT_FALSE(r->strict_interfaces);
 }
 
 // As before natrad knew of pins.

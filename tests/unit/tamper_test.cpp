@@ -79,6 +79,34 @@ TEST(OverrunMeter, PassesWhatALimiterLetsAhead) {
             }
 }
 
+// The program has a credit of the burst, and the qdisc has one.
+TEST(OverrunMeter, CountsABurstTwice) {
+    const datapath::Rate limit{.rate_bps = 20'000'000, .burst_bits = 800'000'000};
+    const datapath::Rate without{.rate_bps = 20'000'000, .burst_bits = 8};  // bits, next to nothing
+    EXPECT_DOUBLE_EQ(overrun_allowance(limit) - overrun_allowance(without), 2 * 100e6 - 2);
+    for (const auto& [bytes, overruns] : {std::pair{200'000'000ULL, false}, {202'000'000ULL, true}}) {
+        Feed feed{limit};
+        EXPECT_FALSE(feed.overruns(0, 1));
+        feed.bytes += bytes;
+        EXPECT_EQ(feed.overruns(1, 1), overruns) << bytes;
+    }
+}
+
+TEST(OverrunMeter, TakesAnUnsetBurstForTheDefaultOne) {
+    const std::uint64_t rate_bps = 1'000'000'000;
+    const datapath::Rate unset{.rate_bps = rate_bps};
+    const datapath::Rate next_to_nothing{.rate_bps = rate_bps, .burst_bits = 8};
+    EXPECT_DOUBLE_EQ(overrun_allowance(unset) - overrun_allowance(next_to_nothing), 0.05 * rate_bps / 8 - 2);
+}
+
+// Or one event is reported every second from then on, and the limit replaced again and again.
+TEST(OverrunMeter, ReportsAnOverrunOnce) {
+    Feed feed{{.rate_bps = 20'000'000}};
+    EXPECT_TRUE(feed.overruns(10, 2));
+    EXPECT_FALSE(feed.overruns(1, 60));
+    EXPECT_TRUE(feed.overruns(10, 2)) << "and the next one, too";
+}
+
 TEST(OverrunMeter, BeginsAnewAfterAChangeOfRate) {
     Feed feed{{.rate_bps = 100'000'000}};
     EXPECT_FALSE(feed.overruns(1, 5));
