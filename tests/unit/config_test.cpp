@@ -148,7 +148,8 @@ TEST_F(Config, WhatIsWrongInARuleIsNamed) {
              {R"("default": [{"egress": {"rate": 0}}])", "limits.default[0].egress.rate: 0 is not an amount from 1000"},
              {R"("default": [{"egress": {"rate": "fast"}}])",
               "limits.default[0].egress.rate: \"fast\" is not an amount"},
-             {R"("default": [{"egress": {"rate": "1M", "burst": "8Gi"}}])", "limits.default[0].egress.burst: \"8Gi\""},
+             {R"("default": [{"egress": {"rate": "1M", "burst": "32Gi"}}])",
+              "limits.default[0].egress.burst: \"32Gi\""},
              {R"("default": [{"egress": {"rate": "1M", "max": 1}}])", "limits.default[0].egress.max: unknown key"},
              {R"("max": [{"egress": {"rate": "1M", "burst": 8}}])", "limits.max[0].egress.burst: a ceiling has a rate"},
          })

@@ -25,9 +25,9 @@ TEST(Validate, TakesALowRateFromTheRuntimeAndNotFromAnOperator) {
     auto slow = request();
     slow.limits.ingress.rate_bps = 8;
     EXPECT_TRUE(validate(slow));
-    EXPECT_TRUE(validate(Override{.egress = {.rate_bps = 1'000}}, slow));
-    EXPECT_TRUE(validate(Override{.egress = {.rate_bps = 0}}, slow));
-    const auto r = validate(Override{.egress = {.rate_bps = 50}}, slow);
+    EXPECT_TRUE(validate(Override{.egress = {.rate_bps = 1'000}}, slow.limits));
+    EXPECT_TRUE(validate(Override{.egress = {.rate_bps = 0}}, slow.limits));
+    const auto r = validate(Override{.egress = {.rate_bps = 50}}, slow.limits);
     ASSERT_FALSE(r);
     EXPECT_EQ(r.error().code, Error::Code::invalid_argument);
     EXPECT_EQ(r.error().what, "EgressRate: 50 is taken as 50 bit/s; did you mean 50M?");
