@@ -78,7 +78,7 @@ void Authority::ask(sdbus::IObject& object, const char* method, std::function<vo
     polkit_->callMethodAsync("CheckAuthorization")
         .onInterface(polkit_interface)
         .withTimeout(patience)
-        .withArguments(subject, std::string(action), Details(), std::uint32_t{interaction}, std::string())
+        .withArguments(subject, std::string(action), Details(), std::uint32_t{interaction ? 1U : 0U}, std::string())
         .uponReplyInvoke(
             [this, method, user, interaction, then = std::move(then)](compat::AsyncError error, const Answer& answer) {
                 --pending_;

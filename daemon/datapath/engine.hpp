@@ -259,7 +259,7 @@ private:
     void note_absent_clsact(const AttachmentRecord& record, int prog_fd, PodSide* pod);
     // Removes clsact qdiscs without filters that natrad made for this direction, or since mark_switch().
     void remove_empty_clsact(const AttachmentRecord& record, Direction direction, PodSide* pod);
-    bool is_marked(const std::string& path) const;
+    static bool is_marked(const std::string& path);
     std::string clsact_mark(const std::string& id, bool pod_side) const;
     bool switch_interrupted(const std::string& id, Direction direction) const;
     void sweep(const AttachmentRecord& record, Direction direction, PodSide* pod);

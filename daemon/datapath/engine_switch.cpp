@@ -423,7 +423,7 @@ bool Engine::switch_interrupted(const std::string& id, Direction direction) cons
     return is_marked(switch_mark(id, direction));
 }
 
-bool Engine::is_marked(const std::string& path) const {
+bool Engine::is_marked(const std::string& path) {
     std::error_code ignored;
     return std::filesystem::exists(path, ignored);
 }

@@ -3,7 +3,6 @@
 // well and can take no lock.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <optional>
 
@@ -13,7 +12,8 @@ namespace natra::datapath {
 
 // A word that is written meanwhile. What is read after it is not older.
 inline std::uint32_t read_live(const __u32& word) {
-    return std::atomic_ref(const_cast<__u32&>(word)).load(std::memory_order_acquire);
+    // std::atomic_ref takes no const before C++26.
+    return __atomic_load_n(&word, __ATOMIC_ACQUIRE);
 }
 
 // For one thread at a time: writes to the place that is not in use, which then is. active_config counts the
@@ -22,7 +22,7 @@ void put_in_force(natra_state& state, const natra_config& config);
 
 // The configuration in force, whole, and active_config as it was then. Any thread.
 struct LiveConfig {
-    natra_config config;
+    natra_config config{};
     std::uint32_t count = 0;
 };
 LiveConfig live_config(const natra_state& state);

@@ -56,7 +56,7 @@ Result<Number> take_number(std::string_view& text) {
         }
         if (!out.digits.empty() || c != '0') out.digits.push_back(static_cast<unsigned>(c - '0'));
         if (out.digits.size() > max_digits) return fail(Code::invalid_argument, "more than ", max_digits, " digits");
-        out.decimals += in_fraction;
+        out.decimals += in_fraction ? 1 : 0;
     }
     return out;
 }
@@ -93,9 +93,9 @@ std::optional<Suffix> parse_suffix(std::string_view text) {
 
 void double_digits(std::deque<unsigned>& digits) {
     unsigned carry = 0;
-    for (auto digit = digits.rbegin(); digit != digits.rend(); ++digit) {
-        const unsigned doubled = *digit * 2 + carry;
-        *digit = doubled % 10;
+    for (std::size_t i = digits.size(); i-- > 0;) {
+        const unsigned doubled = digits[i] * 2 + carry;
+        digits[i] = doubled % 10;
         carry = doubled / 10;
     }
     if (carry != 0) digits.push_front(carry);
@@ -110,7 +110,7 @@ Result<std::uint64_t> whole_number(const Number& number) {
     for (std::int64_t i = 0; i < whole_digits; ++i)
         out = out * 10 + (i < size ? number.digits[static_cast<std::size_t>(i)] : 0);
     const auto rest = number.digits.begin() + std::min(whole_digits, size);
-    out += std::any_of(rest, number.digits.end(), [](unsigned digit) { return digit != 0; });
+    if (std::any_of(rest, number.digits.end(), [](unsigned digit) { return digit != 0; })) ++out;
     if (out > max_value) return too_large();
     return out;
 }

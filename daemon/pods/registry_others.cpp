@@ -113,7 +113,7 @@ std::string Registry::left_to(const Pod& pod, datapath::Direction direction) con
 
 std::string Registry::reason(const Pod& pod, datapath::Direction direction) const {
     if (const auto& shaping = pod.kernel.record.of(direction)) return shaping->reason.text();
-    if (const auto left = left_to(pod, direction); !left.empty()) return left;
+    if (auto left = left_to(pod, direction); !left.empty()) return left;
     const auto& limit = direction == datapath::Direction::ingress ? pod.effective.ingress : pod.effective.egress;
     return limit.limited() ? shortfall(pod, direction) : why_unlimited(limit);
 }
