@@ -8,11 +8,9 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <optional>
 #include <system_error>
@@ -27,6 +25,7 @@
 #include "api/mailbox.hpp"
 #include "api/problem.hpp"
 #include "api/request_reader.hpp"
+#include "api/sending.hpp"
 #include "daemon/util/log.hpp"
 
 namespace natra::api {
@@ -41,55 +40,6 @@ constexpr const char* stopping_text = "natrad is stopping";
 
 // What a client may go on sending after it was answered, before it is cut off.
 constexpr std::size_t max_ignored_bytes = 1024UL * 1024;
-
-std::string head_of(const Response& response) {
-    auto out = concat("HTTP/1.1 ", response.status, " ", reason_phrase(response.status), "\r\n");
-    if (!response.content_type.empty()) out += concat("Content-Type: ", response.content_type, "\r\n");
-    for (const auto& [name, value] : response.headers) out += concat(name, ": ", value, "\r\n");
-    // Of 304 it would be that of the document which is not sent.
-    if (response.status != 304) out += concat("Content-Length: ", response.body.size(), "\r\n");
-    out += concat("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n");
-    return out;
-}
-
-// What is sent for an answer: its body is where it was.
-struct Message {
-    Message(const Response& response, bool with_body)
-        : head(head_of(response)), body(with_body ? std::string_view(response.body) : std::string_view()) {}
-    [[nodiscard]] std::size_t size() const { return head.size() + body.size(); }
-    const std::string head;
-    const std::string_view body;
-};
-
-// At once and whole, or not at all as far as the client can tell: the length in the head is not reached then.
-bool send_at_once(int fd, std::string_view head, std::string_view body = {}) {
-    const auto part = [](std::string_view text) {
-        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): sendmsg() only reads
-        return iovec{.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
-    };
-    while (!head.empty() || !body.empty()) {
-        std::array<iovec, 2> parts{part(head), part(body)};
-        const msghdr message{.msg_iov = parts.data(), .msg_iovlen = parts.size()};
-        const auto result = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (result < 0 && errno == EINTR) continue;
-        if (result <= 0) return false;
-        const auto sent = static_cast<std::size_t>(result);
-        const auto of_head = std::min(sent, head.size());
-        head.remove_prefix(of_head);
-        body.remove_prefix(sent - of_head);
-    }
-    return true;
-}
-
-bool send_answer(int fd, const Message& message) {
-    // The kernel counts its own overhead, too, and doubles what it is told. Forcing needs CAP_NET_ADMIN.
-    const int room = static_cast<int>(std::min<std::size_t>(message.size() + 32UL * 1024, 64 << 20));
-    if (::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0)
-        ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-    const bool whole = send_at_once(fd, message.head, message.body);
-    ::shutdown(fd, whole ? SHUT_WR : SHUT_RDWR);
-    return whole;
-}
 
 struct OtherEnd {
     Caller caller;

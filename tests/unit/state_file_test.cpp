@@ -116,6 +116,17 @@ TEST(StateFile, ReadsRecordsWithoutKindAndCookie) {
     EXPECT_TRUE(back->kernel.record.has_host_side());
 }
 
+// Of a natrad that had the shaper's and the hook's reason in one text.
+TEST(StateFile, ReadsAReasonInOneText) {
+    auto old = nlohmann::json::parse(to_json(sample()));
+    auto& egress = old["kernel"]["egress"];
+    egress["reason"] = "htb: because; of this; clsact: because";
+    ASSERT_EQ(egress.erase("hook_reason"), 1U);
+    const auto back = pod_from_json(old.dump());
+    ASSERT_TRUE(back) << back.error().what;
+    EXPECT_EQ(back->kernel.record.egress->reason.text(), "htb: because; of this; clsact: because");
+}
+
 TEST(StateFile, NamesWhatIsWrong) {
     const auto error = [](std::string_view text) {
         const auto r = pod_from_json(text);
