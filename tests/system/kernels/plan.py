@@ -17,9 +17,10 @@ from pathlib import Path
 Version = tuple[int, ...]
 FETCHING_ATOMICS = (5, 12)
 SERIES = ("5.10", "6.1", "6.12", "6.18", "7.2")
-# Dear to an emulated processor, and about natrad's buffers, threads and failures rather than the kernel;
+# Dear to an emulated processor, and about natrad's buffers, threads, failures and ends rather than the kernel;
 # or about the program's arithmetic over many thousands of packets, which no kernel does otherwise.
-EXPENSIVE = ("LinkMonitor.*", "Netns.*", "Transport.*", "Engines.*", "*/HtbStep.*", "*/LongRun.*", "*/Contention.*",
+EXPENSIVE = ("LinkMonitor.*", "Netns.*", "Transport.*", "Engines.*", "*/HtbStep.*", "Renewals.ThatFailLeaveALimitInForce",
+             "*/RenewalsOf.GoOnWhereAnotherNatradStopped/*", "*/LongRun.*", "*/Contention.*",
              "*/Strangers.AFlowGetsAPlaceFromThoseThatRest/*", "*/FairShare.ShortPacketsHaveATenthOfASlowRate/*")
 
 
