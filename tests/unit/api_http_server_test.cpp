@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "api/listeners.hpp"
+#include "tests/unit/pending_answers.hpp"
 
 namespace natra::api {
 namespace {
@@ -53,35 +54,7 @@ Response response_to(const Request& request, const Caller& caller) {
             .headers = {{"ETag", "\"1\""}}};
 }
 
-// Answers to requests for /later that are not given yet.
-class Pending {
-public:
-    void add(std::function<void()> give) {
-        const std::lock_guard lock(mutex_);
-        give_.push_back(std::move(give));
-    }
-    [[nodiscard]] std::size_t count() {
-        const std::lock_guard lock(mutex_);
-        return give_.size();
-    }
-    [[nodiscard]] bool comes_to(std::size_t count) {
-        for (int i = 0; i < 2000 && this->count() != count; ++i) std::this_thread::sleep_for(10ms);
-        return this->count() == count;
-    }
-    // From a thread that is none of the server's.
-    void give_all() {
-        std::vector<std::function<void()>> all;
-        {
-            const std::lock_guard lock(mutex_);
-            all.swap(give_);
-        }
-        for (const auto& give : all) give();
-    }
-
-private:
-    std::mutex mutex_;
-    std::vector<std::function<void()>> give_;
-};
+// Requests for /later.
 Pending pending;
 
 SharedResponse answer(const Request& request, const Caller& caller, const HttpServer::Later& later) {
@@ -514,36 +487,6 @@ TEST_F(HttpServerTest, ManyAtATime) {
         });
     for (auto& client : clients) client.join();
     EXPECT_EQ(good, 32 * 50);
-}
-
-TEST(ListenAt, TakesOverWhatADeadProcessLeftAndNothingElse) {
-    const auto path = testing::TempDir() + "natra-listen-" + std::to_string(::getpid());
-    auto first = listen_at(path, "");
-    ASSERT_TRUE(first) << first.error().what;
-    const auto second = listen_at(path, "");
-    ASSERT_FALSE(second);
-    EXPECT_EQ(second.error().code, Error::Code::already_exists);
-    first->fd.reset();
-    EXPECT_TRUE(listen_at(path, ""));
-    ::unlink(path.c_str());
-    std::ofstream(path) << "not natra's";
-    EXPECT_FALSE(listen_at(path, ""));
-    EXPECT_TRUE(std::filesystem::is_regular_file(path));
-    ::unlink(path.c_str());
-    EXPECT_FALSE(listen_at(std::string(200, 'a'), ""));
-    EXPECT_FALSE(listen_at("/nowhere/at/all", ""));
-}
-
-TEST(ListenAt, WithoutItsGroupItListensAllTheSame) {
-    const auto path = testing::TempDir() + "natra-group-" + std::to_string(::getpid());
-    for (const char* group : {"no-such-group", ""}) {
-        EXPECT_TRUE(listen_at(path, group));
-        struct stat info {};
-        ASSERT_EQ(::stat(path.c_str(), &info), 0);
-        EXPECT_EQ(info.st_mode & 0777, 0660U) << group;
-        EXPECT_EQ(info.st_gid, ::getegid()) << group;
-        ::unlink(path.c_str());
-    }
 }
 
 }  // namespace
