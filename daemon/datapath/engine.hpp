@@ -256,6 +256,8 @@ private:
     Result<void> begin_switch(const Attached& attached, Direction direction, bool pod_side, PodSide* pod);
     // Also notes which devices have no clsact qdisc yet. False if there was a mark.
     Result<bool> mark_switch(const Attached& attached, Direction direction, PodSide* pod);
+    // Nothing has come of it.
+    void unmark_switch(const std::string& id, Direction direction);
     void note_absent_clsact(const AttachmentRecord& record, int prog_fd, PodSide* pod);
     // Removes clsact qdiscs without filters that natrad made for this direction, or since mark_switch().
     void remove_empty_clsact(const AttachmentRecord& record, Direction direction, PodSide* pod);

@@ -7,7 +7,6 @@
 #include "daemon/datapath/engine.hpp"
 #include "daemon/datapath/placement.hpp"
 #include "daemon/datapath/shaper.hpp"
-#include "daemon/util/files.hpp"
 #include "daemon/util/log.hpp"
 
 namespace natra::datapath {
@@ -26,8 +25,7 @@ Result<void> Engine::police_inside(Attached& attached, const std::string& why) {
     auto moved = move_inside(attached, why, *pod);
     if (moved) return moved;
     record.past_host_side = false;
-    if (*marked)
-        if (auto r = files::remove(switch_mark(record.id, Direction::ingress)); !r) log::warning(r.error().what);
+    if (*marked) unmark_switch(record.id, Direction::ingress);
     return moved;
 }
 

@@ -232,8 +232,7 @@ Result<void> Engine::police_outside(Attached& attached, const std::string& why, 
     const auto marked = mark_switch(attached, Direction::egress, pod);
     if (!marked) log::warning(concat(record.id, ": backstop: ", marked.error().what));
     auto outside = pod == nullptr ? police_unreachable(attached, why) : police_with_same(attached, why, *pod);
-    if (!outside && marked && *marked)
-        if (auto r = files::remove(switch_mark(record.id, Direction::egress)); !r) log::warning(r.error().what);
+    if (!outside && marked && *marked) unmark_switch(record.id, Direction::egress);
     return outside;
 }
 

@@ -413,8 +413,12 @@ void Engine::remove_empty_clsact(const AttachmentRecord& record, Direction direc
 }
 
 void Engine::confirm_switch(const std::string& id) {
-    for (const auto direction : directions)
-        if (auto r = files::remove(switch_mark(id, direction)); !r) log::warning(r.error().what);
+    for (const auto direction : directions) unmark_switch(id, direction);
+}
+
+void Engine::unmark_switch(const std::string& id, Direction direction) {
+    if (auto r = files::remove(switch_mark(id, direction)); !r) log::warning(r.error().what);
+    if (switch_interrupted(id, opposite(direction))) return;
     for (const bool pod_side : {false, true})
         if (auto r = files::remove(clsact_mark(id, pod_side)); !r) log::warning(r.error().what);
 }
