@@ -80,7 +80,7 @@ DEPENDENT = (
 # feature that went missing.
 MAY_SKIP = (  # the case, and the first kernel that has what it needs
     (re.compile(r"^(shapers .*Tcx|foreign_hooks .*OnTcx|netlink Tcx(Hooks|Renewals)\.|netlink .*SwitchHook\.|"
-                r"netlink .*Renewals.*_tcx$)"), (6, 6)),
+                r"netlink .*Renewals.*_tcx$|netlink Reasons\.OfASwitchToClsactTellThatItEndedOnHtb$)"), (6, 6)),
     (re.compile(r"^netlink Links\.AreInANamespaceThatHasACookie$"), (5, 14)),
     (re.compile(r"^(past_host_side |other_limiters .*\.test_packets_past_felixs_queue_are_limited_inside$)"), (6, 1)),
     (re.compile(r"^other_limiters .*\.test_(felix_is_given_way_to_and_comes_to_an_end|an_operators_word_counts_more|"
