@@ -9,7 +9,7 @@
 
 namespace natra::api {
 
-// What is sent for an answer. The body is where it was: the response must outlive the message.
+// An answer as it is sent. It points to the body: the response must outlive the message.
 struct Message {
     Message(const Response& response, bool with_body);
     [[nodiscard]] std::size_t size() const { return head.size() + body.size(); }

@@ -76,7 +76,7 @@ Json page_json(const std::vector<PodFacts>& page, std::size_t total, bool more) 
     return out;
 }
 
-// What a request that writes asks for.
+// Reads the change that a PATCH or a DELETE asks for.
 std::variant<ReadEdit, Response> edit_of(Endpoint endpoint, const Request& request) {
     if (endpoint == Endpoint::limits_delete) return ReadEdit([](const Json&) { return pods::clear_edit(); });
     auto type = check_patch_type(request.header("content-type"));

@@ -29,7 +29,7 @@ struct ServiceSettings {
     std::size_t metrics_pods = 1000;  // attachments with series of their own
 };
 
-// What is to change in limits that are `now`; asked on the core thread.
+// Returns the change to limits that are `now`, or the problem with it. Called on the core thread.
 using ReadEdit = std::function<std::variant<pods::LimitsEdit, Response>(const Json& now)>;
 
 // Made and destroyed on the core thread. Its workers never touch the registry: they have the core thread copy what
@@ -49,7 +49,7 @@ private:
     using Found = std::variant<PodFacts, Response>;
 
     SharedResponse handle(const Request& request, const Caller& caller, const HttpServer::Later& later);
-    // Of a route that reads.
+    // Answers a request of a route that reads.
     Response answer(const Match& match, const Request& request);
     Response health();
     Response status();
@@ -60,7 +60,7 @@ private:
     Response pod(const Match& match);
     Response get_limits(const Match& match, const Request& request);
     Response flows(const Match& match);
-    // What is wrong with the request; if nothing is, the change has begun and `later` is called with its result.
+    // Returns the problem with the request. Without one the change has begun, and `later` is called with its result.
     std::optional<Response> write(const Match& match, const Request& request, const Caller& caller,
                                   const HttpServer::Later& later);
     // On the core thread.

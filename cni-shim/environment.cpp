@@ -72,6 +72,15 @@ void read_arguments(std::string_view text, Environment& out) {
 
 }  // namespace
 
+std::string value_or(const GetVariable& variable, const char* name, const std::string& otherwise) {
+    const char* const value = variable(name);
+    return value == nullptr || *value == '\0' ? otherwise : value;
+}
+
+std::string runtime_directory(const GetVariable& variable) {
+    return value_or(variable, "NATRA_RUNTIME_DIR", "/run/natra");
+}
+
 std::string command(const GetVariable& variable) { return get(variable, "CNI_COMMAND"); }
 
 CniResult<Environment> parse_environment(const GetVariable& variable) {

@@ -26,6 +26,12 @@ struct Environment {
 // Nullptr or "" for what is not set.
 using GetVariable = std::function<const char*(const char*)>;
 
+// The variable's value, or `otherwise` where it is not set.
+std::string value_or(const GetVariable& variable, const char* name, const std::string& otherwise);
+
+// NATRA_RUNTIME_DIR, else /run/natra: natrad's runtimeDir.
+std::string runtime_directory(const GetVariable& variable);
+
 // CNI_COMMAND as it came.
 std::string command(const GetVariable& variable);
 

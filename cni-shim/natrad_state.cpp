@@ -16,11 +16,7 @@ std::string id_of(const Environment& attachment) {
 }  // namespace
 
 NatradState NatradState::of_environment(const GetVariable& variable) {
-    const auto value_of = [&](const char* name, const char* otherwise) {
-        const char* const value = variable(name);
-        return std::string(value == nullptr || *value == '\0' ? otherwise : value);
-    };
-    return {value_of("NATRA_RUNTIME_DIR", "/run/natra"), value_of("NATRA_BPFFS_DIR", "/sys/fs/bpf/natra")};
+    return {runtime_directory(variable), value_or(variable, "NATRA_BPFFS_DIR", "/sys/fs/bpf/natra")};
 }
 
 bool NatradState::has_record(const Environment& attachment) const {

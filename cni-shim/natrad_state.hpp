@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What natrad has on this node of an attachment, for the time that it does not answer.
+// natrad's files of an attachment: they tell of it while natrad does not answer.
 #pragma once
 
 #include <string>

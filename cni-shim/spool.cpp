@@ -9,7 +9,6 @@
 namespace natra::shim {
 namespace {
 
-constexpr const char* default_runtime_directory = "/run/natra";
 constexpr std::size_t max_files = 4096;
 constexpr const char* sent_key = "MayHaveArrived";
 constexpr const char* tombstone_key = "Tombstone";
@@ -22,10 +21,7 @@ bool is_true(const Json& object, const char* key) {
 }  // namespace
 
 Spool Spool::of_environment(const GetVariable& variable) {
-    const auto set = [](const char* value) { return value != nullptr && *value != '\0'; };
-    if (const char* const directory = variable("NATRA_SPOOL_DIR"); set(directory)) return Spool(directory);
-    const char* const runtime = variable("NATRA_RUNTIME_DIR");
-    return Spool(concat(set(runtime) ? runtime : default_runtime_directory, "/spool"));
+    return Spool(value_or(variable, "NATRA_SPOOL_DIR", concat(runtime_directory(variable), "/spool")));
 }
 
 Spool::Content Spool::content(const Environment& attachment) const {

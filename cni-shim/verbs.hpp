@@ -12,7 +12,7 @@
 
 namespace natra::shim {
 
-// What outlives a call.
+// Files that outlive a call: the plugin's and natrad's.
 struct Stores {
     Spool spool;
     NatradState natrad;

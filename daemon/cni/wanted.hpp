@@ -20,7 +20,7 @@ struct Wanted {
     limits::SubnetRules subnets;
     limits::Annotations annotations;
     std::vector<std::string> problems;  // what cannot be an annotation, and was left out
-    // Whether there may be a limit: what the annotations mean is natrad's to say.
+    // True if there may be a limit. natrad alone knows what annotations mean.
     [[nodiscard]] bool concerns_natrad() const { return limits.any() || !annotations.empty(); }
 };
 
